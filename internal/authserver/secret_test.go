@@ -27,7 +27,7 @@ func TestSecretNeverPrints(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "token", holder.Token, "holder", holder)
 	texts := []string{
 		string(encoded), logged.String(), holder.Token.String(),
-		fmt.Sprint(holder), fmt.Sprintf("%v %+v %#v %s %q", holder, holder, holder, holder, holder.Token),
+		fmt.Sprint(holder), fmt.Sprintf("%v %+v %#v %s %q", holder, holder, holder, holder.Token, holder.Token),
 		fmt.Errorf("wrapping: %w %v", &Error{Op: "x"}, holder).Error(),
 	}
 	for _, text := range texts {
