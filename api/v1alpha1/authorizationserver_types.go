@@ -1,0 +1,296 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// AuthorizationServerSpec describes an OAuth 2.1 authorization server and how
+// the operator manages clients there.
+// +kubebuilder:validation:ExactlyOneOf=dynamicRegistration;keycloak;hydra;metadataDocument
+type AuthorizationServerSpec struct {
+	// issuer is the issuer identifier of the authorization server (RFC 8414
+	// §2), exactly as its metadata states it. Immutable: credentials belong
+	// to an issuer. An https URL without query or fragment; http only for a
+	// loopback host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="issuer is immutable: create another AuthorizationServer for another issuer"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="issuer must be an https URL (http only for a loopback host), for example https://auth.example.com"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="issuer must have no query, fragment or user information, for example https://auth.example.com/realms/mcp"
+	Issuer string `json:"issuer"`
+
+	// dynamicRegistration manages clients with OAuth 2.0 Dynamic Client
+	// Registration and its management protocol (RFC 7591 and RFC 7592).
+	// +optional
+	DynamicRegistration *DynamicRegistration `json:"dynamicRegistration,omitempty"`
+
+	// keycloak manages clients through Keycloak's Admin REST API. Reserved:
+	// this version answers with the condition Accepted=False and the reason
+	// ManagementUnsupported.
+	// +optional
+	Keycloak *KeycloakManagement `json:"keycloak,omitempty"`
+
+	// hydra manages clients through Ory Hydra's admin API. Reserved: this
+	// version answers with the condition Accepted=False and the reason
+	// ManagementUnsupported.
+	// +optional
+	Hydra *HydraManagement `json:"hydra,omitempty"`
+
+	// metadataDocument serves OAuth Client ID Metadata Documents. Reserved:
+	// this version answers with the condition Accepted=False and the reason
+	// ManagementUnsupported.
+	// +optional
+	MetadataDocument *MetadataDocumentManagement `json:"metadataDocument,omitempty"`
+
+	// caBundle holds PEM certificates (base64 in YAML) that are trusted for
+	// connections to this server, in place of the system's. Left out, the
+	// system's certificates are trusted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=262144
+	CABundle []byte `json:"caBundle,omitempty"`
+
+	// requestsPerSecond bounds the rate of requests to this server. Left
+	// out, the rate is not bounded by the operator; Retry-After is obeyed
+	// either way.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	RequestsPerSecond *int32 `json:"requestsPerSecond,omitempty"`
+
+	// maxInFlight bounds the requests under way to this server at one time.
+	// A quarter of them is kept free for revocations. Left out, 16.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1024
+	MaxInFlight *int32 `json:"maxInFlight,omitempty"`
+
+	// driftCheckSeconds is how often each client is compared with what the
+	// authorization server holds, in seconds, spread over the interval. Left
+	// out, 3600. A reading costs one request per client.
+	// +optional
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=604800
+	DriftCheckSeconds *int32 `json:"driftCheckSeconds,omitempty"`
+
+	// allowedNamespaces says whose registrations are accepted. Left out, none
+	// are: an authorization server is opened to namespaces on purpose.
+	// +optional
+	AllowedNamespaces *AllowedNamespaces `json:"allowedNamespaces,omitempty"`
+
+	// policy bounds what registrations may ask for. Left out, only the rules
+	// that always hold apply.
+	// +optional
+	Policy *RegistrationPolicy `json:"policy,omitempty"`
+}
+
+// DynamicRegistration is RFC 7591 registration with RFC 7592 management.
+type DynamicRegistration struct {
+	// initialAccessTokenSecretRef names the initial access token (RFC 7591
+	// §3) in a Secret of the operator's namespace. Left out, registration is
+	// asked for without a token.
+	// +optional
+	InitialAccessTokenSecretRef *SecretKeyReference `json:"initialAccessTokenSecretRef,omitempty"`
+}
+
+// KeycloakManagement is management through Keycloak's Admin REST API.
+type KeycloakManagement struct {
+	// realm is the name of the realm.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Realm string `json:"realm"`
+}
+
+// HydraManagement is management through Ory Hydra's admin API.
+type HydraManagement struct {
+	// adminURL is the base URL of the admin API: https, http only for a
+	// loopback host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="adminURL must be an https URL (http only for a loopback host), for example https://hydra-admin.example.com"
+	AdminURL string `json:"adminURL"`
+}
+
+// MetadataDocumentManagement is management by serving client metadata.
+type MetadataDocumentManagement struct {
+	// baseURL is the https URL under which documents are served.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https'",message="baseURL must be an https URL, for example https://clients.example.com/mcp"
+	BaseURL string `json:"baseURL"`
+}
+
+// RegistrationPolicy bounds what registrations may ask for.
+type RegistrationPolicy struct {
+	// maxRegistrationLifetimeSeconds is the longest term of a registration,
+	// in seconds, counted from when the operator first accepted the end
+	// date. Left out, a term may be any length.
+	// +optional
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=315360000
+	MaxRegistrationLifetimeSeconds *int64 `json:"maxRegistrationLifetimeSeconds,omitempty"`
+
+	// ownerPattern is a regular expression (RE2) that the whole owner
+	// annotation must match. Left out, any owner but an empty one is
+	// accepted.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	OwnerPattern string `json:"ownerPattern,omitempty"`
+
+	// allowedGrantTypes lists the grant types that may be asked for. Left
+	// out, all that the API knows.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	AllowedGrantTypes []GrantType `json:"allowedGrantTypes,omitempty"`
+
+	// allowedTokenEndpointAuthMethods lists the client authentication methods
+	// that may be asked for. Left out, all that the API knows.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=3
+	AllowedTokenEndpointAuthMethods []TokenEndpointAuthMethod `json:"allowedTokenEndpointAuthMethods,omitempty"`
+
+	// redirectURIPatterns are regular expressions (RE2); each redirect URI
+	// must match one of them as a whole. Left out, the bounds of the
+	// registration's own schema apply: https, or http for a loopback host.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	RedirectURIPatterns []string `json:"redirectURIPatterns,omitempty"`
+
+	// jwksURIPatterns are regular expressions (RE2); a registration's jwksURI
+	// must match one of them as a whole. Left out, no jwksURI is accepted:
+	// the authorization server would fetch a URL that a tenant chose.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	JWKSURIPatterns []string `json:"jwksURIPatterns,omitempty"`
+}
+
+// AuthorizationServerStatus is what the operator found.
+type AuthorizationServerStatus struct {
+	// conditions: Accepted, Discovered, Ready; Reconciling and Stalled only
+	// while true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that this status speaks of; -1
+	// before the object was seen.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// metadata is the discovered server metadata (RFC 8414, or OpenID
+	// Connect Discovery).
+	// +optional
+	Metadata *ServerMetadata `json:"metadata,omitempty"`
+
+	// capabilities lists what the server was found to support.
+	// +optional
+	// +listType=set
+	Capabilities []Capability `json:"capabilities,omitempty"`
+
+	// clients counts the clients that the operator knows of at this server.
+	// It follows within seconds, not at once.
+	// +optional
+	Clients *ClientCounts `json:"clients,omitempty"`
+}
+
+// Capability is something that an authorization server supports.
+// +kubebuilder:validation:Enum=Registration;ClientIDMetadataDocument;Revocation;Introspection;PKCES256;IssuerInResponse
+type Capability string
+
+// The values of Capability.
+const (
+	// CapabilityRegistration: a registration endpoint (RFC 7591).
+	CapabilityRegistration Capability = "Registration"
+	// CapabilityClientIDMetadataDocument: client_id_metadata_document_supported.
+	CapabilityClientIDMetadataDocument Capability = "ClientIDMetadataDocument"
+	// CapabilityRevocation: a token revocation endpoint (RFC 7009).
+	CapabilityRevocation Capability = "Revocation"
+	// CapabilityIntrospection: a token introspection endpoint (RFC 7662).
+	CapabilityIntrospection Capability = "Introspection"
+	// CapabilityPKCES256: S256 in code_challenge_methods_supported (RFC 7636).
+	CapabilityPKCES256 Capability = "PKCES256"
+	// CapabilityIssuerInResponse: the iss response parameter (RFC 9207).
+	CapabilityIssuerInResponse Capability = "IssuerInResponse"
+)
+
+// ServerMetadata is the part of the server metadata that the operator uses
+// (RFC 8414 §2).
+type ServerMetadata struct {
+	// authorizationEndpoint is the URL of the authorization endpoint.
+	// +optional
+	AuthorizationEndpoint string `json:"authorizationEndpoint,omitempty"`
+	// tokenEndpoint is the URL of the token endpoint.
+	// +optional
+	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
+	// registrationEndpoint is the URL of the registration endpoint.
+	// +optional
+	RegistrationEndpoint string `json:"registrationEndpoint,omitempty"`
+}
+
+// ClientCounts counts clients at an authorization server.
+type ClientCounts struct {
+	// managed clients: those of a registration.
+	Managed int32 `json:"managed"`
+	// possibleOrphans: registration requests whose outcome was never learnt.
+	PossibleOrphans int32 `json:"possibleOrphans"`
+}
+
+// AuthorizationServer is an OAuth 2.1 authorization server at which the
+// operator registers clients. It belongs to the platform team.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=mcpas,categories=mcp-registrar
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Issuer",type=string,JSONPath=`.spec.issuer`
+// +kubebuilder:printcolumn:name="Clients",type=integer,JSONPath=`.status.clients.managed`
+// +kubebuilder:printcolumn:name="Orphans",type=integer,JSONPath=`.status.clients.possibleOrphans`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type AuthorizationServer struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the wish.
+	// +required
+	Spec AuthorizationServerSpec `json:"spec"`
+
+	// status is what is true.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status AuthorizationServerStatus `json:"status,omitempty"`
+}
+
+// GetConditions returns the conditions of the status.
+func (in *AuthorizationServer) GetConditions() []metav1.Condition { return in.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (in *AuthorizationServer) SetConditions(c []metav1.Condition) { in.Status.Conditions = c }
+
+// AuthorizationServerList is a list of AuthorizationServer.
+// +kubebuilder:object:root=true
+type AuthorizationServerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AuthorizationServer `json:"items"`
+}

@@ -1,0 +1,190 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types. Ready is the only one that users need; the others say where
+// it comes from.
+const (
+	// ConditionAccepted: policy allows this object as written, now.
+	//
+	// True: Accepted.
+	// False: every reason below that names something to mend or to wait for.
+	// Unknown: FactUnknown.
+	ConditionAccepted = "Accepted"
+
+	// ConditionRegistered (MCPClientRegistration): the authorization server
+	// agrees with the decision, as last observed.
+	//
+	// True: Registered, Narrowed.
+	// False: NotRegistered, Revoked, Released, Rejected, Widened,
+	// SecretExpired, ManagementUnsupported, SecretConflict.
+	// Unknown: Revoking, Unavailable, Unauthorized, ManagementLost,
+	// FactUnknown.
+	ConditionRegistered = "Registered"
+
+	// ConditionApplied (ScopeGrant): the registration carries the scopes at
+	// the authorization server.
+	//
+	// True: Applied.
+	// False: NotApplied.
+	// Unknown: RegistrationPending.
+	ConditionApplied = "Applied"
+
+	// ConditionDiscovered (AuthorizationServer): its metadata was read and is
+	// usable.
+	//
+	// True: Discovered.
+	// False: IssuerMismatch, ForeignEndpoint, RegistrationUnsupported,
+	// Rejected.
+	// Unknown: Unavailable, FactUnknown.
+	ConditionDiscovered = "Discovered"
+
+	// ConditionReady: all of the others are true. Its reason is that of the
+	// first that is not.
+	ConditionReady = "Ready"
+
+	// ConditionReconciling is present only while it is true: something is
+	// under way or waited for, and no one needs to act on this object.
+	ConditionReconciling = "Reconciling"
+
+	// ConditionStalled is present only while it is true: nothing will change
+	// until somebody acts. Its message says who and how.
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of a positive answer.
+const (
+	// ReasonAccepted: policy allows the object. No remedy needed.
+	ReasonAccepted = "Accepted"
+	// ReasonRegistered: the client is registered as wished.
+	ReasonRegistered = "Registered"
+	// ReasonNarrowed: the client is registered with less than was wished;
+	// the message says what the authorization server left out.
+	ReasonNarrowed = "Narrowed"
+	// ReasonApplied: the scopes are in force at the authorization server.
+	ReasonApplied = "Applied"
+	// ReasonDiscovered: the metadata is usable.
+	ReasonDiscovered = "Discovered"
+	// ReasonReady: everything holds.
+	ReasonReady = "Ready"
+)
+
+// Reasons that the object's own author removes.
+const (
+	// ReasonOwnerMissing: set the annotation mcp-registrar.dev/owner.
+	ReasonOwnerMissing = "OwnerMissing"
+	// ReasonOwnerNotAllowed: the owner does not match the pattern of the
+	// AuthorizationServer's policy.
+	ReasonOwnerNotAllowed = "OwnerNotAllowed"
+	// ReasonExpiryMissing: set the annotation mcp-registrar.dev/expires-at.
+	ReasonExpiryMissing = "ExpiryMissing"
+	// ReasonExpiryInvalid: write expires-at as an RFC 3339 instant.
+	ReasonExpiryInvalid = "ExpiryInvalid"
+	// ReasonLifetimeTooLong: choose an earlier expires-at; a term that was
+	// accepted before stands until its own end.
+	ReasonLifetimeTooLong = "LifetimeTooLong"
+	// ReasonExpired: move expires-at forward to renew.
+	ReasonExpired = "Expired"
+	// ReasonSuspended: set spec.state to Active to register again.
+	ReasonSuspended = "Suspended"
+	// ReasonDeleting: the object is being deleted.
+	ReasonDeleting = "Deleting"
+	// ReasonGrantTypeNotAllowed: the policy does not list a grant type.
+	ReasonGrantTypeNotAllowed = "GrantTypeNotAllowed"
+	// ReasonAuthMethodNotAllowed: the policy does not list the method.
+	ReasonAuthMethodNotAllowed = "AuthMethodNotAllowed"
+	// ReasonRedirectURINotAllowed: a redirect URI matches no pattern.
+	ReasonRedirectURINotAllowed = "RedirectURINotAllowed"
+	// ReasonJWKSNotAllowed: jwks is not a public JWK set, or jwksURI is not
+	// listed by the policy.
+	ReasonJWKSNotAllowed = "JWKSNotAllowed"
+	// ReasonScopeNotAllowed: a scope is a wildcard or a catch-all name.
+	ReasonScopeNotAllowed = "ScopeNotAllowed"
+	// ReasonScopeUnknown: the server's catalogue does not list a scope.
+	ReasonScopeUnknown = "ScopeUnknown"
+	// ReasonReasonMissing: spec.reason is required above tier Read.
+	ReasonReasonMissing = "ReasonMissing"
+	// ReasonSecretConflict: the named Secret exists and is not the
+	// operator's; rename it or choose another secretName.
+	ReasonSecretConflict = "SecretConflict"
+)
+
+// Reasons that somebody else removes.
+const (
+	// ReasonAuthorizationServerNotFound: waiting for the AuthorizationServer.
+	ReasonAuthorizationServerNotFound = "AuthorizationServerNotFound"
+	// ReasonAuthorizationServerNotReady: waiting for its discovery.
+	ReasonAuthorizationServerNotReady = "AuthorizationServerNotReady"
+	// ReasonAuthorizationServerMismatch: client and server use different
+	// AuthorizationServers.
+	ReasonAuthorizationServerMismatch = "AuthorizationServerMismatch"
+	// ReasonNamespaceNotAllowed: the AuthorizationServer does not admit this
+	// namespace; ask the platform team.
+	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	// ReasonManagementUnsupported: clients of this authorization server
+	// cannot be managed, so none may be registered.
+	ReasonManagementUnsupported = "ManagementUnsupported"
+	// ReasonPKCEUnsupported: the authorization server does not publish S256.
+	ReasonPKCEUnsupported = "PKCEUnsupported"
+	// ReasonInvalidPolicy: a pattern of spec.policy does not compile.
+	ReasonInvalidPolicy = "InvalidPolicy"
+	// ReasonRegistrationNotFound: waiting for the MCPClientRegistration.
+	ReasonRegistrationNotFound = "RegistrationNotFound"
+	// ReasonServerNotAvailable: no such MCPServer admits this namespace;
+	// whether it exists is not told.
+	ReasonServerNotAvailable = "ServerNotAvailable"
+	// ReasonServerNotAccepted: the MCPServer itself is not accepted.
+	ReasonServerNotAccepted = "ServerNotAccepted"
+	// ReasonApprovalRequired: the tier of a scope is not approved by itself.
+	ReasonApprovalRequired = "ApprovalRequired"
+	// ReasonNoGrantInForce: waiting for a ScopeGrant that is in force.
+	ReasonNoGrantInForce = "NoGrantInForce"
+	// ReasonRegistrationPending: waiting for the registration to carry it.
+	ReasonRegistrationPending = "RegistrationPending"
+	// ReasonNotApplied: the registration does not carry the scopes.
+	ReasonNotApplied = "NotApplied"
+	// ReasonFactUnknown: something could not be read; tried again.
+	ReasonFactUnknown = "FactUnknown"
+)
+
+// Reasons that speak of the authorization server.
+const (
+	// ReasonNotRegistered: there is no client at the authorization server.
+	ReasonNotRegistered = "NotRegistered"
+	// ReasonRevoking: the client is being revoked; absence is not yet proven.
+	ReasonRevoking = "Revoking"
+	// ReasonRevoked: the client is proven to be gone.
+	ReasonRevoked = "Revoked"
+	// ReasonReleased: a person let go of a client that was not proven to be
+	// gone.
+	ReasonReleased = "Released"
+	// ReasonUnavailable: the authorization server gives no usable answer;
+	// tried again.
+	ReasonUnavailable = "Unavailable"
+	// ReasonUnauthorized: the authorization server refuses the operator's
+	// initial access token; renew it.
+	ReasonUnauthorized = "Unauthorized"
+	// ReasonManagementLost: the authorization server refuses the client's
+	// management token while the client may be alive; delete the client
+	// there, then release it.
+	ReasonManagementLost = "ManagementLost"
+	// ReasonRejected: the authorization server refuses the request.
+	ReasonRejected = "Rejected"
+	// ReasonWidened: the authorization server registered more than was asked
+	// for; the client was revoked.
+	ReasonWidened = "Widened"
+	// ReasonSecretExpired: the authorization server issued a client secret
+	// that has expired; the client was revoked.
+	ReasonSecretExpired = "SecretExpired"
+	// ReasonPossibleOrphans: too many registration requests ended without an
+	// answer; look for their marks at the authorization server.
+	ReasonPossibleOrphans = "PossibleOrphans"
+	// ReasonIssuerMismatch: the metadata names another issuer.
+	ReasonIssuerMismatch = "IssuerMismatch"
+	// ReasonForeignEndpoint: an endpoint is on another origin than the
+	// issuer.
+	ReasonForeignEndpoint = "ForeignEndpoint"
+	// ReasonRegistrationUnsupported: there is no registration endpoint.
+	ReasonRegistrationUnsupported = "RegistrationUnsupported"
+)

@@ -1,0 +1,344 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ApplicationType is the kind of application (OpenID Connect Dynamic Client
+// Registration §2, application_type).
+// +kubebuilder:validation:Enum=Native;Web
+type ApplicationType string
+
+// The values of ApplicationType.
+const (
+	// ApplicationNative runs on a user's machine; it may redirect to loopback.
+	ApplicationNative ApplicationType = "Native"
+	// ApplicationWeb runs on a server; it redirects to https only.
+	ApplicationWeb ApplicationType = "Web"
+)
+
+// GrantType is an OAuth grant type (RFC 7591 §2). Implicit and password do not
+// exist here.
+// +kubebuilder:validation:Enum=AuthorizationCode;RefreshToken;ClientCredentials;TokenExchange
+type GrantType string
+
+// The values of GrantType.
+const (
+	// GrantAuthorizationCode is authorization_code, always with PKCE S256.
+	GrantAuthorizationCode GrantType = "AuthorizationCode"
+	// GrantRefreshToken is refresh_token.
+	GrantRefreshToken GrantType = "RefreshToken"
+	// GrantClientCredentials is client_credentials.
+	GrantClientCredentials GrantType = "ClientCredentials"
+	// GrantTokenExchange is RFC 8693 token exchange.
+	GrantTokenExchange GrantType = "TokenExchange"
+)
+
+// TokenEndpointAuthMethod is how a client proves who it is at the token
+// endpoint (RFC 7591 §2, token_endpoint_auth_method).
+// +kubebuilder:validation:Enum=None;PrivateKeyJWT;ClientSecretBasic
+type TokenEndpointAuthMethod string
+
+// The values of TokenEndpointAuthMethod.
+const (
+	// AuthMethodNone is a public client: it holds no secret.
+	AuthMethodNone TokenEndpointAuthMethod = "None"
+	// AuthMethodPrivateKeyJWT signs an assertion (RFC 7523).
+	AuthMethodPrivateKeyJWT TokenEndpointAuthMethod = "PrivateKeyJWT"
+	// AuthMethodClientSecretBasic sends a shared secret (RFC 6749 §2.3.1).
+	AuthMethodClientSecretBasic TokenEndpointAuthMethod = "ClientSecretBasic"
+)
+
+// RegistrationState is what the owner wants of a registration.
+// +kubebuilder:validation:Enum=Active;Suspended
+type RegistrationState string
+
+// The values of RegistrationState.
+const (
+	// StateActive: the client exists while the rules allow it.
+	StateActive RegistrationState = "Active"
+	// StateSuspended: the client is revoked until the state is Active again.
+	StateSuspended RegistrationState = "Suspended"
+)
+
+// RedirectURI is where the authorization server may send a code.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=512
+// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="a redirect URI must be an https URL (http only for a loopback host), for example http://127.0.0.1/callback"
+// +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a redirect URI must not contain a wildcard: list each one, for example https://app.example.com/callback"
+// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="a redirect URI must have no fragment, for example https://app.example.com/callback"
+type RedirectURI string
+
+// Credentials says where the client's credentials are written.
+type Credentials struct {
+	// secretName is the name of the Secret. Left out, the registration's
+	// name followed by "-mcp-client". A Secret that the operator did not
+	// create is never overwritten.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	SecretName string `json:"secretName,omitempty"`
+
+	// labels are added to the Secret.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('mcp-registrar.dev/') && k != 'app.kubernetes.io/managed-by')",message="labels must not use mcp-registrar.dev/ or app.kubernetes.io/managed-by: the operator sets those, for example labels: {team: payments}"
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// annotations are added to the Secret.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('mcp-registrar.dev/'))",message="annotations must not use mcp-registrar.dev/: the operator sets those, for example annotations: {reloader.example.com/match: 'true'}"
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// MCPClientRegistrationSpec describes the client. It names no scopes: scopes
+// come only from grants.
+// +kubebuilder:validation:XValidation:rule="self.grantTypes.exists(g, g == 'AuthorizationCode') == (has(self.redirectURIs) && size(self.redirectURIs) > 0)",message="redirectURIs must be given exactly when grantTypes holds AuthorizationCode, for example redirectURIs: [http://127.0.0.1/callback]"
+// +kubebuilder:validation:XValidation:rule="!self.grantTypes.exists(g, g == 'RefreshToken') || self.grantTypes.exists(g, g == 'AuthorizationCode')",message="grantTypes with RefreshToken must also hold AuthorizationCode, for example grantTypes: [AuthorizationCode, RefreshToken]"
+// +kubebuilder:validation:XValidation:rule="self.tokenEndpointAuthMethod != 'None' || !self.grantTypes.exists(g, g == 'ClientCredentials' || g == 'TokenExchange')",message="a public client (tokenEndpointAuthMethod: None) has no secret and cannot use ClientCredentials or TokenExchange; use tokenEndpointAuthMethod: PrivateKeyJWT"
+// +kubebuilder:validation:XValidation:rule="self.tokenEndpointAuthMethod == 'PrivateKeyJWT' || (!has(self.jwks) && !has(self.jwksURI))",message="jwks and jwksURI need tokenEndpointAuthMethod: PrivateKeyJWT"
+// +kubebuilder:validation:XValidation:rule="!has(self.jwks) || !has(self.jwksURI)",message="only one of jwks and jwksURI may be given (RFC 7591 section 2); leave out both to have the operator make a key pair"
+// +kubebuilder:validation:XValidation:rule="self.applicationType == 'Native' || !has(self.redirectURIs) || self.redirectURIs.all(u, u.startsWith('https://'))",message="redirectURIs of applicationType Web must be https, for example https://app.example.com/callback"
+type MCPClientRegistrationSpec struct {
+	// authorizationServerRef names the AuthorizationServer. Immutable: a
+	// client belongs to one authorization server.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="authorizationServerRef is immutable: create another MCPClientRegistration for another authorization server"
+	AuthorizationServerRef AuthorizationServerReference `json:"authorizationServerRef"`
+
+	// clientName is the name that people see when they are asked for
+	// consent. The operator adds a mark that is unique to the registration.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1F\x7F]+$`
+	ClientName string `json:"clientName"`
+
+	// applicationType: Native (runs on a user's machine, may redirect to
+	// loopback) or Web (redirects to https only).
+	// +required
+	ApplicationType ApplicationType `json:"applicationType"`
+
+	// grantTypes lists the OAuth grant types that the client uses.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	GrantTypes []GrantType `json:"grantTypes"`
+
+	// redirectURIs lists where the authorization server may send a code, each
+	// in full. Required with AuthorizationCode, refused otherwise.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	RedirectURIs []RedirectURI `json:"redirectURIs,omitempty"`
+
+	// tokenEndpointAuthMethod: None (public client), PrivateKeyJWT or
+	// ClientSecretBasic. Immutable.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="tokenEndpointAuthMethod is immutable: create another MCPClientRegistration"
+	TokenEndpointAuthMethod TokenEndpointAuthMethod `json:"tokenEndpointAuthMethod"`
+
+	// jwks is the client's public JWK set (RFC 7517) as JSON text; private
+	// members are refused. Only with PrivateKeyJWT. With neither jwks nor
+	// jwksURI the operator makes a key pair and writes the private key into
+	// the credentials Secret.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16384
+	JWKS string `json:"jwks,omitempty"`
+
+	// jwksURI is where the authorization server fetches the client's JWK set.
+	// Only with PrivateKeyJWT, and only where the policy of the
+	// AuthorizationServer lists it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https'",message="jwksURI must be an https URL, for example https://app.example.com/jwks.json"
+	JWKSURI string `json:"jwksURI,omitempty"`
+
+	// credentials says where the client's credentials are written. Left out,
+	// a confidential client gets the Secret "<name>-mcp-client" and a public
+	// client, which has nothing secret, gets none: its client_id is in the
+	// status. Given for a public client, the Secret holds the client_id and
+	// the endpoints.
+	// +optional
+	Credentials *Credentials `json:"credentials,omitempty"`
+
+	// state: Active, or Suspended to revoke the client until the state is
+	// Active again. Left out, Active.
+	// +optional
+	State RegistrationState `json:"state,omitempty"`
+}
+
+// RevocationCause says why a client was revoked.
+// +kubebuilder:validation:Enum=Deleted;Expired;OwnerMissing;ExpiryMissing;Suspended;NoGrantInForce;NotAllowed;AuthorizationServerGone;Widened;SecretExpired
+type RevocationCause string
+
+// The values of RevocationCause.
+const (
+	// CauseDeleted: the registration is being deleted.
+	CauseDeleted RevocationCause = "Deleted"
+	// CauseExpired: the term ended.
+	CauseExpired RevocationCause = "Expired"
+	// CauseOwnerMissing: nobody answers for the client any more.
+	CauseOwnerMissing RevocationCause = "OwnerMissing"
+	// CauseExpiryMissing: the end date was removed or cannot be read.
+	CauseExpiryMissing RevocationCause = "ExpiryMissing"
+	// CauseSuspended: spec.state is Suspended.
+	CauseSuspended RevocationCause = "Suspended"
+	// CauseNoGrantInForce: the last grant ended.
+	CauseNoGrantInForce RevocationCause = "NoGrantInForce"
+	// CauseNotAllowed: the AuthorizationServer no longer allows it.
+	CauseNotAllowed RevocationCause = "NotAllowed"
+	// CauseAuthorizationServerGone: the AuthorizationServer object is gone.
+	CauseAuthorizationServerGone RevocationCause = "AuthorizationServerGone"
+	// CauseWidened: the server registered more than was asked for.
+	CauseWidened RevocationCause = "Widened"
+	// CauseSecretExpired: the server issued a secret that has expired.
+	CauseSecretExpired RevocationCause = "SecretExpired"
+)
+
+// Revocation is the record of the last revocation.
+type Revocation struct {
+	// cause says why.
+	// +required
+	Cause RevocationCause `json:"cause"`
+
+	// clientID is the client that was revoked.
+	// +optional
+	ClientID string `json:"clientID,omitempty"`
+
+	// dueAt is the instant from which the client should not have existed.
+	// +required
+	DueAt metav1.Time `json:"dueAt"`
+
+	// revokedAtASAt is when the authorization server accepted the deletion.
+	// +optional
+	RevokedAtASAt *metav1.Time `json:"revokedAtASAt,omitempty"`
+
+	// verifiedAt is when the client was proven to be gone. Absent means that
+	// this is not yet proven.
+	// +optional
+	VerifiedAt *metav1.Time `json:"verifiedAt,omitempty"`
+
+	// residualUntil is revokedAtASAt plus the longest access-token lifetime
+	// that may have been issued: until then a self-contained token can still
+	// pass at a server that checks only signatures.
+	// +optional
+	ResidualUntil *metav1.Time `json:"residualUntil,omitempty"`
+}
+
+// EffectiveScope is a scope in force and where it comes from.
+type EffectiveScope struct {
+	// name of the scope.
+	// +required
+	Name ScopeName `json:"name"`
+
+	// grants lists the names of the ScopeGrants that it comes from.
+	// +required
+	// +listType=set
+	Grants []string `json:"grants"`
+}
+
+// MCPClientRegistrationStatus is what is true of the client.
+type MCPClientRegistrationStatus struct {
+	// conditions: Accepted, Registered, Ready; Reconciling and Stalled only
+	// while true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that this status speaks of; -1
+	// before the object was seen.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// clientID is the client identifier at the authorization server, while
+	// there is a client.
+	// +optional
+	ClientID string `json:"clientID,omitempty"`
+
+	// scopes are those in force at the authorization server, each with the
+	// grants it comes from.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Scopes []EffectiveScope `json:"scopes,omitempty"`
+
+	// expiresAt is the effective end: the earliest of the annotation and the
+	// term's start plus the policy's maximum.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+
+	// term is the period that was last accepted.
+	// +optional
+	Term *Term `json:"term,omitempty"`
+
+	// registeredAt is when the present client was registered.
+	// +optional
+	RegisteredAt *metav1.Time `json:"registeredAt,omitempty"`
+
+	// secretName is the Secret that holds the credentials, if there is one.
+	// +optional
+	SecretName string `json:"secretName,omitempty"`
+
+	// possibleOrphans lists the marks of registration requests whose outcome
+	// was never learnt. A client whose client_name or software_version holds
+	// such a mark, other than the one in clientID, belongs to nobody and
+	// should be deleted at the authorization server.
+	// +optional
+	// +listType=set
+	PossibleOrphans []string `json:"possibleOrphans,omitempty"`
+
+	// revocation is the record of the last revocation.
+	// +optional
+	Revocation *Revocation `json:"revocation,omitempty"`
+}
+
+// MCPClientRegistration is one MCP client identity. It belongs to the team
+// that runs the client.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=mcpreg,categories=mcp-registrar
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.metadata.annotations.mcp-registrar\.dev/owner`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.status.expiresAt`
+// +kubebuilder:printcolumn:name="AS",type=string,JSONPath=`.spec.authorizationServerRef.name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="ClientID",type=string,priority=1,JSONPath=`.status.clientID`
+type MCPClientRegistration struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the wish.
+	// +required
+	Spec MCPClientRegistrationSpec `json:"spec"`
+
+	// status is what is true.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status MCPClientRegistrationStatus `json:"status,omitempty"`
+}
+
+// GetConditions returns the conditions of the status.
+func (in *MCPClientRegistration) GetConditions() []metav1.Condition { return in.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (in *MCPClientRegistration) SetConditions(c []metav1.Condition) { in.Status.Conditions = c }
+
+// MCPClientRegistrationList is a list of MCPClientRegistration.
+// +kubebuilder:object:root=true
+type MCPClientRegistrationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MCPClientRegistration `json:"items"`
+}

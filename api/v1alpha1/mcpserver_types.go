@@ -1,0 +1,173 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Tier ranks what a scope lets its holder do.
+// +kubebuilder:validation:Enum=Read;Write;Elevated
+type Tier string
+
+// The values of Tier.
+const (
+	// TierRead lets its holder look.
+	TierRead Tier = "Read"
+	// TierWrite lets its holder change things.
+	TierWrite Tier = "Write"
+	// TierElevated lets its holder do what should rarely be done.
+	TierElevated Tier = "Elevated"
+)
+
+// ScopeName is one OAuth scope token (RFC 6749 §3.3). Wildcards and catch-all
+// names are refused: a scope that means everything governs nothing.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=128
+// +kubebuilder:validation:Pattern=`^[\x21\x23-\x5B\x5D-\x7E]+$`
+// +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a scope must not contain a wildcard: name what it allows, for example invoices:read"
+// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^(.*[:./])?(all|any|everything|admin|administrator|root|superuser|full|full[-_.]?access|wildcard)$')",message="a scope must not be a catch-all name: name what it allows, for example invoices:read"
+type ScopeName string
+
+// CatchAllPattern is the regular expression (RE2, on the lower-cased name)
+// that finds catch-all scope names. The schema holds the same expression.
+const CatchAllPattern = `^(.*[:./])?(all|any|everything|admin|administrator|root|superuser|full|full[-_.]?access|wildcard)$`
+
+// Scope is one entry of an MCP server's catalogue.
+type Scope struct {
+	// name is the scope as the authorization server and tokens know it.
+	// +required
+	Name ScopeName `json:"name"`
+
+	// tier ranks the scope: Read, Write or Elevated. It decides who must
+	// approve a grant.
+	// +required
+	Tier Tier `json:"tier"`
+
+	// tools lists the MCP tools that the scope allows. Left out, the scope is
+	// not tied to tools.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	Tools []string `json:"tools,omitempty"`
+
+	// description says to people what the scope allows.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Description string `json:"description,omitempty"`
+}
+
+// GrantPolicy says which grants come into force without a person.
+type GrantPolicy struct {
+	// autoApprovedTiers lists the tiers whose grants need no approval. Left
+	// out, Read. An empty list means that every grant needs approval.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=3
+	AutoApprovedTiers *[]Tier `json:"autoApprovedTiers,omitempty"`
+}
+
+// MCPServerSpec describes an MCP server as an OAuth resource server.
+type MCPServerSpec struct {
+	// resource is the canonical URI of the server (RFC 8707 §2, RFC 9728 §2):
+	// the audience of its tokens. Immutable. https without fragment; http
+	// only for a loopback host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="resource is immutable: tokens were issued for it; create another MCPServer for another resource"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="resource must be an https URL (http only for a loopback host), for example https://mcp.example.com/invoices"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="resource must have no fragment, for example https://mcp.example.com/invoices"
+	// +kubebuilder:validation:XValidation:rule="!self.contains(' ')",message="resource must have no space, for example https://mcp.example.com/invoices"
+	Resource string `json:"resource"`
+
+	// authorizationServerRef names the AuthorizationServer whose tokens the
+	// server accepts. Immutable.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="authorizationServerRef is immutable: clients are registered there; create another MCPServer for another authorization server"
+	AuthorizationServerRef AuthorizationServerReference `json:"authorizationServerRef"`
+
+	// scopes is the catalogue: what can be granted, and to which tools it
+	// leads. A grant of a scope that is not listed is not in force.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Scopes []Scope `json:"scopes"`
+
+	// accessTokenLifetimeSeconds is the upper bound of the lifetime of access
+	// tokens for this server, in seconds. After a revocation a self-contained
+	// token may still pass for that long. Left out, 900.
+	// +optional
+	// +kubebuilder:validation:Minimum=30
+	// +kubebuilder:validation:Maximum=3600
+	AccessTokenLifetimeSeconds *int32 `json:"accessTokenLifetimeSeconds,omitempty"`
+
+	// allowedClients says which namespaces may hold clients of this server.
+	// Left out, only the server's own namespace.
+	// +optional
+	AllowedClients *AllowedClients `json:"allowedClients,omitempty"`
+
+	// grants says which grants come into force without a person. Left out,
+	// those of tier Read.
+	// +optional
+	Grants *GrantPolicy `json:"grants,omitempty"`
+}
+
+// MCPServerStatus is what the operator found.
+type MCPServerStatus struct {
+	// conditions: Accepted, Ready; Reconciling and Stalled only while true.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that this status speaks of; -1
+	// before the object was seen.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// MCPServer is an MCP server, seen as an OAuth 2.1 resource server. It belongs
+// to the team that runs the server.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=mcpsrv,categories=mcp-registrar
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.metadata.annotations.mcp-registrar\.dev/owner`
+// +kubebuilder:printcolumn:name="AS",type=string,JSONPath=`.spec.authorizationServerRef.name`
+// +kubebuilder:printcolumn:name="Resource",type=string,JSONPath=`.spec.resource`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type MCPServer struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the wish.
+	// +required
+	Spec MCPServerSpec `json:"spec"`
+
+	// status is what is true.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status MCPServerStatus `json:"status,omitempty"`
+}
+
+// GetConditions returns the conditions of the status.
+func (in *MCPServer) GetConditions() []metav1.Condition { return in.Status.Conditions }
+
+// SetConditions replaces the conditions of the status.
+func (in *MCPServer) SetConditions(c []metav1.Condition) { in.Status.Conditions = c }
+
+// MCPServerList is a list of MCPServer.
+// +kubebuilder:object:root=true
+type MCPServerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MCPServer `json:"items"`
+}

@@ -1,0 +1,222 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// defaultDriftCheck is how often clients are compared where the
+// AuthorizationServer does not say.
+const defaultDriftCheck = time.Hour
+
+// defaultMaxInFlight bounds the requests under way where the
+// AuthorizationServer does not say.
+const defaultMaxInFlight = 16
+
+// AuthorizationServerFacts are what the decision about an AuthorizationServer
+// rests on.
+type AuthorizationServerFacts struct {
+	Server *v1alpha1.AuthorizationServer
+	// CredentialIs says whether the named initial access token was found;
+	// Present also where none is named.
+	CredentialIs Knowledge
+	// Asked says that discovery was tried, with Metadata or Err as answer.
+	Asked    bool
+	Metadata authserver.Metadata
+	Err      error
+	// Counted says that the clients were counted.
+	Counted bool
+	Clients v1alpha1.ClientCounts
+}
+
+// AuthorizationServerDecision is the decision about an AuthorizationServer.
+type AuthorizationServerDecision struct {
+	// Accepted and Discovered are the verdicts behind those conditions.
+	Accepted   Verdict
+	Discovered Verdict
+	// Metadata and Capabilities are what was found; nil and empty when the
+	// metadata may not be used.
+	Metadata     *v1alpha1.ServerMetadata
+	Capabilities []v1alpha1.Capability
+	Clients      *v1alpha1.ClientCounts
+}
+
+// AuthorizationServer decides whether an AuthorizationServer is usable, and
+// for what.
+func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision {
+	decision := AuthorizationServerDecision{
+		Accepted:     acceptAuthorizationServer(f),
+		Discovered:   judgeDiscovery(f),
+		Metadata:     f.Server.Status.Metadata,
+		Capabilities: f.Server.Status.Capabilities,
+		Clients:      f.Server.Status.Clients,
+	}
+	if f.Counted {
+		decision.Clients = &f.Clients
+	}
+	switch decision.Discovered.Standing {
+	case Allowed:
+		decision.Metadata, decision.Capabilities = describe(f.Metadata)
+	case Refused:
+		decision.Metadata, decision.Capabilities = nil, nil
+	case Frozen, Undecided:
+	}
+	return decision
+}
+
+func acceptAuthorizationServer(f AuthorizationServerFacts) Verdict {
+	if f.Server.Spec.DynamicRegistration == nil {
+		return Verdict{
+			Reason:  v1alpha1.ReasonManagementUnsupported,
+			Message: "spec: this version manages clients by dynamicRegistration only: set spec.dynamicRegistration: {}",
+		}
+	}
+	if pattern := firstBadPattern(registrationPolicy(AuthorizationServerFact{Object: f.Server})); pattern != "" {
+		return Verdict{
+			Reason:  v1alpha1.ReasonInvalidPolicy,
+			Message: fmt.Sprintf("spec.policy: %q is not a regular expression (RE2): correct it, for example ^[a-z-]+@example\\.com$", pattern),
+		}
+	}
+	switch f.CredentialIs {
+	case Unknown:
+		return *unknownVerdict("the Secret of the initial access token")
+	case Absent:
+		return Verdict{
+			Reason: v1alpha1.ReasonUnauthorized, Waiting: true,
+			Message: "spec.dynamicRegistration.initialAccessTokenSecretRef: the operator's namespace has no such Secret with that key: create it",
+		}
+	case Present:
+	}
+	return Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the spec is accepted"}
+}
+
+func firstBadPattern(p v1alpha1.RegistrationPolicy) string {
+	patterns := slices.Concat([]string{p.OwnerPattern}, p.RedirectURIPatterns, p.JWKSURIPatterns)
+	for _, pattern := range patterns {
+		if _, err := compileWhole(pattern); err != nil {
+			return pattern
+		}
+	}
+	return ""
+}
+
+// judgeDiscovery turns the answer to discovery into a verdict. The port's code
+// words name what is wrong with the metadata.
+func judgeDiscovery(f AuthorizationServerFacts) Verdict {
+	if !f.Asked {
+		return Verdict{
+			Standing: Undecided, Waiting: true, Reason: v1alpha1.ReasonUnavailable,
+			Message: "the authorization server was not asked yet",
+		}
+	}
+	if f.Err != nil {
+		return judgeDiscoveryError(f.Err)
+	}
+	if f.Metadata.RegistrationEndpoint == "" {
+		return Verdict{
+			Reason:  v1alpha1.ReasonRegistrationUnsupported,
+			Message: "the metadata has no registration_endpoint: enable dynamic client registration at the authorization server",
+		}
+	}
+	return Verdict{Standing: Allowed, Reason: v1alpha1.ReasonDiscovered, Message: "the metadata is usable"}
+}
+
+func judgeDiscoveryError(err error) Verdict {
+	var answer *authserver.Error
+	if !errors.As(err, &answer) || answer.Kind != authserver.Rejected {
+		return Verdict{
+			Standing: Undecided, Waiting: true, Reason: v1alpha1.ReasonUnavailable,
+			Message: "the authorization server gives no usable metadata now: tried again",
+		}
+	}
+	switch answer.Code {
+	case "issuer_mismatch":
+		return Verdict{
+			Reason:  v1alpha1.ReasonIssuerMismatch,
+			Message: "the metadata names another issuer than spec.issuer (RFC 8414 section 3.3): write the issuer exactly as the metadata states it",
+		}
+	case "foreign_endpoint":
+		return Verdict{
+			Reason:  v1alpha1.ReasonForeignEndpoint,
+			Message: "the metadata names a registration or token endpoint on another origin than the issuer: credentials would leave the issuer; correct the server's public URL",
+		}
+	}
+	return Verdict{
+		Reason:  v1alpha1.ReasonRejected,
+		Message: "the authorization server has no usable metadata (RFC 8414, OpenID Connect Discovery) at spec.issuer: check the issuer",
+	}
+}
+
+// describe translates metadata into the API's words.
+func describe(m authserver.Metadata) (*v1alpha1.ServerMetadata, []v1alpha1.Capability) {
+	found := []struct {
+		capability v1alpha1.Capability
+		has        bool
+	}{
+		{v1alpha1.CapabilityRegistration, m.RegistrationEndpoint != ""},
+		{v1alpha1.CapabilityClientIDMetadataDocument, m.ClientIDMetadataDocument},
+		{v1alpha1.CapabilityRevocation, m.RevocationEndpoint != ""},
+		{v1alpha1.CapabilityIntrospection, m.IntrospectionEndpoint != ""},
+		{v1alpha1.CapabilityPKCES256, slices.Contains(m.CodeChallengeMethods, "S256")},
+		{v1alpha1.CapabilityIssuerInResponse, m.IssuerInResponse},
+	}
+	var capabilities []v1alpha1.Capability
+	for _, entry := range found {
+		if entry.has {
+			capabilities = append(capabilities, entry.capability)
+		}
+	}
+	return &v1alpha1.ServerMetadata{
+		AuthorizationEndpoint: m.AuthorizationEndpoint,
+		TokenEndpoint:         m.TokenEndpoint,
+		RegistrationEndpoint:  m.RegistrationEndpoint,
+	}, capabilities
+}
+
+// Connection returns how to reach an authorization server, without secrets.
+func Connection(as *v1alpha1.AuthorizationServer) authserver.Config {
+	config := authserver.Config{
+		Name: as.Name, Issuer: as.Spec.Issuer, CABundle: as.Spec.CABundle, MaxInFlight: defaultMaxInFlight,
+	}
+	if as.Spec.RequestsPerSecond != nil {
+		config.RequestsPerSecond = int(*as.Spec.RequestsPerSecond)
+	}
+	if as.Spec.MaxInFlight != nil {
+		config.MaxInFlight = int(*as.Spec.MaxInFlight)
+	}
+	return config
+}
+
+// DriftCheckInterval is how often a client is compared with what the
+// authorization server holds.
+func DriftCheckInterval(as *v1alpha1.AuthorizationServer) time.Duration {
+	if as != nil && as.Spec.DriftCheckSeconds != nil {
+		return time.Duration(*as.Spec.DriftCheckSeconds) * time.Second
+	}
+	return defaultDriftCheck
+}
+
+// compileWhole compiles a pattern that must match a text as a whole. The
+// pattern must compile by itself first: "a)|(b" would escape the anchors.
+func compileWhole(pattern string) (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(pattern); err != nil {
+		return nil, err
+	}
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
+}
+
+// matchesWhole says whether a pattern matches a text as a whole. A pattern
+// that does not compile matches nothing.
+func matchesWhole(pattern, text string) bool {
+	compiled, err := compileWhole(pattern)
+	return err == nil && compiled.MatchString(text)
+}

@@ -1,0 +1,108 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Action is what is to be done at the authorization server. The zero value is
+// nothing.
+type Action int
+
+// The values of Action.
+const (
+	// Nothing: leave everything as it is.
+	Nothing Action = iota
+	// Keep: the client is as wished; its credentials are kept in place.
+	Keep
+	// Register: create a client.
+	Register
+	// Replace: make the client equal to the wish.
+	Replace
+	// Revoke: delete the client.
+	Revoke
+	// Confirm: the client is gone; record it.
+	Confirm
+	// Release: nothing is left; forget the record and let the object go.
+	Release
+)
+
+// String returns the name of the action.
+func (a Action) String() string {
+	return [...]string{"Nothing", "Keep", "Register", "Replace", "Revoke", "Confirm", "Release"}[a]
+}
+
+// Standing says what a verdict means for the client.
+type Standing int
+
+// The values of Standing. The zero value gives nothing.
+const (
+	// Refused: no client may exist; what exists is revoked.
+	Refused Standing = iota
+	// Frozen: what exists is kept as it is; nothing new is given.
+	Frozen
+	// Undecided: a fact is unknown; what exists is kept.
+	Undecided
+	// Allowed: the wish is carried out.
+	Allowed
+)
+
+// Verdict is the answer of the rules.
+type Verdict struct {
+	Standing Standing
+	// Reason and Message are those of the Accepted condition.
+	Reason  string
+	Message string
+	// Waiting says that nobody needs to act on this object.
+	Waiting bool
+	// Cause and DueAt say why and since when a client may not exist.
+	Cause v1alpha1.RevocationCause
+	DueAt time.Time
+}
+
+// RegistrationDecision is the decision about an MCPClientRegistration.
+type RegistrationDecision struct {
+	Action  Action
+	Verdict Verdict
+	// Wish is what is to be registered, without its mark.
+	Wish authserver.ClientMetadata
+	// MakeKey says that a new key pair is needed for the wish.
+	MakeKey bool
+	// Scopes are those in force, with their grants.
+	Scopes []v1alpha1.EffectiveScope
+	// Resources are the identifiers of the servers the scopes belong to.
+	Resources []string
+	// Term is the accepted term, if any.
+	Term *v1alpha1.Term
+	// ExpiresAt is the effective end; zero when there is none.
+	ExpiresAt time.Time
+	// TokenLifetime is the longest access-token lifetime in force.
+	TokenLifetime time.Duration
+	// Connection is how to reach the authorization server, without secrets.
+	Connection authserver.Config
+	// TokenEndpoint and Issuer go into the credentials.
+	TokenEndpoint string
+	// Next is the first instant at which the answer can change with no event;
+	// zero means never.
+	Next time.Time
+}
+
+// GrantDecision is the decision about a ScopeGrant.
+type GrantDecision struct {
+	// InForce says that the scopes may be used.
+	InForce bool
+	// Undecided says that a fact is unknown.
+	Undecided bool
+	Verdict   Verdict
+	// ExpiresAt is the end that the annotation names; zero when it names none.
+	ExpiresAt time.Time
+	// Resource is the server's resource identifier, while in force.
+	Resource string
+	// TokenLifetime is the server's bound, while in force.
+	TokenLifetime time.Duration
+}

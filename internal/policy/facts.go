@@ -1,0 +1,183 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Knowledge says what is known of something. The zero value is Unknown.
+type Knowledge int
+
+// The values of Knowledge.
+const (
+	// Unknown: it could not be learnt.
+	Unknown Knowledge = iota
+	// Absent: it was looked for and is not there.
+	Absent
+	// Present: it is there.
+	Present
+)
+
+// ServerFact is an MCPServer as it was found.
+type ServerFact struct {
+	Is     Knowledge
+	Object *v1alpha1.MCPServer
+}
+
+// AuthorizationServerFact is an AuthorizationServer as it was found.
+type AuthorizationServerFact struct {
+	Is     Knowledge
+	Object *v1alpha1.AuthorizationServer
+}
+
+// NamespaceFact is a namespace as it was found.
+type NamespaceFact struct {
+	Is     Knowledge
+	Name   string
+	Labels map[string]string
+}
+
+// GrantFacts are what the decision about a ScopeGrant rests on.
+type GrantFacts struct {
+	Grant *v1alpha1.ScopeGrant
+	// Server is the MCPServer that the grant names.
+	Server ServerFact
+	// AuthorizationServer is that of the registration.
+	AuthorizationServer AuthorizationServerFact
+	// Namespace is that of the grant.
+	Namespace NamespaceFact
+}
+
+// CredentialsFact is the credentials Secret as it was found.
+type CredentialsFact struct {
+	Is Knowledge
+	// Foreign says that the Secret is not the operator's for this object.
+	Foreign bool
+	// PrivateKey is the key that the Secret holds, with the public JWK set
+	// that goes with it, and its id; empty where there is none.
+	PrivateKey authserver.Secret
+	KeyID      string
+	PublicJWKS string
+	// Digest is the digest of the Secret's data, labels and annotations.
+	Digest string
+}
+
+// Observation is what the authorization server was seen to hold just now.
+type Observation struct {
+	// Looked says that the question was asked.
+	Looked bool
+	// Is says what was found: Absent only when it is proven.
+	Is     Knowledge
+	Client authserver.Client
+}
+
+// RegistrationFacts are what the decision about an MCPClientRegistration rests
+// on.
+type RegistrationFacts struct {
+	Registration        *v1alpha1.MCPClientRegistration
+	AuthorizationServer AuthorizationServerFact
+	Namespace           NamespaceFact
+	// GrantsAre says whether the grants could be listed.
+	GrantsAre Knowledge
+	Grants    []GrantFacts
+	// RecordIs says whether the record could be read.
+	RecordIs    Knowledge
+	Record      Record
+	Credentials CredentialsFact
+	Observed    Observation
+	// DriftCheckAt is the next instant at which the client is to be compared
+	// with what the authorization server holds; zero means not at all.
+	DriftCheckAt time.Time
+}
+
+// RecordState says how far a client is known to have got.
+type RecordState string
+
+// The values of RecordState. The zero value means that there is no client.
+const (
+	// RecordPending: a registration request was about to be sent.
+	RecordPending RecordState = "Pending"
+	// RecordRegistered: there is a client.
+	RecordRegistered RecordState = "Registered"
+	// RecordDeleted: the server accepted the deletion; proof is outstanding.
+	RecordDeleted RecordState = "Deleted"
+	// RecordRevoked: the client is proven to be gone, or was released.
+	RecordRevoked RecordState = "Revoked"
+	// RecordRefused: the last wish was refused; the same one is not asked
+	// again for a while.
+	RecordRefused RecordState = "Refused"
+)
+
+// Record is what the operator stores about one client, in its own namespace:
+// everything that a revocation needs when all other objects are gone.
+type Record struct {
+	State RecordState
+	// Mark is unique to one registration request and was sent with it.
+	Mark string
+	// Orphans are marks of requests whose outcome was never learnt.
+	Orphans []string
+
+	// Connection is where the client is registered.
+	Connection authserver.Config
+	// Client is what the server answered, with its secrets.
+	Client authserver.Client
+	// TokenEndpoint is where the second witness is heard.
+	TokenEndpoint string
+	// WishDigest is the digest of what was last asked for.
+	WishDigest string
+	// Replacing says that an update was sent and its answer not yet stored.
+	Replacing bool
+	// Excess lists what the server registered beyond the wish.
+	Excess []string
+	// Missing lists what the server left out of the wish.
+	Missing []string
+	// TokenLifetime is the longest access-token lifetime that may have been
+	// issued.
+	TokenLifetime time.Duration
+	RegisteredAt  time.Time
+
+	// Cause and DueAt say why and since when the client should be gone.
+	Cause v1alpha1.RevocationCause
+	DueAt time.Time
+	// DeletedAt is when the server accepted the deletion.
+	DeletedAt time.Time
+	// VerifiedAt is when the absence was proven.
+	VerifiedAt time.Time
+	// Released is what the human wrote who let go of the client.
+	Released string
+
+	// RefusedReason and RefusedCode say why the last wish was refused, and
+	// RefusedAt when.
+	RefusedReason string
+	RefusedCode   string
+	RefusedAt     time.Time
+}
+
+// Live says that a client may exist that is known by its id.
+func (r Record) Live() bool { return r.State == RecordRegistered }
+
+// Handle returns what the port needs to work on the client. The private key,
+// if it is at hand, comes from the credentials Secret.
+func (r Record) Handle(c CredentialsFact) authserver.Handle {
+	handle := authserver.Handle{
+		ClientID:        r.Client.ID,
+		ManagementURI:   r.Client.ManagementURI,
+		ManagementToken: r.Client.ManagementToken,
+		TokenEndpoint:   r.TokenEndpoint,
+		AuthMethod:      r.Client.Registered.AuthMethod,
+		ClientSecret:    r.Client.Secret,
+		PrivateKey:      c.PrivateKey,
+		KeyID:           c.KeyID,
+		Deleted:         r.State == RecordDeleted,
+		Uncertain:       r.Replacing,
+	}
+	if len(r.Client.Registered.RedirectURIs) > 0 {
+		handle.RedirectURI = r.Client.Registered.RedirectURIs[0]
+	}
+	return handle
+}

@@ -1,0 +1,263 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// defaultTokenLifetime is used where a server does not state a bound.
+const defaultTokenLifetime = 900 * time.Second
+
+var catchAll = regexp.MustCompile(v1alpha1.CatchAllPattern)
+
+// scopeRefusal says why a scope name is refused; empty when it is not.
+func scopeRefusal(name v1alpha1.ScopeName) string {
+	switch {
+	case name == "":
+		return "a scope name is empty: name what it allows, for example invoices:read"
+	case strings.Contains(string(name), "*"):
+		return fmt.Sprintf("scope %q contains a wildcard: name what it allows, for example invoices:read", name)
+	case catchAll.MatchString(strings.ToLower(string(name))):
+		return fmt.Sprintf("scope %q is a catch-all name: name what it allows, for example invoices:read", name)
+	}
+	return ""
+}
+
+// grantRule refuses a grant, or has nothing to say.
+type grantRule func(f GrantFacts, now time.Time) *Verdict
+
+// grantRules are asked in this order; the first refusal wins. Those that need
+// only the object and the time come first.
+var grantRules = []grantRule{
+	grantNotDeleting,
+	grantHasOwner,
+	grantNotExpired,
+	grantScopesAreNames,
+	grantServerAvailable,
+	grantServerAccepted,
+	grantSameAuthorizationServer,
+	grantOwnerMatches,
+	grantScopesKnown,
+	grantTierApproved,
+}
+
+// Grant decides whether a ScopeGrant is in force.
+func Grant(f GrantFacts, now time.Time) GrantDecision {
+	decision := GrantDecision{ExpiresAt: readEnd(f.Grant).at}
+	for _, rule := range grantRules {
+		if verdict := rule(f, now); verdict != nil {
+			decision.Verdict = *verdict
+			decision.Undecided = verdict.Standing == Undecided
+			return decision
+		}
+	}
+	decision.InForce = true
+	decision.Resource = f.Server.Object.Spec.Resource
+	decision.TokenLifetime = tokenLifetime(f.Server.Object)
+	decision.Verdict = Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the grant is in force"}
+	return decision
+}
+
+func tokenLifetime(server *v1alpha1.MCPServer) time.Duration {
+	if bound := server.Spec.AccessTokenLifetimeSeconds; bound != nil {
+		return time.Duration(*bound) * time.Second
+	}
+	return defaultTokenLifetime
+}
+
+// A grant that is being deleted is not in force.
+func grantNotDeleting(f GrantFacts, _ time.Time) *Verdict {
+	if f.Grant.DeletionTimestamp != nil {
+		return &Verdict{Reason: v1alpha1.ReasonDeleting, Message: "the grant is being deleted"}
+	}
+	return nil
+}
+
+// A grant for which nobody answers is not in force.
+func grantHasOwner(f GrantFacts, _ time.Time) *Verdict { return readOwner(f.Grant) }
+
+// A grant without a readable end, or past its end, is not in force.
+func grantNotExpired(f GrantFacts, now time.Time) *Verdict {
+	e := readEnd(f.Grant)
+	if e.verdict != nil {
+		return e.verdict
+	}
+	if expired(now, e.at) {
+		return expiredVerdict(e.at)
+	}
+	return nil
+}
+
+// A wildcard or a catch-all name grants nothing, whatever the schema admitted.
+func grantScopesAreNames(f GrantFacts, _ time.Time) *Verdict {
+	if len(f.Grant.Spec.Scopes) == 0 {
+		return &Verdict{Reason: v1alpha1.ReasonScopeNotAllowed, Message: "spec.scopes is empty: name at least one scope, for example invoices:read"}
+	}
+	for _, name := range f.Grant.Spec.Scopes {
+		if refusal := scopeRefusal(name); refusal != "" {
+			return &Verdict{Reason: v1alpha1.ReasonScopeNotAllowed, Message: "spec.scopes: " + refusal}
+		}
+	}
+	return nil
+}
+
+// A server of another namespace must admit the grant's namespace. Whether the
+// server exists is not told: both answers read the same.
+func grantServerAvailable(f GrantFacts, _ time.Time) *Verdict {
+	switch f.Server.Is {
+	case Unknown:
+		return unknownVerdict("the MCPServer")
+	case Present:
+		if f.Server.Object.DeletionTimestamp == nil {
+			return serverAdmits(f)
+		}
+	case Absent:
+	}
+	return serverNotAvailable(f)
+}
+
+func serverAdmits(f GrantFacts) *Verdict {
+	server := f.Server.Object
+	if f.Grant.Namespace == server.Namespace && server.Spec.AllowedClients == nil {
+		return nil
+	}
+	from, selector := v1alpha1.NamespacesSame, (*metav1.LabelSelector)(nil)
+	if allowed := server.Spec.AllowedClients; allowed != nil {
+		from, selector = allowed.Namespaces, allowed.Selector
+	}
+	switch admits(from, selector, server.Namespace, f.Namespace) {
+	case Present:
+		return nil
+	case Unknown:
+		return unknownVerdict("the namespace")
+	case Absent:
+	}
+	return serverNotAvailable(f)
+}
+
+func serverNotAvailable(f GrantFacts) *Verdict {
+	return &Verdict{
+		Reason: v1alpha1.ReasonServerNotAvailable, Waiting: true,
+		Message: fmt.Sprintf("spec.serverRef: no MCPServer %q in namespace %q admits this namespace: create it, or ask its owners to list this namespace in spec.allowedClients",
+			f.Grant.Spec.ServerRef.Name, f.Grant.ServerNamespace()),
+	}
+}
+
+// admits says whether a namespace is admitted: Present for yes, Absent for no.
+func admits(from v1alpha1.NamespacesFrom, selector *metav1.LabelSelector, own string, ns NamespaceFact) Knowledge {
+	switch from {
+	case v1alpha1.NamespacesAll:
+		return Present
+	case v1alpha1.NamespacesSame:
+		if own != "" && ns.Name == own {
+			return Present
+		}
+		return Absent
+	case v1alpha1.NamespacesSelector:
+		return selects(selector, ns)
+	}
+	return Absent
+}
+
+func selects(selector *metav1.LabelSelector, ns NamespaceFact) Knowledge {
+	if ns.Is != Present {
+		return ns.Is
+	}
+	compiled, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil || !compiled.Matches(labels.Set(ns.Labels)) {
+		return Absent
+	}
+	return Present
+}
+
+// A server that is not accepted itself leads nowhere.
+func grantServerAccepted(f GrantFacts, _ time.Time) *Verdict {
+	decision := Server(ServerFacts{Server: f.Server.Object, AuthorizationServer: f.AuthorizationServer})
+	switch decision.Standing {
+	case Allowed:
+		return nil
+	case Undecided:
+		return unknownVerdict("the AuthorizationServer")
+	case Refused, Frozen:
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonServerNotAccepted, Waiting: true,
+		Message: "spec.serverRef: the MCPServer is not accepted: ask its owners to look at its conditions",
+	}
+}
+
+// Client and server must use the same authorization server.
+func grantSameAuthorizationServer(f GrantFacts, _ time.Time) *Verdict {
+	as := f.AuthorizationServer.Object
+	if as == nil || f.Server.Object.Spec.AuthorizationServerRef.Name != as.Name {
+		return &Verdict{
+			Reason:  v1alpha1.ReasonAuthorizationServerMismatch,
+			Message: "spec.serverRef: the MCPServer accepts tokens of another AuthorizationServer than that of the registration: register the client there",
+		}
+	}
+	return nil
+}
+
+// The owner must be one that the platform team accepts.
+func grantOwnerMatches(f GrantFacts, _ time.Time) *Verdict {
+	return ownerMatches(f.Grant, f.AuthorizationServer)
+}
+
+// Every scope must be in the server's catalogue.
+func grantScopesKnown(f GrantFacts, _ time.Time) *Verdict {
+	for _, name := range f.Grant.Spec.Scopes {
+		if !slices.ContainsFunc(f.Server.Object.Spec.Scopes, func(s v1alpha1.Scope) bool { return s.Name == name }) {
+			return &Verdict{
+				Reason:  v1alpha1.ReasonScopeUnknown,
+				Message: fmt.Sprintf("spec.scopes: %q is not in the catalogue of the MCPServer: name a scope that its spec.scopes lists, for example invoices:read", name),
+			}
+		}
+	}
+	return nil
+}
+
+// A scope above Read needs a reason, and a tier that the server's owners have
+// approved.
+func grantTierApproved(f GrantFacts, _ time.Time) *Verdict {
+	approved := []v1alpha1.Tier{v1alpha1.TierRead}
+	if g := f.Server.Object.Spec.Grants; g != nil && g.AutoApprovedTiers != nil {
+		approved = *g.AutoApprovedTiers
+	}
+	for _, scope := range f.Server.Object.Spec.Scopes {
+		if !slices.Contains(f.Grant.Spec.Scopes, scope.Name) {
+			continue
+		}
+		if scope.Tier != v1alpha1.TierRead && strings.TrimSpace(f.Grant.Spec.Reason) == "" {
+			return &Verdict{
+				Reason:  v1alpha1.ReasonReasonMissing,
+				Message: fmt.Sprintf("spec.reason is missing: scope %q is of tier %s, say what it is needed for, for example reason: \"monthly close, ticket FIN-1234\"", scope.Name, scope.Tier),
+			}
+		}
+		if !slices.Contains(approved, scope.Tier) {
+			return &Verdict{
+				Reason:  v1alpha1.ReasonApprovalRequired,
+				Message: fmt.Sprintf("scope %q is of tier %s, which the MCPServer does not approve by itself: ask its owners to list the tier in spec.grants.autoApprovedTiers", scope.Name, scope.Tier),
+			}
+		}
+	}
+	return nil
+}
+
+// unknownVerdict keeps what exists and gives nothing new.
+func unknownVerdict(what string) *Verdict {
+	return &Verdict{
+		Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown, Waiting: true,
+		Message: what + " could not be read: nothing is changed, tried again",
+	}
+}

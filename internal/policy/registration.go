@@ -1,0 +1,291 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// maxOrphans is how many requests may end without an answer before a person
+// is asked to look.
+const maxOrphans = 16
+
+// inquiry is one decision in the making: the facts, and what the rules have
+// worked out so far.
+type inquiry struct {
+	RegistrationFacts
+	now time.Time
+
+	term   term
+	grants []GrantDecision
+	scopes []v1alpha1.EffectiveScope
+}
+
+// registrationRule refuses a registration, or has nothing to say.
+type registrationRule func(q *inquiry) *Verdict
+
+// registrationRules are asked in this order; the first answer wins. Those that
+// need only the object and the time come first, so that they hold when
+// everything else is unknown.
+var registrationRules = []registrationRule{
+	notDeleting,
+	hasOwner,
+	hasReadableEnd,
+	notExpiredByOwnWord,
+	notSuspended,
+	authorizationServerThere,
+	managedByRegistration,
+	namespaceAllowed,
+	ownerAllowed,
+	withinTerm,
+	grantTypesAllowed,
+	authMethodAllowed,
+	redirectURIsAllowed,
+	keysAllowed,
+	grantInForce,
+	recordKnown,
+	sameIssuer,
+	registeredAsAsked,
+	secretNotExpired,
+	secretNotForeign,
+	endpointKnown,
+	codeGrantHasPKCE,
+	orphansBounded,
+	notRefusedBefore,
+	newTermAccepted,
+}
+
+// Registration decides about an MCPClientRegistration.
+func Registration(f RegistrationFacts, now time.Time) RegistrationDecision {
+	q := &inquiry{RegistrationFacts: f, now: now}
+	q.prepare()
+	verdict := Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the registration is accepted"}
+	for _, rule := range registrationRules {
+		if refusal := rule(q); refusal != nil {
+			verdict = *refusal
+			break
+		}
+	}
+	return q.decide(verdict)
+}
+
+// prepare works out what several rules need: the term and the scopes.
+func (q *inquiry) prepare() {
+	if e := readEnd(q.Registration); e.verdict == nil {
+		q.term = decideTerm(q.Registration, e.at, maximumLifetime(q.AuthorizationServer), q.now)
+	}
+	sources := map[v1alpha1.ScopeName][]string{}
+	for _, facts := range q.Grants {
+		grant := Grant(facts, q.now)
+		q.grants = append(q.grants, grant)
+		if !grant.InForce {
+			continue
+		}
+		for _, name := range facts.Grant.Spec.Scopes {
+			sources[name] = append(sources[name], facts.Grant.Name)
+		}
+	}
+	for name, grants := range sources {
+		slices.Sort(grants)
+		q.scopes = append(q.scopes, v1alpha1.EffectiveScope{Name: name, Grants: slices.Compact(grants)})
+	}
+	slices.SortFunc(q.scopes, func(a, b v1alpha1.EffectiveScope) int { return strings.Compare(string(a.Name), string(b.Name)) })
+}
+
+// A registration that is being deleted has no client.
+func notDeleting(q *inquiry) *Verdict {
+	if at := q.Registration.DeletionTimestamp; at != nil {
+		return &Verdict{
+			Reason: v1alpha1.ReasonDeleting, Cause: v1alpha1.CauseDeleted, DueAt: at.Time, Waiting: true,
+			Message: "the registration is being deleted: it goes when the client is proven to be gone at the authorization server",
+		}
+	}
+	return nil
+}
+
+// No owner, no access.
+func hasOwner(q *inquiry) *Verdict { return readOwner(q.Registration) }
+
+// No readable end, no access.
+func hasReadableEnd(q *inquiry) *Verdict { return readEnd(q.Registration).verdict }
+
+// An end that has come needs no other fact.
+func notExpiredByOwnWord(q *inquiry) *Verdict {
+	if at := readEnd(q.Registration).at; expired(q.now, at) {
+		return expiredVerdict(at)
+	}
+	return nil
+}
+
+// A suspended registration has no client.
+func notSuspended(q *inquiry) *Verdict {
+	switch q.Registration.Spec.State {
+	case v1alpha1.StateActive, "":
+		return nil
+	case v1alpha1.StateSuspended:
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonSuspended, Cause: v1alpha1.CauseSuspended,
+		Message: "spec.state is Suspended: set it to Active to register again",
+	}
+}
+
+// Without its AuthorizationServer a registration waits; a client that it holds
+// is revoked.
+func authorizationServerThere(q *inquiry) *Verdict {
+	return authorizationServerFound(q.Registration.Spec.AuthorizationServerRef.Name, q.AuthorizationServer)
+}
+
+// Clients are managed by registration only.
+func managedByRegistration(q *inquiry) *Verdict {
+	if q.AuthorizationServer.Object.Spec.DynamicRegistration != nil {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonManagementUnsupported, Cause: v1alpha1.CauseNotAllowed, Waiting: true,
+		Message: "spec.authorizationServerRef: the AuthorizationServer is managed in a way that this version does not support: ask the platform team to set dynamicRegistration",
+	}
+}
+
+// The AuthorizationServer must admit the namespace.
+func namespaceAllowed(q *inquiry) *Verdict {
+	allowed := q.AuthorizationServer.Object.Spec.AllowedNamespaces
+	is := Absent
+	if allowed != nil {
+		is = admits(allowed.From, allowed.Selector, "", q.Namespace)
+	}
+	switch is {
+	case Present:
+		return nil
+	case Unknown:
+		return unknownVerdict("the namespace")
+	case Absent:
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonNamespaceNotAllowed, Cause: v1alpha1.CauseNotAllowed,
+		Message: "spec.authorizationServerRef: the AuthorizationServer does not admit this namespace: ask the platform team to list it in spec.allowedNamespaces",
+	}
+}
+
+// The owner must be one that the platform team accepts.
+func ownerAllowed(q *inquiry) *Verdict { return ownerMatches(q.Registration, q.AuthorizationServer) }
+
+// The effective end is the earliest of the annotation and the term's start
+// plus the maximum. A first term beyond the maximum is refused.
+func withinTerm(q *inquiry) *Verdict {
+	switch {
+	case q.term.accepted == nil:
+		return q.term.refusal
+	case !expired(q.now, q.term.end):
+		return nil
+	case q.term.refusal != nil:
+		refusal := *q.term.refusal
+		refusal.Standing, refusal.Cause, refusal.DueAt = Refused, v1alpha1.CauseExpired, q.term.end
+		return &refusal
+	}
+	return expiredVerdict(q.term.end)
+}
+
+// Every grant type must be one that the policy lists.
+func grantTypesAllowed(q *inquiry) *Verdict {
+	allowed := registrationPolicy(q.AuthorizationServer).AllowedGrantTypes
+	for _, grant := range q.Registration.Spec.GrantTypes {
+		if wireGrantTypes[grant] == "" || (allowed != nil && !slices.Contains(allowed, grant)) {
+			return notAllowed(v1alpha1.ReasonGrantTypeNotAllowed,
+				fmt.Sprintf("spec.grantTypes: %q is not allowed by the AuthorizationServer's policy: remove it", grant))
+		}
+	}
+	return nil
+}
+
+// The authentication method must be one that the policy lists.
+func authMethodAllowed(q *inquiry) *Verdict {
+	allowed := registrationPolicy(q.AuthorizationServer).AllowedTokenEndpointAuthMethods
+	method := q.Registration.Spec.TokenEndpointAuthMethod
+	if wireAuthMethods[method] == "" || (allowed != nil && !slices.Contains(allowed, method)) {
+		return notAllowed(v1alpha1.ReasonAuthMethodNotAllowed,
+			fmt.Sprintf("spec.tokenEndpointAuthMethod: %q is not allowed by the AuthorizationServer's policy: choose another", method))
+	}
+	return nil
+}
+
+// Every redirect URI must be https or loopback, in full, and match a pattern
+// of the policy if it has any.
+func redirectURIsAllowed(q *inquiry) *Verdict {
+	patterns := registrationPolicy(q.AuthorizationServer).RedirectURIPatterns
+	for _, uri := range q.Registration.Spec.RedirectURIs {
+		matches := func(pattern string) bool { return matchesWhole(pattern, string(uri)) }
+		if refusal := redirectRefusal(string(uri)); refusal != "" {
+			return notAllowed(v1alpha1.ReasonRedirectURINotAllowed, "spec.redirectURIs: "+refusal)
+		}
+		if len(patterns) > 0 && !slices.ContainsFunc(patterns, matches) {
+			return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
+				fmt.Sprintf("spec.redirectURIs: %q matches no pattern of the AuthorizationServer's policy: use one that does", uri))
+		}
+	}
+	return nil
+}
+
+// A key set must be public, and a place to fetch one from must be listed by
+// the policy: the authorization server would fetch what a tenant chose.
+func keysAllowed(q *inquiry) *Verdict {
+	spec := q.Registration.Spec
+	if spec.JWKS != "" {
+		if refusal := jwksRefusal(spec.JWKS); refusal != "" {
+			return notAllowed(v1alpha1.ReasonJWKSNotAllowed, "spec.jwks: "+refusal)
+		}
+	}
+	matches := func(pattern string) bool { return matchesWhole(pattern, spec.JWKSURI) }
+	if spec.JWKSURI != "" && !slices.ContainsFunc(registrationPolicy(q.AuthorizationServer).JWKSURIPatterns, matches) {
+		return notAllowed(v1alpha1.ReasonJWKSNotAllowed,
+			"spec.jwksURI: the AuthorizationServer's policy does not list it: give the keys in spec.jwks")
+	}
+	return nil
+}
+
+func notAllowed(reason, message string) *Verdict {
+	return &Verdict{Reason: reason, Message: message, Cause: v1alpha1.CauseNotAllowed}
+}
+
+// No grant, no client. A grant that is undecided freezes what exists.
+func grantInForce(q *inquiry) *Verdict {
+	undecided := slices.ContainsFunc(q.grants, func(g GrantDecision) bool { return g.Undecided })
+	if q.GrantsAre == Unknown || undecided {
+		return unknownVerdict("a ScopeGrant, its MCPServer or its namespace")
+	}
+	if len(q.scopes) > 0 {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonNoGrantInForce, Waiting: true, Cause: v1alpha1.CauseNoGrantInForce, DueAt: q.lastGrantEnd(),
+		Message: "no ScopeGrant for this registration is in force: create one, or look at the conditions of those there are",
+	}
+}
+
+// lastGrantEnd is when the last of the grants that the client lived on ended,
+// if all of them ended by time; zero when one of them went in another way.
+func (q *inquiry) lastGrantEnd() time.Time {
+	ends := map[string]time.Time{}
+	for i, grant := range q.grants {
+		ends[q.Grants[i].Grant.Name] = grant.ExpiresAt
+	}
+	var last time.Time
+	for _, scope := range q.Registration.Status.Scopes {
+		for _, name := range scope.Grants {
+			at := ends[name]
+			if at.IsZero() || !expired(q.now, at) {
+				return time.Time{}
+			}
+			if at.After(last) {
+				last = at
+			}
+		}
+	}
+	return last
+}

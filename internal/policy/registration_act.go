@@ -1,0 +1,237 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// decide turns the verdict and what exists into an action.
+func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
+	d := RegistrationDecision{
+		Verdict:   verdict,
+		Wish:      q.wish(),
+		Scopes:    q.scopes,
+		Term:      q.term.accepted,
+		ExpiresAt: q.term.end,
+		Next:      q.next(),
+	}
+	if NeedsOwnKey(q.Registration.Spec) && q.Credentials.Is != Unknown {
+		d.MakeKey = q.Credentials.PublicJWKS == ""
+	}
+	q.connect(&d)
+	q.collect(&d)
+	if q.RecordIs == Unknown {
+		return d
+	}
+	switch verdict.Standing {
+	case Allowed:
+		d.Action = q.give(d)
+	case Frozen, Undecided:
+		q.hold(&d)
+	case Refused:
+		d.Action = q.withdraw()
+	}
+	if d.Verdict.DueAt.IsZero() {
+		d.Verdict.DueAt = q.since(d.Verdict.Cause)
+	}
+	return d
+}
+
+// wish is what should be registered, with the key set that there is.
+func (q *inquiry) wish() authserver.ClientMetadata {
+	w := wish(q.Registration, q.scopes)
+	if NeedsOwnKey(q.Registration.Spec) {
+		w.JWKS = q.Credentials.PublicJWKS
+	}
+	return w
+}
+
+// connect names the authorization server of the action: that of the object, or
+// that of the record when the object is gone or became another.
+func (q *inquiry) connect(d *RegistrationDecision) {
+	d.Connection = q.Record.Connection
+	as := q.AuthorizationServer.Object
+	if q.AuthorizationServer.Is != Present || as == nil {
+		return
+	}
+	if recorded := q.Record.Connection.Issuer; recorded == "" || recorded == as.Spec.Issuer || !q.occupied() {
+		d.Connection = Connection(as)
+	}
+	if as.Status.Metadata != nil {
+		d.TokenEndpoint = as.Status.Metadata.TokenEndpoint
+	}
+}
+
+// occupied says that something at the authorization server is still to be
+// dealt with.
+func (q *inquiry) occupied() bool {
+	return q.Record.State == RecordRegistered || q.Record.State == RecordDeleted
+}
+
+// collect gathers what the grants in force bring along.
+func (q *inquiry) collect(d *RegistrationDecision) {
+	for _, grant := range q.grants {
+		if !grant.InForce {
+			continue
+		}
+		d.Resources = append(d.Resources, grant.Resource)
+		d.TokenLifetime = max(d.TokenLifetime, grant.TokenLifetime)
+	}
+	slices.Sort(d.Resources)
+	d.Resources = slices.Compact(d.Resources)
+}
+
+// give carries out a wish that is allowed.
+func (q *inquiry) give(d RegistrationDecision) Action {
+	switch q.Record.State {
+	case RecordDeleted:
+		return q.prove()
+	case RecordRegistered:
+	case RecordPending, RecordRevoked, RecordRefused:
+		return Register
+	default:
+		return Register
+	}
+	switch {
+	case q.Observed.Looked && q.Observed.Is == Absent:
+		return Register
+	case d.MakeKey, q.Record.Replacing, q.Record.WishDigest != Digest(d.Wish), q.drifted():
+		return Replace
+	}
+	return Keep
+}
+
+// drifted says that the authorization server holds something else than what it
+// answered when the client was registered.
+func (q *inquiry) drifted() bool {
+	if !q.Observed.Looked || q.Observed.Is != Present {
+		return false
+	}
+	excess, missing := Compare(q.Record.Client.Registered, q.Observed.Client)
+	return len(excess) > 0 || len(missing) > 0
+}
+
+// hold keeps what exists, but takes away what may not stay: the rules that
+// froze the rest do not stop a reduction.
+func (q *inquiry) hold(d *RegistrationDecision) {
+	if q.Record.State == RecordDeleted || (q.Record.Live() && q.Observed.Looked && q.Observed.Is == Absent) {
+		d.Action = q.prove()
+		return
+	}
+	if !q.Record.Live() {
+		return
+	}
+	d.Action = Keep
+	if q.GrantsAre == Unknown {
+		return
+	}
+	reduced := q.Record.Client.Registered
+	reduced.Scopes = intersect(reduced.Scopes, q.tolerated())
+	if len(reduced.Scopes) == 0 {
+		d.Action, d.Verdict.Cause = Revoke, v1alpha1.CauseNoGrantInForce
+		return
+	}
+	if len(reduced.Scopes) < len(q.Record.Client.Registered.Scopes) {
+		// The mark is added again when the wish is sent.
+		reduced.Name, reduced.Contacts = d.Wish.Name, d.Wish.Contacts
+		d.Wish, d.Action, d.MakeKey = reduced, Replace, false
+	}
+}
+
+// tolerated lists the scopes of grants that are in force, or of which that is
+// not known.
+func (q *inquiry) tolerated() []string {
+	var scopes []string
+	for i, grant := range q.grants {
+		if !grant.InForce && !grant.Undecided {
+			continue
+		}
+		for _, name := range q.Grants[i].Grant.Spec.Scopes {
+			scopes = append(scopes, string(name))
+		}
+	}
+	return scopes
+}
+
+func intersect(a, b []string) []string {
+	var both []string
+	for _, value := range a {
+		if slices.Contains(b, value) {
+			both = append(both, value)
+		}
+	}
+	return both
+}
+
+// withdraw takes away what exists: one path, whatever the cause.
+func (q *inquiry) withdraw() Action {
+	switch q.Record.State {
+	case RecordRegistered, RecordDeleted:
+		return q.prove()
+	case RecordPending:
+		// What was sent cannot be found again; it is reported as a possible
+		// orphan.
+		return q.conclude()
+	case RecordRevoked, RecordRefused:
+	}
+	if q.Registration.DeletionTimestamp != nil {
+		return Release
+	}
+	return Nothing
+}
+
+// prove revokes until the absence is proven, or a person has let go.
+func (q *inquiry) prove() Action {
+	released := q.Record.Released != "" && q.Registration.DeletionTimestamp != nil
+	switch {
+	case released, q.Observed.Looked && q.Observed.Is == Absent:
+		return q.conclude()
+	case q.Record.State == RecordDeleted && !(q.Observed.Looked && q.Observed.Is == Present):
+		return Nothing
+	}
+	return Revoke
+}
+
+func (q *inquiry) conclude() Action {
+	if q.Registration.DeletionTimestamp != nil {
+		return Release
+	}
+	return Confirm
+}
+
+// since says from when on the client should be gone when the verdict does not
+// know: from when it was first decided.
+func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
+	if q.Record.State == RecordDeleted && !q.Record.DueAt.IsZero() {
+		return q.Record.DueAt
+	}
+	r := q.Registration.Status.Revocation
+	if r != nil && r.VerifiedAt == nil && r.Cause == cause && r.ClientID == q.Record.Client.ID {
+		return r.DueAt.Time
+	}
+	return q.now
+}
+
+// next is the first instant after now at which a rule could answer otherwise.
+func (q *inquiry) next() time.Time {
+	instants := []time.Time{q.term.end, readEnd(q.Registration).at, q.DriftCheckAt, q.Record.Client.SecretExpiresAt}
+	if q.Record.State == RecordRefused {
+		instants = append(instants, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object)))
+	}
+	for _, grant := range q.grants {
+		instants = append(instants, grant.ExpiresAt)
+	}
+	var next time.Time
+	for _, instant := range instants {
+		if instant.After(q.now) {
+			next = earliest(next, instant)
+		}
+	}
+	return next
+}

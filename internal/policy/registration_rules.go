@@ -1,0 +1,144 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// Without the record nothing is known of the client: nothing is changed.
+func recordKnown(q *inquiry) *Verdict {
+	if q.RecordIs == Unknown {
+		return unknownVerdict("the registration record")
+	}
+	return nil
+}
+
+// A client belongs to one issuer. When the AuthorizationServer of that name
+// became another one, the client at the old issuer is revoked.
+func sameIssuer(q *inquiry) *Verdict {
+	old := q.Record.Connection.Issuer
+	if !q.Record.Live() || old == "" || old == q.AuthorizationServer.Object.Spec.Issuer {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonAuthorizationServerNotFound, Cause: v1alpha1.CauseAuthorizationServerGone, Waiting: true,
+		Message: "spec.authorizationServerRef: the AuthorizationServer now has another issuer: the client at the old one is revoked, then registered anew",
+	}
+}
+
+// A client that was registered with more than was asked for is revoked.
+func registeredAsAsked(q *inquiry) *Verdict {
+	if !q.Record.Live() || len(q.Record.Excess) == 0 {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonWidened, Cause: v1alpha1.CauseWidened,
+		Message: widenedMessage(q.Record.Excess),
+	}
+}
+
+func widenedMessage(excess []string) string {
+	return fmt.Sprintf("the authorization server registered more than was asked for (%s): the client is revoked; ask the platform team to correct the server's registration policy",
+		strings.Join(excess, ", "))
+}
+
+// A client whose secret has expired is of no use and is revoked.
+func secretNotExpired(q *inquiry) *Verdict {
+	if !q.Record.Live() || !secretExpired(q.Record.Client, q.now) {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonSecretExpired, Cause: v1alpha1.CauseSecretExpired, DueAt: q.Record.Client.SecretExpiresAt,
+		Message: "the authorization server issued a client secret that has expired (client_secret_expires_at): the client is revoked; ask the platform team to let secrets live longer, or use tokenEndpointAuthMethod: PrivateKeyJWT",
+	}
+}
+
+// A Secret that the operator did not create is never overwritten; without a
+// place for its credentials no client is registered.
+func secretNotForeign(q *inquiry) *Verdict {
+	if !WantsSecret(q.Registration.Spec) {
+		return nil
+	}
+	if q.Credentials.Foreign {
+		return &Verdict{
+			Standing: Frozen, Reason: v1alpha1.ReasonSecretConflict,
+			Message: fmt.Sprintf("the Secret %q exists and was not created by the operator for this registration: delete it, or choose another name, for example spec.credentials.secretName: %s-credentials", SecretName(q.Registration), q.Registration.Name),
+		}
+	}
+	if q.Credentials.Is == Unknown {
+		return unknownVerdict("the credentials Secret")
+	}
+	return nil
+}
+
+// Without a registration endpoint nothing new can be asked for.
+func endpointKnown(q *inquiry) *Verdict {
+	as := q.AuthorizationServer.Object
+	if m := as.Status.Metadata; m != nil && m.RegistrationEndpoint != "" && as.Status.ObservedGeneration == as.Generation {
+		return nil
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonAuthorizationServerNotReady, Waiting: true,
+		Message: "spec.authorizationServerRef: the AuthorizationServer is not ready: ask the platform team to look at its conditions",
+	}
+}
+
+// A client of the authorization-code grant needs a server that publishes S256
+// (RFC 7636; the MCP specification lets clients refuse a server without).
+func codeGrantHasPKCE(q *inquiry) *Verdict {
+	if !slices.Contains(q.Registration.Spec.GrantTypes, v1alpha1.GrantAuthorizationCode) ||
+		slices.Contains(q.AuthorizationServer.Object.Status.Capabilities, v1alpha1.CapabilityPKCES256) {
+		return nil
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonPKCEUnsupported,
+		Message: "the authorization server does not publish S256 in code_challenge_methods_supported: no client may use AuthorizationCode there; ask the platform team to enable PKCE",
+	}
+}
+
+// A server that keeps losing answers is looked at by a person before more
+// clients are created that nobody knows.
+func orphansBounded(q *inquiry) *Verdict {
+	if q.Record.Live() || len(q.Record.Orphans) < maxOrphans {
+		return nil
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonPossibleOrphans,
+		Message: fmt.Sprintf("%d registration requests ended without an answer: ask the platform team to look for the marks in status.possibleOrphans at the authorization server, then delete this registration and create it again", len(q.Record.Orphans)),
+	}
+}
+
+// The same wish is not repeated for a while after a refusal.
+func notRefusedBefore(q *inquiry) *Verdict {
+	if q.Record.State != RecordRefused || q.Record.WishDigest != Digest(q.wish()) {
+		return nil
+	}
+	if expired(q.now, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object))) {
+		return nil
+	}
+	return &Verdict{Standing: Frozen, Reason: q.Record.RefusedReason, Message: refusedMessage(q.Record)}
+}
+
+func refusedMessage(r Record) string {
+	switch r.RefusedReason {
+	case v1alpha1.ReasonWidened:
+		return widenedMessage(r.Excess)
+	case v1alpha1.ReasonSecretExpired:
+		return "the authorization server issued a client secret that had expired (client_secret_expires_at): no client is kept; ask the platform team to let secrets live longer, or use tokenEndpointAuthMethod: PrivateKeyJWT"
+	case v1alpha1.ReasonManagementUnsupported:
+		return "the authorization server gave no way to manage the client (RFC 7592): none is kept; look for the marks in status.possibleOrphans at the authorization server and delete what carries them"
+	}
+	if r.RefusedCode == "" {
+		return "the authorization server refuses the registration: correct the spec, or ask the platform team what it accepts"
+	}
+	return fmt.Sprintf("the authorization server refuses the registration with %s: correct the spec, or ask the platform team what it accepts", r.RefusedCode)
+}
+
+// A new end date beyond the maximum is refused; the old term stands.
+func newTermAccepted(q *inquiry) *Verdict { return q.term.refusal }

@@ -1,0 +1,108 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// ServerFacts are what the decision about an MCPServer rests on.
+type ServerFacts struct {
+	Server              *v1alpha1.MCPServer
+	AuthorizationServer AuthorizationServerFact
+}
+
+// Server decides whether an MCPServer is accepted.
+func Server(f ServerFacts) Verdict {
+	for _, rule := range serverRules {
+		if verdict := rule(f); verdict != nil {
+			return *verdict
+		}
+	}
+	return Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the server is accepted"}
+}
+
+// serverRules are asked in this order; the first refusal wins.
+var serverRules = []func(ServerFacts) *Verdict{
+	serverHasOwner,
+	serverScopesAreNames,
+	serverAuthorizationServerFound,
+	serverOwnerMatches,
+}
+
+// A server for which nobody answers is not accepted.
+func serverHasOwner(f ServerFacts) *Verdict { return readOwner(f.Server) }
+
+// A catalogue must not hold wildcards, catch-all names, or a name twice.
+func serverScopesAreNames(f ServerFacts) *Verdict {
+	for i, scope := range f.Server.Spec.Scopes {
+		refusal := scopeRefusal(scope.Name)
+		if slices.ContainsFunc(f.Server.Spec.Scopes[:i], func(s v1alpha1.Scope) bool { return s.Name == scope.Name }) {
+			refusal = fmt.Sprintf("scope %q is listed twice: keep one entry", scope.Name)
+		}
+		if refusal != "" {
+			return &Verdict{Reason: v1alpha1.ReasonScopeNotAllowed, Message: "spec.scopes: " + refusal}
+		}
+	}
+	return nil
+}
+
+// A server without its AuthorizationServer waits.
+func serverAuthorizationServerFound(f ServerFacts) *Verdict {
+	return authorizationServerFound(f.Server.Spec.AuthorizationServerRef.Name, f.AuthorizationServer)
+}
+
+// The owner must be one that the platform team accepts.
+func serverOwnerMatches(f ServerFacts) *Verdict {
+	return ownerMatches(f.Server, f.AuthorizationServer)
+}
+
+func authorizationServerFound(name string, f AuthorizationServerFact) *Verdict {
+	switch f.Is {
+	case Unknown:
+		return unknownVerdict("the AuthorizationServer")
+	case Present:
+		if f.Object.DeletionTimestamp == nil {
+			return nil
+		}
+	case Absent:
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonAuthorizationServerNotFound, Waiting: true, Cause: v1alpha1.CauseAuthorizationServerGone,
+		Message: fmt.Sprintf("spec.authorizationServerRef: there is no AuthorizationServer %q: create it, or ask the platform team for the right name", name),
+	}
+}
+
+// ownerMatches refuses an owner that the pattern does not match. A pattern
+// that does not compile matches nothing: the AuthorizationServer says so.
+func ownerMatches(object metav1.Object, f AuthorizationServerFact) *Verdict {
+	p := registrationPolicy(f)
+	if p.OwnerPattern == "" || matchesWhole(p.OwnerPattern, object.GetAnnotations()[v1alpha1.AnnotationOwner]) {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonOwnerNotAllowed, Cause: v1alpha1.CauseNotAllowed,
+		Message: fmt.Sprintf("annotation mcp-registrar.dev/owner does not match the pattern %q of the AuthorizationServer: name an owner that does, %s", p.OwnerPattern, ownerExample),
+	}
+}
+
+func registrationPolicy(f AuthorizationServerFact) v1alpha1.RegistrationPolicy {
+	if f.Object == nil || f.Object.Spec.Policy == nil {
+		return v1alpha1.RegistrationPolicy{}
+	}
+	return *f.Object.Spec.Policy
+}
+
+func maximumLifetime(f AuthorizationServerFact) time.Duration {
+	if seconds := registrationPolicy(f).MaxRegistrationLifetimeSeconds; seconds != nil {
+		return time.Duration(*seconds) * time.Second
+	}
+	return 0
+}

@@ -1,0 +1,135 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// expiryExample stands in every message about expires-at.
+const expiryExample = `for example mcp-registrar.dev/expires-at: "2027-03-31T00:00:00Z"`
+
+// ownerExample stands in every message about the owner.
+const ownerExample = `for example mcp-registrar.dev/owner: "team-payments@example.com"`
+
+// end is what the annotation expires-at says.
+type end struct {
+	at      time.Time
+	verdict *Verdict
+}
+
+// expired says whether an end has come: from the very instant on.
+func expired(now, at time.Time) bool { return !now.Before(at) }
+
+// readEnd reads the annotation expires-at. An object without a readable end
+// has no access.
+func readEnd(object metav1.Object) end {
+	text, found := object.GetAnnotations()[v1alpha1.AnnotationExpiresAt]
+	if !found || text == "" {
+		return end{verdict: &Verdict{
+			Reason: v1alpha1.ReasonExpiryMissing, Cause: v1alpha1.CauseExpiryMissing,
+			Message: "annotation mcp-registrar.dev/expires-at is missing: set it, " + expiryExample,
+		}}
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return end{verdict: &Verdict{
+			Reason: v1alpha1.ReasonExpiryInvalid, Cause: v1alpha1.CauseExpiryMissing,
+			Message: "annotation mcp-registrar.dev/expires-at is not an RFC 3339 instant: correct it, " + expiryExample,
+		}}
+	}
+	return end{at: at}
+}
+
+// expiredVerdict is the verdict on an object whose end has come.
+func expiredVerdict(at time.Time) *Verdict {
+	return &Verdict{
+		Reason: v1alpha1.ReasonExpired, Cause: v1alpha1.CauseExpired, DueAt: at,
+		Message: fmt.Sprintf("expired at %s: move the annotation mcp-registrar.dev/expires-at forward to renew, %s", at.UTC().Format(time.RFC3339), expiryExample),
+	}
+}
+
+// readOwner refuses an object for which nobody answers.
+func readOwner(object metav1.Object) *Verdict {
+	if object.GetAnnotations()[v1alpha1.AnnotationOwner] == "" {
+		return &Verdict{
+			Reason: v1alpha1.ReasonOwnerMissing, Cause: v1alpha1.CauseOwnerMissing,
+			Message: "annotation mcp-registrar.dev/owner is missing: set it, " + ownerExample,
+		}
+	}
+	return nil
+}
+
+// term is a period of validity as decided.
+type term struct {
+	accepted *v1alpha1.Term
+	end      time.Time
+	refusal  *Verdict
+}
+
+// decideTerm accepts a new end date if it is within the maximum, counted from
+// now (from the creation for an object not seen before); otherwise the term
+// accepted before stands. A maximum of 0 means none.
+func decideTerm(reg *v1alpha1.MCPClientRegistration, requested time.Time, maximum time.Duration, now time.Time) term {
+	previous := reg.Status.Term
+	if previous != nil && previous.ExpiresAt.Time.Equal(ceil(requested)) {
+		return term{accepted: previous, end: bounded(previous, requested, maximum)}
+	}
+	start := now
+	if previous == nil && reg.Status.ObservedGeneration < 0 && !reg.CreationTimestamp.IsZero() {
+		start = reg.CreationTimestamp.Time
+	}
+	if maximum > 0 && requested.Sub(start) > maximum {
+		return refuseTerm(previous, maximum, start)
+	}
+	accepted := &v1alpha1.Term{
+		StartedAt: metav1.NewTime(ceil(start)),
+		ExpiresAt: metav1.NewTime(ceil(requested)),
+	}
+	return term{accepted: accepted, end: requested}
+}
+
+// refuseTerm keeps the previous term, if there is one.
+func refuseTerm(previous *v1alpha1.Term, maximum time.Duration, start time.Time) term {
+	latest := start.Add(maximum).UTC().Format(time.RFC3339)
+	refusal := &Verdict{
+		Reason: v1alpha1.ReasonLifetimeTooLong, Cause: v1alpha1.CauseNotAllowed,
+		Message: fmt.Sprintf("annotation mcp-registrar.dev/expires-at is beyond the maximum lifetime of %d seconds: choose an instant no later than %s", int64(maximum/time.Second), latest),
+	}
+	if previous == nil {
+		return term{refusal: refusal}
+	}
+	refusal.Standing = Frozen
+	return term{accepted: previous, end: bounded(previous, previous.ExpiresAt.Time, maximum), refusal: refusal}
+}
+
+// bounded is the end of a term under the present maximum.
+func bounded(t *v1alpha1.Term, end time.Time, maximum time.Duration) time.Time {
+	if limit := t.StartedAt.Add(maximum); maximum > 0 && limit.Before(end) {
+		return limit
+	}
+	return end
+}
+
+// ceil rounds up to the second, which is what the API stores: rounding down
+// would end a term early.
+func ceil(t time.Time) time.Time {
+	if whole := t.Truncate(time.Second); !whole.Equal(t) {
+		return whole.Add(time.Second)
+	}
+	return t
+}
+
+// earliest returns the earlier of two instants; zero means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,161 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Words of RFC 7591 §2 and RFC 8693 §2.1.
+const (
+	wireAuthorizationCode = "authorization_code"
+	wireNone              = "none"
+	wirePrivateKeyJWT     = "private_key_jwt"
+)
+
+var wireGrantTypes = map[v1alpha1.GrantType]string{
+	v1alpha1.GrantAuthorizationCode: wireAuthorizationCode,
+	v1alpha1.GrantRefreshToken:      "refresh_token",
+	v1alpha1.GrantClientCredentials: "client_credentials",
+	v1alpha1.GrantTokenExchange:     "urn:ietf:params:oauth:grant-type:token-exchange",
+}
+
+var wireAuthMethods = map[v1alpha1.TokenEndpointAuthMethod]string{
+	v1alpha1.AuthMethodNone:              wireNone,
+	v1alpha1.AuthMethodPrivateKeyJWT:     wirePrivateKeyJWT,
+	v1alpha1.AuthMethodClientSecretBasic: "client_secret_basic",
+}
+
+// wish translates a registration into client metadata, without its mark.
+func wish(reg *v1alpha1.MCPClientRegistration, scopes []v1alpha1.EffectiveScope) authserver.ClientMetadata {
+	metadata := authserver.ClientMetadata{
+		Name:            reg.Spec.ClientName,
+		ApplicationType: strings.ToLower(string(reg.Spec.ApplicationType)),
+		AuthMethod:      wireAuthMethods[reg.Spec.TokenEndpointAuthMethod],
+		JWKS:            reg.Spec.JWKS,
+		JWKSURI:         reg.Spec.JWKSURI,
+		Contacts:        []string{reg.Annotations[v1alpha1.AnnotationOwner]},
+	}
+	for _, grant := range reg.Spec.GrantTypes {
+		metadata.GrantTypes = append(metadata.GrantTypes, wireGrantTypes[grant])
+	}
+	if slices.Contains(metadata.GrantTypes, wireAuthorizationCode) {
+		metadata.ResponseTypes = []string{"code"}
+	}
+	for _, uri := range reg.Spec.RedirectURIs {
+		metadata.RedirectURIs = append(metadata.RedirectURIs, string(uri))
+	}
+	for _, scope := range scopes {
+		metadata.Scopes = append(metadata.Scopes, string(scope.Name))
+	}
+	slices.Sort(metadata.GrantTypes)
+	slices.Sort(metadata.RedirectURIs)
+	slices.Sort(metadata.Scopes)
+	return metadata
+}
+
+// NeedsOwnKey says that the operator makes the client's key pair.
+func NeedsOwnKey(spec v1alpha1.MCPClientRegistrationSpec) bool {
+	return spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodPrivateKeyJWT && spec.JWKS == "" && spec.JWKSURI == ""
+}
+
+// WantsSecret says that the registration has a credentials Secret: every
+// confidential client, and a public one that asks for it.
+func WantsSecret(spec v1alpha1.MCPClientRegistrationSpec) bool {
+	return spec.TokenEndpointAuthMethod != v1alpha1.AuthMethodNone || spec.Credentials != nil
+}
+
+// SecretName is the name of the credentials Secret.
+func SecretName(reg *v1alpha1.MCPClientRegistration) string {
+	if c := reg.Spec.Credentials; c != nil && c.SecretName != "" {
+		return c.SecretName
+	}
+	return reg.Name + "-mcp-client"
+}
+
+// Marked adds the ownership mark to a wish: who registered it, for which
+// object, and the mark itself. It is also put into the name, because many
+// authorization servers drop software_id and software_version.
+func Marked(w authserver.ClientMetadata, cluster, uid, mark string) authserver.ClientMetadata {
+	w.SoftwareID = "mcp-registrar/" + cluster + "/" + uid
+	w.SoftwareVersion = mark
+	w.Name = fmt.Sprintf("%s [%s]", w.Name, mark)
+	return w
+}
+
+// Digest identifies an unmarked wish.
+func Digest(w authserver.ClientMetadata) string {
+	encoded, err := json.Marshal(w)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(encoded)
+	return hex.EncodeToString(sum[:16])
+}
+
+// difference is what an answer has beyond a wish, and what it lacks.
+type difference struct {
+	excess, missing []string
+}
+
+// Compare compares what was registered with what was asked for (RFC 7591
+// §3.2.1: the server may replace any value). Excess is a danger, missing a
+// report.
+func Compare(asked authserver.ClientMetadata, got authserver.Client) (excess, missing []string) {
+	var d difference
+	d.list("scope", asked.Scopes, got.Registered.Scopes)
+	d.list("grant type", asked.GrantTypes, got.Registered.GrantTypes)
+	d.list("redirect URI", asked.RedirectURIs, got.Registered.RedirectURIs)
+	d.list("response type", asked.ResponseTypes, got.Registered.ResponseTypes)
+	if asked.AuthMethod != got.Registered.AuthMethod {
+		d.excess = append(d.excess, "authentication method "+got.Registered.AuthMethod)
+	}
+	if asked.AuthMethod == wireNone && !got.Secret.IsZero() {
+		d.excess = append(d.excess, "a secret for a public client")
+	}
+	return d.excess, d.missing
+}
+
+func (d *difference) list(what string, asked, got []string) {
+	for _, value := range got {
+		if !slices.Contains(asked, value) {
+			d.excess = append(d.excess, what+" "+shorten(value))
+		}
+	}
+	for _, value := range asked {
+		if !slices.Contains(got, value) {
+			d.missing = append(d.missing, what+" "+shorten(value))
+		}
+	}
+}
+
+// shorten bounds a value of another party before it is shown, and keeps
+// control characters out.
+func shorten(value string) string {
+	value = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7F {
+			return '?'
+		}
+		return r
+	}, value)
+	if runes := []rune(value); len(runes) > 80 {
+		return string(runes[:80]) + "…"
+	}
+	return value
+}
+
+// secretExpired says that an issued secret is of no use any more. A zero
+// instant means that it never expires (RFC 7591 §3.2.1).
+func secretExpired(c authserver.Client, now time.Time) bool {
+	return !c.SecretExpiresAt.IsZero() && expired(now, c.SecretExpiresAt)
+}
