@@ -19,8 +19,9 @@ type AuthorizationServerSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="issuer is immutable: create another AuthorizationServer for another issuer"
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="issuer must be an https URL (http only for a loopback host), for example https://auth.example.com"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="issuer must be an https URL (http only for a loopback host), for example https://auth.example.com"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="issuer must have no query, fragment or user information, for example https://auth.example.com/realms/mcp"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="issuer must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://auth.example.com/realms/mcp"
 	Issuer string `json:"issuer"`
 
 	// dynamicRegistration manages clients with OAuth 2.0 Dynamic Client
@@ -112,7 +113,9 @@ type HydraManagement struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="adminURL must be an https URL (http only for a loopback host), for example https://hydra-admin.example.com"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="adminURL must be an https URL (http only for a loopback host), for example https://hydra-admin.example.com"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="adminURL must have no query, fragment or user information, for example https://hydra-admin.example.com"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="adminURL must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://hydra-admin.example.com"
 	AdminURL string `json:"adminURL"`
 }
 
@@ -122,7 +125,9 @@ type MetadataDocumentManagement struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https'",message="baseURL must be an https URL, for example https://clients.example.com/mcp"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && self.startsWith('https://')",message="baseURL must be an https URL, for example https://clients.example.com/mcp"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="baseURL must have no query, fragment or user information, for example https://clients.example.com/mcp"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="baseURL must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://clients.example.com/mcp"
 	BaseURL string `json:"baseURL"`
 }
 

@@ -67,9 +67,12 @@ const (
 // RedirectURI is where the authorization server may send a code.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
-// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="a redirect URI must be an https URL (http only for a loopback host), for example http://127.0.0.1/callback"
+// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="a redirect URI must be an https URL (http only for a loopback host), for example http://127.0.0.1/callback"
 // +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a redirect URI must not contain a wildcard: list each one, for example https://app.example.com/callback"
 // +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="a redirect URI must have no fragment, for example https://app.example.com/callback"
+// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="a redirect URI must have no user information, for example https://app.example.com/callback"
+// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^[^?#]*/([.]|%2e){1,2}([/?#]|$)')",message="a redirect URI must have no path segment . or .., for example https://app.example.com/callback"
+// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="a redirect URI must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://app.example.com/callback"
 type RedirectURI string
 
 // Credentials says where the client's credentials are written.
@@ -80,19 +83,23 @@ type Credentials struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="secretName must be the name of a Secret: lower-case letters, digits, - and . (RFC 1123), for example desktop-oauth"
 	SecretName string `json:"secretName,omitempty"`
 
 	// labels are added to the Secret.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:MaxProperties=12
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('mcp-registrar.dev/') && k != 'app.kubernetes.io/managed-by')",message="labels must not use mcp-registrar.dev/ or app.kubernetes.io/managed-by: the operator sets those, for example labels: {team: payments}"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="labels must have keys that Kubernetes accepts, for example labels: {team: payments}"
+	// +kubebuilder:validation:XValidation:rule=`self.all(k, size(self[k]) <= 63 && !self[k].matches(r'[^-\w.]') && (self[k] == '' || !['-', '_', '.'].exists(c, self[k].startsWith(c) || self[k].endsWith(c))))`,message="labels must have values of at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit, for example labels: {team: payments}"
 	Labels map[string]string `json:"labels,omitempty"`
 
 	// annotations are added to the Secret.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('mcp-registrar.dev/'))",message="annotations must not use mcp-registrar.dev/: the operator sets those, for example annotations: {reloader.example.com/match: 'true'}"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="annotations must have keys that Kubernetes accepts, for example annotations: {reloader.example.com/match: 'true'}"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 4096)",message="annotations must have values of at most 4096 characters, for example annotations: {reloader.example.com/match: 'true'}"
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
@@ -116,7 +123,7 @@ type MCPClientRegistrationSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[^\x00-\x1F\x7F]+$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]+$')`,message="clientName must be one line without control or text-direction characters, for example Desktop assistant"
 	ClientName string `json:"clientName"`
 
 	// applicationType: Native (runs on a user's machine, may redirect to
@@ -151,6 +158,7 @@ type MCPClientRegistrationSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16384
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'"(d|p|q|dp|dq|qi|oth|k)"\s*:')`,message="jwks must hold public keys only: remove the private members (d, p, q, dp, dq, qi, oth, k)"
 	JWKS string `json:"jwks,omitempty"`
 
 	// jwksURI is where the authorization server fetches the client's JWK set.
@@ -159,7 +167,11 @@ type MCPClientRegistrationSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https'",message="jwksURI must be an https URL, for example https://app.example.com/jwks.json"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && self.startsWith('https://')",message="jwksURI must be an https URL, for example https://app.example.com/jwks.json"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="jwksURI must have no fragment, for example https://app.example.com/jwks.json"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="jwksURI must have no user information, for example https://app.example.com/jwks.json"
+	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^[^?#]*/([.]|%2e){1,2}([/?#]|$)')",message="jwksURI must have no path segment . or .., for example https://app.example.com/jwks.json"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="jwksURI must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://app.example.com/jwks.json"
 	JWKSURI string `json:"jwksURI,omitempty"`
 
 	// credentials says where the client's credentials are written. Left out,
@@ -238,11 +250,14 @@ type Revocation struct {
 type EffectiveScope struct {
 	// name of the scope.
 	// +required
-	Name ScopeName `json:"name"`
+	// +kubebuilder:validation:MaxLength=128
+	Name string `json:"name"`
 
 	// grants lists the names of the ScopeGrants that it comes from.
 	// +required
 	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=253
 	Grants []string `json:"grants"`
 }
 
@@ -270,6 +285,7 @@ type MCPClientRegistrationStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=1024
 	Scopes []EffectiveScope `json:"scopes,omitempty"`
 
 	// expiresAt is the effective end: the earliest of the annotation and the
@@ -314,6 +330,7 @@ type MCPClientRegistrationStatus struct {
 // +kubebuilder:printcolumn:name="AS",type=string,JSONPath=`.spec.authorizationServerRef.name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="ClientID",type=string,priority=1,JSONPath=`.status.clientID`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 242 || (has(self.spec.credentials) && has(self.spec.credentials.secretName))",message="metadata.name is too long for the default name of the credentials Secret: at most 242 characters, or give spec.credentials.secretName"
 type MCPClientRegistration struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional

@@ -25,7 +25,7 @@ const (
 // names are refused: a scope that means everything governs nothing.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=128
-// +kubebuilder:validation:Pattern=`^[\x21\x23-\x5B\x5D-\x7E]+$`
+// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-[^-~]+$')",message="a scope must be one token of printable ASCII without space, double quote or backslash (RFC 6749 section 3.3), for example invoices:read"
 // +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a scope must not contain a wildcard: name what it allows, for example invoices:read"
 // +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^(.*[:./])?(all|any|everything|admin|administrator|root|superuser|full|full[-_.]?access|wildcard)$')",message="a scope must not be a catch-all name: name what it allows, for example invoices:read"
 type ScopeName string
@@ -79,9 +79,11 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="resource is immutable: tokens were issued for it; create another MCPServer for another resource"
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && (url(self).getScheme() == 'https' || (url(self).getScheme() == 'http' && url(self).getHostname() in ['localhost', '127.0.0.1', '::1', '[::1]']))",message="resource must be an https URL (http only for a loopback host), for example https://mcp.example.com/invoices"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="resource must be an https URL (http only for a loopback host), for example https://mcp.example.com/invoices"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="resource must have no fragment, for example https://mcp.example.com/invoices"
-	// +kubebuilder:validation:XValidation:rule="!self.contains(' ')",message="resource must have no space, for example https://mcp.example.com/invoices"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="resource must have no user information, for example https://mcp.example.com/invoices"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*[A-Z]')",message="resource must have its host in lower case, for example https://mcp.example.com/invoices"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="resource must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://mcp.example.com/invoices"
 	Resource string `json:"resource"`
 
 	// authorizationServerRef names the AuthorizationServer whose tokens the

@@ -90,6 +90,8 @@ type RegistrationDecision struct {
 	// Next is the first instant at which the answer can change with no event;
 	// zero means never.
 	Next time.Time
+	// NextTakesAway says that Next is a deadline that may take something away.
+	NextTakesAway bool
 }
 
 // GrantDecision is the decision about a ScopeGrant.

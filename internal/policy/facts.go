@@ -45,6 +45,8 @@ type NamespaceFact struct {
 // GrantFacts are what the decision about a ScopeGrant rests on.
 type GrantFacts struct {
 	Grant *v1alpha1.ScopeGrant
+	// RegistrationIs says whether the registration was found.
+	RegistrationIs Knowledge
 	// Server is the MCPServer that the grant names.
 	Server ServerFact
 	// AuthorizationServer is that of the registration.
@@ -151,11 +153,15 @@ type Record struct {
 	// Released is what the human wrote who let go of the client.
 	Released string
 
-	// RefusedReason and RefusedCode say why the last wish was refused, and
-	// RefusedAt when.
+	// RefusedReason and RefusedCode say why the wish of RefusedDigest was
+	// refused, and RefusedAt when.
 	RefusedReason string
 	RefusedCode   string
+	RefusedDigest string
 	RefusedAt     time.Time
+
+	// Version is the stored version that this is; empty when none is stored.
+	Version string
 }
 
 // Live says that a client may exist that is known by its id.

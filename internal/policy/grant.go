@@ -44,6 +44,7 @@ var grantRules = []grantRule{
 	grantHasOwner,
 	grantNotExpired,
 	grantScopesAreNames,
+	grantRegistrationThere,
 	grantServerAvailable,
 	grantServerAccepted,
 	grantSameAuthorizationServer,
@@ -110,6 +111,21 @@ func grantScopesAreNames(f GrantFacts, _ time.Time) *Verdict {
 		}
 	}
 	return nil
+}
+
+// Without its registration a grant waits.
+func grantRegistrationThere(f GrantFacts, _ time.Time) *Verdict {
+	switch f.RegistrationIs {
+	case Present:
+		return nil
+	case Unknown:
+		return unknownVerdict("the MCPClientRegistration")
+	case Absent:
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonRegistrationNotFound, Waiting: true,
+		Message: fmt.Sprintf("spec.clientRef: there is no MCPClientRegistration %q in this namespace: create it", f.Grant.Spec.ClientRef.Name),
+	}
 }
 
 // A server of another namespace must admit the grant's namespace. Whether the
@@ -260,4 +276,26 @@ func unknownVerdict(what string) *Verdict {
 		Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown, Waiting: true,
 		Message: what + " could not be read: nothing is changed, tried again",
 	}
+}
+
+// Applied decides whether the registration carries what a grant in force
+// gives, as its status says. reg is nil when there is none.
+func Applied(grant *v1alpha1.ScopeGrant, decision GrantDecision, reg *v1alpha1.MCPClientRegistration) Verdict {
+	if !decision.InForce || reg == nil {
+		return Verdict{Reason: v1alpha1.ReasonNotApplied, Message: "the grant is not in force"}
+	}
+	carried := func(name v1alpha1.ScopeName) bool {
+		return slices.ContainsFunc(reg.Status.Scopes, func(s v1alpha1.EffectiveScope) bool {
+			return s.Name == string(name) && slices.Contains(s.Grants, grant.Name)
+		})
+	}
+	for _, name := range grant.Spec.Scopes {
+		if !carried(name) {
+			return Verdict{
+				Standing: Undecided, Waiting: true, Reason: v1alpha1.ReasonRegistrationPending,
+				Message: fmt.Sprintf("the registration does not carry scope %q at the authorization server yet: look at the conditions of the MCPClientRegistration", name),
+			}
+		}
+	}
+	return Verdict{Standing: Allowed, Reason: v1alpha1.ReasonApplied, Message: "the scopes are in force at the authorization server"}
 }

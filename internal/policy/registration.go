@@ -78,7 +78,10 @@ func Registration(f RegistrationFacts, now time.Time) RegistrationDecision {
 // prepare works out what several rules need: the term and the scopes.
 func (q *inquiry) prepare() {
 	if e := readEnd(q.Registration); e.verdict == nil {
-		q.term = decideTerm(q.Registration, e.at, maximumLifetime(q.AuthorizationServer), q.now)
+		q.term = term{accepted: q.Registration.Status.Term, end: e.at}
+		if q.AuthorizationServer.Is == Present {
+			q.term = decideTerm(q.Registration, e.at, maximumLifetime(q.AuthorizationServer), q.now)
+		}
 	}
 	sources := map[v1alpha1.ScopeName][]string{}
 	for _, facts := range q.Grants {
@@ -93,9 +96,9 @@ func (q *inquiry) prepare() {
 	}
 	for name, grants := range sources {
 		slices.Sort(grants)
-		q.scopes = append(q.scopes, v1alpha1.EffectiveScope{Name: name, Grants: slices.Compact(grants)})
+		q.scopes = append(q.scopes, v1alpha1.EffectiveScope{Name: string(name), Grants: slices.Compact(grants)})
 	}
-	slices.SortFunc(q.scopes, func(a, b v1alpha1.EffectiveScope) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	slices.SortFunc(q.scopes, func(a, b v1alpha1.EffectiveScope) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // A registration that is being deleted has no client.

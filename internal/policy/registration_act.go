@@ -19,14 +19,17 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 		Scopes:    q.scopes,
 		Term:      q.term.accepted,
 		ExpiresAt: q.term.end,
-		Next:      q.next(),
 	}
+	d.Next, d.NextTakesAway = q.next()
 	if NeedsOwnKey(q.Registration.Spec) && q.Credentials.Is != Unknown {
 		d.MakeKey = q.Credentials.PublicJWKS == ""
 	}
 	q.connect(&d)
 	q.collect(&d)
-	if q.RecordIs == Unknown {
+	if q.RecordIs == Unknown || q.recordLost() {
+		if q.recordLost() {
+			d.Verdict = *recordLostVerdict()
+		}
 		return d
 	}
 	switch verdict.Standing {
@@ -188,7 +191,7 @@ func (q *inquiry) withdraw() Action {
 
 // prove revokes until the absence is proven, or a person has let go.
 func (q *inquiry) prove() Action {
-	released := q.Record.Released != "" && q.Registration.DeletionTimestamp != nil
+	released := q.Record.Released != ""
 	switch {
 	case released, q.Observed.Looked && q.Observed.Is == Absent:
 		return q.conclude()
@@ -218,15 +221,24 @@ func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
 	return q.now
 }
 
-// next is the first instant after now at which a rule could answer otherwise.
-func (q *inquiry) next() time.Time {
-	instants := []time.Time{q.term.end, readEnd(q.Registration).at, q.DriftCheckAt, q.Record.Client.SecretExpiresAt}
-	if q.Record.State == RecordRefused {
-		instants = append(instants, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object)))
-	}
+// next is the first instant after now at which a rule could answer otherwise,
+// and whether it is one that may take something away.
+func (q *inquiry) next() (next time.Time, takesAway bool) {
+	deadlines := []time.Time{q.term.end, readEnd(q.Registration).at, q.Record.Client.SecretExpiresAt}
 	for _, grant := range q.grants {
-		instants = append(instants, grant.ExpiresAt)
+		deadlines = append(deadlines, grant.ExpiresAt)
 	}
+	deadline := q.soonest(deadlines...)
+	checks := []time.Time{q.DriftCheckAt}
+	if q.Record.RefusedReason != "" {
+		checks = append(checks, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object)))
+	}
+	next = earliest(deadline, q.soonest(checks...))
+	return next, next.Equal(deadline) && !next.IsZero()
+}
+
+// soonest is the first of some instants after now; zero when there is none.
+func (q *inquiry) soonest(instants ...time.Time) time.Time {
 	var next time.Time
 	for _, instant := range instants {
 		if instant.After(q.now) {

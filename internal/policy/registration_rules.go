@@ -16,7 +16,23 @@ func recordKnown(q *inquiry) *Verdict {
 	if q.RecordIs == Unknown {
 		return unknownVerdict("the registration record")
 	}
+	if q.recordLost() {
+		return recordLostVerdict()
+	}
 	return nil
+}
+
+// recordLost says that there was a client and its record is gone: a missing
+// record proves nothing about the client.
+func (q *inquiry) recordLost() bool {
+	return q.RecordIs == Absent && q.Registration.Status.ClientID != ""
+}
+
+func recordLostVerdict() *Verdict {
+	return &Verdict{
+		Standing: Undecided, Reason: v1alpha1.ReasonManagementLost,
+		Message: "the registration record of the client in status.clientID is gone from the operator's namespace: ask the platform team to restore it, or to delete the client at the authorization server and release it (see the runbook)",
+	}
 }
 
 // A client belongs to one issuer. When the AuthorizationServer of that name
@@ -116,7 +132,7 @@ func orphansBounded(q *inquiry) *Verdict {
 
 // The same wish is not repeated for a while after a refusal.
 func notRefusedBefore(q *inquiry) *Verdict {
-	if q.Record.State != RecordRefused || q.Record.WishDigest != Digest(q.wish()) {
+	if q.Record.RefusedReason == "" || q.Record.RefusedDigest != Digest(q.wish()) {
 		return nil
 	}
 	if expired(q.now, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object))) {

@@ -56,7 +56,7 @@ func wish(reg *v1alpha1.MCPClientRegistration, scopes []v1alpha1.EffectiveScope)
 		metadata.RedirectURIs = append(metadata.RedirectURIs, string(uri))
 	}
 	for _, scope := range scopes {
-		metadata.Scopes = append(metadata.Scopes, string(scope.Name))
+		metadata.Scopes = append(metadata.Scopes, scope.Name)
 	}
 	slices.Sort(metadata.GrantTypes)
 	slices.Sort(metadata.RedirectURIs)

@@ -1,0 +1,155 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/connect"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
+	"github.com/mcp-registrar/mcp-registrar/internal/kubewrites"
+)
+
+func main() {
+	s, err := parse(flag.CommandLine, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	ctrl.SetLogger(zap.New(s.logOptions()...))
+	if err := run(ctrl.SetupSignalHandler(), s); err != nil {
+		ctrl.Log.Error(err, "Stopped")
+		os.Exit(1)
+	}
+}
+
+// run builds the manager and runs it until the context ends.
+func run(ctx context.Context, s settings) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("reading kubeconfig: %w", err)
+	}
+	config.QPS, config.Burst = float32(s.kubeQPS), s.kubeBurst
+	config.Wrap(kubewrites.New(metrics.Registry).Wrap)
+	mgr, err := newManager(config, s)
+	if err != nil {
+		return fmt.Errorf("creating manager: %w", err)
+	}
+	if err := setup(ctx, mgr, s); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func newManager(config *rest.Config, s settings) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	serving := metricsserver.Options{BindAddress: s.metricsAddress, SecureServing: s.metricsSecure}
+	if s.metricsSecure {
+		serving.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	stop := 30 * time.Second
+	return ctrl.NewManager(config, manager.Options{
+		Scheme:                        scheme,
+		Metrics:                       serving,
+		HealthProbeBindAddress:        s.probeAddress,
+		LeaderElection:                s.leaderElect,
+		LeaderElectionID:              "mcp-registrar.dev",
+		LeaderElectionNamespace:       s.operatorNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &stop,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			// Only the operator's own Secrets are watched.
+			ByObject: map[client.Object]cache.ByObject{
+				&corev1.Secret{}: {Namespaces: map[string]cache.Config{s.operatorNamespace: {}}},
+			},
+		},
+	})
+}
+
+// setup gives the reconcilers what they need.
+func setup(ctx context.Context, mgr manager.Manager, s settings) error {
+	cluster, err := clusterUID(ctx, mgr.GetAPIReader())
+	if err != nil {
+		return err
+	}
+	now := clock.RealClock{}
+	measured, err := instrumented.NewMetrics(metrics.Registry, now.Now)
+	if err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	servers := &controllers.Servers{
+		Connector: connect.New(connect.Options{Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate}),
+		Client:    mgr.GetClient(), Namespace: s.operatorNamespace,
+	}
+	if err := controllers.SetupIndexes(ctx, mgr); err != nil {
+		return err
+	}
+	registered := controllers.NewMetrics(metrics.Registry)
+	recorder := mgr.GetEventRecorder("mcp-registrar")
+	reconcilers := []interface {
+		SetupWithManager(mgr manager.Manager, workers int) error
+	}{
+		&controllers.RegistrationReconciler{
+			Client: mgr.GetClient(), Clock: now, Servers: servers, Cluster: cluster,
+			Records:     &controllers.Records{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.operatorNamespace},
+			Credentials: &controllers.Credentials{Client: mgr.GetClient(), Live: mgr.GetAPIReader()},
+			Drift:       controllers.NewDriftSchedule(now.Now()), Recorder: recorder, Metrics: registered,
+		},
+		&controllers.ScopeGrantReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
+		&controllers.MCPServerReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
+		&controllers.AuthorizationServerReconciler{
+			Client: mgr.GetClient(), Clock: now, Servers: servers, Recorder: recorder, Metrics: registered,
+			Namespace: s.operatorNamespace,
+		},
+	}
+	workers := []int{s.concurrent, s.concurrent/4 + 1, 4, 4}
+	for i, reconciler := range reconcilers {
+		if err := reconciler.SetupWithManager(mgr, workers[i]); err != nil {
+			return fmt.Errorf("starting controllers: %w", err)
+		}
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("adding health check: %w", err)
+	}
+	return mgr.AddReadyzCheck("ping", healthz.Ping)
+}
+
+// clusterUID names the cluster in ownership marks: the UID of kube-system.
+func clusterUID(ctx context.Context, reader client.Reader) (string, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := reader.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, namespace); err != nil {
+		return "", fmt.Errorf("reading the namespace %s, whose UID names the cluster: %w", metav1.NamespaceSystem, err)
+	}
+	return string(namespace.UID), nil
+}

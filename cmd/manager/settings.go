@@ -1,0 +1,81 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"strings"
+
+	"go.uber.org/zap/zapcore"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// settings are what the flags say.
+type settings struct {
+	leaderElect         bool
+	metricsAddress      string
+	metricsSecure       bool
+	probeAddress        string
+	operatorNamespace   string
+	concurrent          int
+	allowPrivate        bool
+	kubeQPS             float64
+	kubeBurst           int
+	logLevel, logFormat string
+}
+
+// parse reads the flags.
+func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
+	var s settings
+	flags.BoolVar(&s.leaderElect, "leader-elect", false,
+		"Take part in leader election, so that of several managers only one acts.")
+	flags.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443",
+		`Address of the metrics endpoint; "0" turns it off.`)
+	flags.BoolVar(&s.metricsSecure, "metrics-secure", true,
+		"Serve metrics over https, and only to those whom the cluster's RBAC allows to get the path /metrics.")
+	flags.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081",
+		`Address of /healthz and /readyz; "0" turns them off.`)
+	flags.StringVar(&s.operatorNamespace, "operator-namespace", os.Getenv("POD_NAMESPACE"),
+		"Namespace of the operator: registration records are kept there and the credentials that AuthorizationServers name are read there. The default is the environment variable POD_NAMESPACE.")
+	flags.IntVar(&s.concurrent, "concurrent-reconciles", 64,
+		"How many registrations are worked on at one time.")
+	flags.BoolVar(&s.allowPrivate, "allow-private-networks", true,
+		"Allow authorization servers at private addresses (RFC 1918, unique-local, carrier-grade NAT). Link-local and cloud metadata addresses are never allowed.")
+	flags.Float64Var(&s.kubeQPS, "kube-api-qps", 1000,
+		"How many requests per second are sent to the Kubernetes API at most.")
+	flags.IntVar(&s.kubeBurst, "kube-api-burst", 2000,
+		"How many requests may be sent to the Kubernetes API at one time.")
+	flags.StringVar(&s.logLevel, "log-level", "info", "What is logged: debug, info or error.")
+	flags.StringVar(&s.logFormat, "log-format", "json", "How logs are written: json or console.")
+	if err := flags.Parse(arguments); err != nil {
+		return s, err
+	}
+	return s, s.check()
+}
+
+func (s settings) check() error {
+	switch {
+	case s.operatorNamespace == "":
+		return errors.New("--operator-namespace is empty: set it, or the environment variable POD_NAMESPACE")
+	case s.concurrent < 1:
+		return errors.New("--concurrent-reconciles must be at least 1")
+	case !strings.Contains("debug info error", s.logLevel) || s.logLevel == "":
+		return errors.New("--log-level must be debug, info or error")
+	case s.logFormat != "json" && s.logFormat != "console":
+		return errors.New("--log-format must be json or console")
+	}
+	return nil
+}
+
+// logOptions turn the settings into options of the logger.
+func (s settings) logOptions() []zap.Opts {
+	level := map[string]zapcore.Level{"debug": zapcore.DebugLevel, "info": zapcore.InfoLevel, "error": zapcore.ErrorLevel}[s.logLevel]
+	encoder := zap.JSONEncoder()
+	if s.logFormat == "console" {
+		encoder = zap.ConsoleEncoder()
+	}
+	return []zap.Opts{zap.Level(level), encoder, zap.StacktraceLevel(zapcore.PanicLevel)}
+}

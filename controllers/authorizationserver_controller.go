@@ -1,0 +1,148 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// AuthorizationServerReconciler discovers each AuthorizationServer and counts
+// the clients there. It writes nothing but status.
+type AuthorizationServerReconciler struct {
+	client.Client
+	Clock    clock.PassiveClock
+	Servers  *Servers
+	Recorder events.EventRecorder
+	Metrics  *Metrics
+	// Namespace is the operator's own, where the records are.
+	Namespace string
+
+	mu          sync.Mutex
+	discoveries map[types.UID]discovery
+}
+
+// discovery is the last answer to discovery, kept so that a pass for another
+// reason does not ask again.
+type discovery struct {
+	generation int64
+	at         time.Time
+	metadata   authserver.Metadata
+	err        error
+}
+
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=authorizationservers/status,verbs=get;update;patch
+
+// Reconcile reports on one authorization server.
+func (r *AuthorizationServerReconciler) Reconcile(ctx context.Context, as *v1alpha1.AuthorizationServer) (ctrl.Result, error) {
+	now := r.Clock.Now()
+	facts, err := r.observe(ctx, as, now)
+	decision := policy.AuthorizationServer(facts)
+	return r.report(ctx, as, facts, decision, err, now)
+}
+
+func (r *AuthorizationServerReconciler) observe(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (policy.AuthorizationServerFacts, error) {
+	facts := policy.AuthorizationServerFacts{Server: as}
+	var errs [3]error
+	_, facts.CredentialIs, errs[0] = r.Servers.InitialAccessToken(ctx, as)
+	if as.Spec.DynamicRegistration != nil && as.DeletionTimestamp == nil {
+		last, err := r.discover(ctx, as, now)
+		facts.Asked, facts.Metadata, facts.Err = !last.at.IsZero(), last.metadata, last.err
+		errs[1] = err
+	}
+	facts.Clients, errs[2] = r.count(ctx, as)
+	facts.Counted = errs[2] == nil
+	return facts, errors.Join(errs[:]...)
+}
+
+// discover asks the server, or returns the last answer while that is neither
+// too old nor for another generation. An answer that is only passing is
+// returned as an error too.
+func (r *AuthorizationServerReconciler) discover(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (discovery, error) {
+	r.mu.Lock()
+	last := r.discoveries[as.UID]
+	r.mu.Unlock()
+	fresh := last.generation == as.Generation && now.Before(last.at.Add(policy.DriftCheckInterval(as)))
+	if fresh && !onlyUnavailable(last.err) {
+		return last, nil
+	}
+	server, leave, err := r.Servers.Enter(ctx, policy.Connection(as), authserver.Urgent)
+	if err != nil {
+		return last, err
+	}
+	defer leave()
+	next := discovery{generation: as.Generation, at: now}
+	next.metadata, next.err = server.Discover(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.discoveries == nil {
+		r.discoveries = map[types.UID]discovery{}
+	}
+	r.discoveries[as.UID] = next
+	if onlyUnavailable(next.err) {
+		return next, next.err
+	}
+	return next, nil
+}
+
+// count counts the records of this server. Records come from the cache.
+func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.AuthorizationServer) (v1alpha1.ClientCounts, error) {
+	var records corev1.SecretList
+	err := r.List(ctx, &records, client.InNamespace(r.Namespace),
+		client.MatchingLabels{v1alpha1.LabelAuthorizationServer: shortLabel(as.Name)}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return v1alpha1.ClientCounts{}, fmt.Errorf("listing records: %w", err)
+	}
+	var counts v1alpha1.ClientCounts
+	for i := range records.Items {
+		record, err := decodeRecord(&records.Items[i])
+		if err != nil {
+			continue
+		}
+		counts.PossibleOrphans += int32(min(len(record.Orphans), 1000))
+		if record.Live() {
+			counts.Managed++
+		}
+	}
+	r.Metrics.Counted(as.Name, counts)
+	return counts, nil
+}
+
+func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1.AuthorizationServer, facts policy.AuthorizationServerFacts, d policy.AuthorizationServerDecision, observed error, now time.Time) (ctrl.Result, error) {
+	m := classify(observed)
+	if m.happened && m.silent {
+		return m.result(observed)
+	}
+	after := as.DeepCopy()
+	after.Status = v1alpha1.AuthorizationServerStatus{
+		ObservedGeneration: as.Generation,
+		Metadata:           d.Metadata,
+		Capabilities:       d.Capabilities,
+		Clients:            d.Clients,
+		Conditions: conditions(as.Status.Conditions, as.Generation, now,
+			accepted(v1alpha1.ConditionAccepted, d.Accepted), accepted(v1alpha1.ConditionDiscovered, d.Discovered)),
+	}
+	err := reporter{r.Client, r.Recorder}.write(ctx, as, after)
+	if w := classify(err); w.happened {
+		return w.result(err)
+	}
+	if m.happened {
+		return m.result(observed)
+	}
+	return ctrl.Result{RequeueAfter: policy.DriftCheckInterval(facts.Server)}, nil
+}

@@ -1,0 +1,74 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// RegistrationReconciler keeps one client at the authorization server for each
+// MCPClientRegistration. It is the only writer of that client: grants and
+// servers are inputs.
+type RegistrationReconciler struct {
+	client.Client
+	Clock       clock.PassiveClock
+	Servers     *Servers
+	Records     *Records
+	Credentials *Credentials
+	Drift       *DriftSchedule
+	Recorder    events.EventRecorder
+	Metrics     *Metrics
+	// Cluster is the UID of the cluster: ownership marks name it.
+	Cluster string
+}
+
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations/finalizers,verbs=update
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=scopegrants;mcpservers;authorizationservers,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile makes the authorization server agree with one registration.
+func (r *RegistrationReconciler) Reconcile(ctx context.Context, reg *v1alpha1.MCPClientRegistration) (ctrl.Result, error) {
+	now := r.Clock.Now()
+	seen := r.observe(ctx, reg, now)
+	decision := policy.Registration(seen.facts, now)
+	done := r.enforce(ctx, reg, seen, decision)
+	return r.report(ctx, reg, decision, done, now)
+}
+
+// observation is what observe found.
+type observation struct {
+	facts policy.RegistrationFacts
+	// secret is the credentials Secret, if it is there and the operator's.
+	secret *corev1.Secret
+	err    error
+}
+
+// outcome is what enforce left behind.
+type outcome struct {
+	// record is the record as it now stands.
+	record policy.Record
+	// vanished says that the client was found to be gone and was registered
+	// anew.
+	vanished bool
+	// again says that the decision is to be made again, so soon that the
+	// status waits for it; zero means that it stands.
+	again time.Duration
+	// gone says that the object was let go.
+	gone bool
+	err  error
+}

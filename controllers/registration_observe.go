@@ -1,0 +1,193 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// observe gathers the facts about one registration. It never gives up
+// half-way: what could not be learnt is unknown, and its error comes along.
+func (r *RegistrationReconciler) observe(ctx context.Context, reg *v1alpha1.MCPClientRegistration, now time.Time) observation {
+	seen := observation{facts: policy.RegistrationFacts{Registration: reg}}
+	var errs [5]error
+	seen.facts.AuthorizationServer, errs[0] = getAuthorizationServer(ctx, r.Client, reg.Spec.AuthorizationServerRef.Name)
+	seen.facts.Namespace, errs[1] = getNamespace(ctx, r.Client, reg.Namespace)
+	errs[2] = r.observeGrants(ctx, reg, &seen.facts)
+	errs[3] = r.observeOwn(ctx, reg, &seen)
+	errs[4] = r.observeClient(ctx, reg, &seen.facts, now)
+	seen.err = errors.Join(errs[:]...)
+	return seen
+}
+
+func (r *RegistrationReconciler) observeGrants(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts) error {
+	var grants v1alpha1.ScopeGrantList
+	err := r.List(ctx, &grants, client.InNamespace(reg.Namespace), client.MatchingFields{indexGrantClient: reg.Name})
+	if err != nil {
+		return fmt.Errorf("listing grants: %w", err)
+	}
+	facts.GrantsAre = policy.Present
+	var errs []error
+	for i := range grants.Items {
+		grant := &grants.Items[i]
+		server, err := getServer(ctx, r.Client, grant)
+		errs = append(errs, err)
+		facts.Grants = append(facts.Grants, policy.GrantFacts{
+			Grant: grant, RegistrationIs: policy.Present, Server: server,
+			AuthorizationServer: facts.AuthorizationServer, Namespace: facts.Namespace,
+		})
+	}
+	return errors.Join(errs...)
+}
+
+// observeOwn reads what the operator itself wrote: record and credentials. A
+// record that the cache does not hold although there is a client is looked for
+// at the API server: the cache may be behind.
+func (r *RegistrationReconciler) observeOwn(ctx context.Context, reg *v1alpha1.MCPClientRegistration, seen *observation) error {
+	var recordErr, secretErr error
+	seen.facts.Record, seen.facts.RecordIs, recordErr = r.Records.Get(ctx, reg.UID)
+	if seen.facts.RecordIs == policy.Absent && reg.Status.ClientID != "" {
+		seen.facts.Record, seen.facts.RecordIs, recordErr = r.Records.GetLive(ctx, reg.UID)
+	}
+	if policy.WantsSecret(reg.Spec) {
+		seen.facts.Credentials, seen.secret, secretErr = r.Credentials.Get(ctx, reg)
+	}
+	return errors.Join(recordErr, secretErr)
+}
+
+// observeClient looks at the authorization server, only when a deletion waits
+// for its proof or a drift check is due. A replaced management token is stored
+// at once: it is the one thing that observe writes.
+func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, now time.Time) error {
+	proof := facts.Record.State == policy.RecordDeleted
+	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
+	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now)
+	if facts.Record.Live() {
+		facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
+	}
+	if !proof && (!due || reg.DeletionTimestamp != nil) {
+		return nil
+	}
+	urgency := authserver.Routine
+	if proof {
+		urgency = authserver.Urgent
+	}
+	err := r.find(ctx, reg, facts, urgency)
+	if due && !proof && onlyUnavailable(err) {
+		logf.FromContext(ctx).V(1).Info("Drift check put off", "reason", err.Error())
+		return nil
+	}
+	r.Drift.Done(reg.UID, now)
+	return err
+}
+
+func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, urgency authserver.Urgency) error {
+	server, leave, err := r.Servers.Enter(ctx, facts.Record.Connection, urgency)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	found, is, err := server.Find(ctx, facts.Record.Handle(facts.Credentials))
+	if err != nil {
+		return err
+	}
+	facts.Observed = policy.Observation{Looked: true, Is: policy.Absent}
+	if !is {
+		return nil
+	}
+	facts.Observed.Is, facts.Observed.Client = policy.Present, found
+	return r.storeReplaced(ctx, reg, facts, found)
+}
+
+// storeReplaced stores a management token or secret that came with an answer.
+func (r *RegistrationReconciler) storeReplaced(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, found authserver.Client) error {
+	record := facts.Record
+	record.Client = carryOver(record.Client, found, record.Client.Registered)
+	if record.Client.ManagementToken.Equal(facts.Record.Client.ManagementToken) &&
+		record.Client.ManagementURI == facts.Record.Client.ManagementURI &&
+		record.Client.Secret.Equal(facts.Record.Client.Secret) {
+		return nil
+	}
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	stored, err := r.Records.Put(ctx, reg, record)
+	facts.Record = stored
+	return err
+}
+
+// carryOver takes over what an answer renewed, and keeps what it did not hold.
+func carryOver(old, answer authserver.Client, registered authserver.ClientMetadata) authserver.Client {
+	next := old
+	next.Registered = registered
+	if !answer.ManagementToken.IsZero() {
+		next.ManagementToken = answer.ManagementToken
+	}
+	if answer.ManagementURI != "" {
+		next.ManagementURI = answer.ManagementURI
+	}
+	if !answer.Secret.IsZero() {
+		next.Secret, next.SecretExpiresAt = answer.Secret, answer.SecretExpiresAt
+	}
+	return next
+}
+
+// onlyUnavailable says that an error is a passing one of the authorization
+// server, or that nothing was sent.
+func onlyUnavailable(err error) bool {
+	var answer *authserver.Error
+	return errors.As(err, &answer) && answer.Kind == authserver.Unavailable
+}
+
+// detached keeps a step alive that must not be cut off by a shutdown: the
+// answer of an authorization server is stored whatever happens.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+}
+
+func getAuthorizationServer(ctx context.Context, reader client.Reader, name string) (policy.AuthorizationServerFact, error) {
+	var as v1alpha1.AuthorizationServer
+	switch err := reader.Get(ctx, types.NamespacedName{Name: name}, &as); {
+	case apierrors.IsNotFound(err):
+		return policy.AuthorizationServerFact{Is: policy.Absent}, nil
+	case err != nil:
+		return policy.AuthorizationServerFact{}, fmt.Errorf("reading AuthorizationServer: %w", err)
+	}
+	return policy.AuthorizationServerFact{Is: policy.Present, Object: &as}, nil
+}
+
+func getServer(ctx context.Context, reader client.Reader, grant *v1alpha1.ScopeGrant) (policy.ServerFact, error) {
+	var server v1alpha1.MCPServer
+	key := types.NamespacedName{Namespace: grant.ServerNamespace(), Name: grant.Spec.ServerRef.Name}
+	switch err := reader.Get(ctx, key, &server); {
+	case apierrors.IsNotFound(err):
+		return policy.ServerFact{Is: policy.Absent}, nil
+	case err != nil:
+		return policy.ServerFact{}, fmt.Errorf("reading MCPServer: %w", err)
+	}
+	return policy.ServerFact{Is: policy.Present, Object: &server}, nil
+}
+
+func getNamespace(ctx context.Context, reader client.Reader, name string) (policy.NamespaceFact, error) {
+	var namespace corev1.Namespace
+	switch err := reader.Get(ctx, types.NamespacedName{Name: name}, &namespace); {
+	case apierrors.IsNotFound(err):
+		return policy.NamespaceFact{Is: policy.Absent, Name: name}, nil
+	case err != nil:
+		return policy.NamespaceFact{Name: name}, fmt.Errorf("reading namespace: %w", err)
+	}
+	return policy.NamespaceFact{Is: policy.Present, Name: name, Labels: namespace.Labels}, nil
+}

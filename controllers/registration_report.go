@@ -1,0 +1,222 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// report writes the status of a registration once, and says when to look
+// again.
+func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome, now time.Time) (ctrl.Result, error) {
+	m := classify(done.err)
+	switch {
+	case m.happened && m.silent:
+		return m.result(done.err)
+	case done.gone:
+		r.tellOfRelease(reg, done)
+		return m.result(done.err)
+	case done.again > 0 && !m.happened:
+		return urgent(d, ctrl.Result{RequeueAfter: done.again}), nil
+	}
+	after := reg.DeepCopy()
+	after.Status = registrationStatus(reg, d, done, m, now)
+	if settling(reg, after.Status.Conditions, now) {
+		return ctrl.Result{RequeueAfter: settleTime}, nil
+	}
+	err := reporter{r.Client, r.Recorder}.write(ctx, reg, after)
+	if w := classify(err); w.happened {
+		return w.result(err)
+	}
+	r.tell(reg, after, done)
+	if m.happened {
+		result, err := m.result(done.err)
+		return urgent(d, result), err
+	}
+	return urgent(d, r.next(d, done)), nil
+}
+
+// next is when to look again after a pass without error.
+func (r *RegistrationReconciler) next(d policy.RegistrationDecision, done outcome) ctrl.Result {
+	if done.record.State == policy.RecordDeleted {
+		return ctrl.Result{RequeueAfter: disbeliefDelay}
+	}
+	return requeueAt(d.Next, r.Clock.Now())
+}
+
+// The priorities of the queue: revocations overtake the rest.
+const (
+	priorityRevoke = 100
+	priorityNormal = 0
+)
+
+// urgent gives a registration that must lose its client, or that will lose
+// something at its next deadline, a place at the front.
+func urgent(d policy.RegistrationDecision, result ctrl.Result) ctrl.Result {
+	priority := priorityNormal
+	if d.Verdict.Standing == policy.Refused || d.NextTakesAway {
+		priority = priorityRevoke
+	}
+	result.Priority = &priority
+	return result
+}
+
+// registrationStatus is the status that follows from what was decided and
+// done.
+func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome, m mishap, now time.Time) v1alpha1.MCPClientRegistrationStatus {
+	record, old := done.record, reg.Status
+	status := v1alpha1.MCPClientRegistrationStatus{
+		ObservedGeneration: reg.Generation,
+		Term:               old.Term,
+		ClientID:           old.ClientID,
+		Scopes:             old.Scopes,
+		RegisteredAt:       old.RegisteredAt,
+		SecretName:         old.SecretName,
+		PossibleOrphans:    record.Orphans,
+		Revocation:         revocation(old.Revocation, d, record),
+		ExpiresAt:          timeOf(d.ExpiresAt),
+	}
+	if d.Term != nil {
+		status.Term = d.Term
+	}
+	if d.Verdict.Reason != v1alpha1.ReasonFactUnknown && d.Verdict.Reason != v1alpha1.ReasonManagementLost {
+		describeClient(&status, reg, d, record)
+	}
+	allowed := accepted(v1alpha1.ConditionAccepted, d.Verdict)
+	registered := registeredEntry(d, record, m)
+	entries := []entry{allowed, registered}
+	if registered.status == metav1.ConditionUnknown && !registered.waiting {
+		entries = []entry{registered, allowed}
+	}
+	status.Conditions = conditions(old.Conditions, reg.Generation, now, entries...)
+	return status
+}
+
+// describeClient says what there is at the authorization server.
+func describeClient(status *v1alpha1.MCPClientRegistrationStatus, reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, record policy.Record) {
+	before := status.Scopes
+	status.ClientID, status.Scopes, status.RegisteredAt, status.SecretName = "", nil, nil, ""
+	if record.Live() || record.State == policy.RecordDeleted {
+		status.ClientID = record.Client.ID
+		status.RegisteredAt = timeOf(record.RegisteredAt)
+	}
+	if !record.Live() {
+		return
+	}
+	if policy.WantsSecret(reg.Spec) {
+		status.SecretName = policy.SecretName(reg)
+	}
+	for _, name := range record.Client.Registered.Scopes {
+		for _, scope := range slices.Concat(d.Scopes, before) {
+			if scope.Name == name {
+				status.Scopes = append(status.Scopes, scope)
+				break
+			}
+		}
+	}
+}
+
+// registeredEntry is the Registered condition.
+func registeredEntry(d policy.RegistrationDecision, record policy.Record, m mishap) entry {
+	e := entry{kind: v1alpha1.ConditionRegistered, status: metav1.ConditionFalse}
+	switch {
+	case m.happened:
+		e.status, e.reason, e.message, e.waiting = metav1.ConditionUnknown, m.reason, m.message, !m.stalled
+	case d.Verdict.Standing == policy.Undecided && !record.Live():
+		e.status, e.reason, e.message, e.waiting = metav1.ConditionUnknown, d.Verdict.Reason, d.Verdict.Message, d.Verdict.Waiting
+	case record.Live() && len(record.Missing) > 0:
+		e.status, e.reason = metav1.ConditionTrue, v1alpha1.ReasonNarrowed
+		e.message = "the client is registered with less than was asked for; left out: " + list(record.Missing)
+	case record.Live():
+		e.status, e.reason, e.message = metav1.ConditionTrue, v1alpha1.ReasonRegistered, "the client is registered as wished"
+	case record.State == policy.RecordDeleted:
+		e.status, e.reason, e.waiting = metav1.ConditionUnknown, v1alpha1.ReasonRevoking, true
+		e.message = "the authorization server accepted the deletion of the client; its absence is not yet proven"
+	case record.State == policy.RecordRevoked && record.Released != "":
+		e.reason, e.message = v1alpha1.ReasonReleased, "a person let go of the client, which was not proven to be gone"
+	case record.State == policy.RecordRevoked:
+		e.reason, e.message = v1alpha1.ReasonRevoked, "the client is proven to be gone at the authorization server"
+	default:
+		e.reason, e.message = v1alpha1.ReasonNotRegistered, "there is no client at the authorization server"
+	}
+	if e.status == metav1.ConditionFalse {
+		e.waiting = d.Verdict.Waiting
+	}
+	return e
+}
+
+// revocation is the record of a revocation under way or done; before it, that
+// of the one before.
+func revocation(old *v1alpha1.Revocation, d policy.RegistrationDecision, record policy.Record) *v1alpha1.Revocation {
+	switch {
+	case (record.State == policy.RecordDeleted || record.State == policy.RecordRevoked) && record.Cause != "":
+		r := &v1alpha1.Revocation{
+			Cause: record.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(record.DueAt.Truncate(time.Second)),
+			RevokedAtASAt: timeOf(record.DeletedAt), VerifiedAt: timeOf(record.VerifiedAt),
+		}
+		if !record.DeletedAt.IsZero() {
+			r.ResidualUntil = timeOf(record.DeletedAt.Add(record.TokenLifetime + time.Second - 1))
+		}
+		return r
+	case d.Action == policy.Revoke:
+		return &v1alpha1.Revocation{Cause: d.Verdict.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(d.Verdict.DueAt.Truncate(time.Second))}
+	}
+	return old
+}
+
+// timeOf turns an instant into the API's form; the zero instant is none.
+func timeOf(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	whole := metav1.NewTime(t.Truncate(time.Second))
+	return &whole
+}
+
+func list(values []string) string {
+	text := ""
+	for i, value := range values {
+		if i == 8 {
+			return text + ", …"
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += value
+	}
+	return text
+}
+
+// tell emits the events that are not transitions of Ready.
+func (r *RegistrationReconciler) tell(before, after *v1alpha1.MCPClientRegistration, done outcome) {
+	for _, mark := range after.Status.PossibleOrphans {
+		if !slices.Contains(before.Status.PossibleOrphans, mark) {
+			r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, "PossibleOrphan", "Register",
+				"a registration request with the mark %s ended without an answer: a client with that mark may exist at the authorization server and belongs to nobody", mark)
+		}
+	}
+	if done.vanished && done.record.Live() {
+		r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, "ClientVanished", "Register",
+			"the client %s was found to be gone at the authorization server and was registered anew", before.Status.ClientID)
+	}
+	if done.record.Released != "" && done.record.State == policy.RecordRevoked {
+		r.tellOfRelease(after, done)
+	}
+}
+
+func (r *RegistrationReconciler) tellOfRelease(reg *v1alpha1.MCPClientRegistration, done outcome) {
+	if done.record.Released != "" {
+		r.Recorder.Eventf(reg, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Release",
+			"the client %s was let go without proof that it is gone: %s", done.record.Client.ID, done.record.Released)
+	}
+}

@@ -1,0 +1,322 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// seedVariable repeats a run whose seed was printed.
+const seedVariable = "POLICY_TEST_SEED"
+
+// seeded returns a source of randomness and prints its seed.
+func seeded(t *testing.T) (uint64, *rand.Rand) {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv(seedVariable); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%s=%d", seedVariable, seed)
+	return seed, rand.New(rand.NewPCG(seed, 0))
+}
+
+// violations lists what a decision breaks of what must always hold.
+func violations(f RegistrationFacts, at time.Time, d RegistrationDecision) []string {
+	var broken []string
+	deny := func(is bool, format string, args ...any) {
+		if is {
+			broken = append(broken, fmt.Sprintf(format, args...)+fmt.Sprintf(" (action %s, verdict %+v)", d.Action, d.Verdict))
+		}
+	}
+	absent := f.Observed.Looked && f.Observed.Is == Absent
+	released := f.Record.Released != ""
+	occupied := f.Record.State == RecordRegistered || f.Record.State == RecordDeleted
+	gone := f.Registration.DeletionTimestamp != nil
+	live := f.RecordIs == Present && f.Record.Live()
+
+	deny(f.RecordIs == Unknown && d.Action != Nothing, "acts without the record")
+	deny(d.Action == Release && !gone, "releases what is not deleted")
+	deny(d.Action == Release && occupied && !absent && !released, "releases without proof")
+	deny(d.Action == Confirm && occupied && !absent && !released, "confirms without proof")
+	deny(d.Action == Register && d.Verdict.Standing != Allowed, "registers what is not allowed")
+	deny(d.Action == Register && occupied && !absent, "registers a second client")
+	deny(!d.Next.IsZero() && !d.Next.After(at), "next %s is not after now", d.Next)
+	deny(d.NextTakesAway && d.Next.IsZero(), "a deadline without an instant")
+	deny(live && d.Action == Nothing, "leaves a live client alone")
+	ended := expired(at, readEnd(f.Registration).at) || f.Registration.Annotations[v1alpha1.AnnotationOwner] == ""
+	if live && (gone || ended || d.Verdict.Standing == Refused) {
+		deny(d.Action != Revoke && d.Action != Confirm && d.Action != Release, "keeps a client that must go")
+		deny(d.Action != Revoke && !absent && !released, "stops revoking without proof")
+	}
+	return append(broken, scopeViolations(f, at, d, live)...)
+}
+
+// scopeViolations lists what a decision breaks about scopes.
+func scopeViolations(f RegistrationFacts, at time.Time, d RegistrationDecision, live bool) []string {
+	var given, tolerated []string
+	for _, facts := range f.Grants {
+		g := Grant(facts, at)
+		for _, name := range facts.Grant.Spec.Scopes {
+			if g.InForce {
+				given = append(given, string(name))
+			}
+			if g.InForce || g.Undecided {
+				tolerated = append(tolerated, string(name))
+			}
+		}
+	}
+	var broken []string
+	deny := func(is bool, format string, args ...any) {
+		if is {
+			broken = append(broken, fmt.Sprintf(format, args...)+fmt.Sprintf(" (action %s, verdict %+v)", d.Action, d.Verdict))
+		}
+	}
+	registered := f.Record.Client.Registered.Scopes
+	sends := d.Action == Register || d.Action == Replace
+	deny(!subset(scopeNames(d.Scopes...), given), "scopes %v of no grant in force", d.Scopes)
+	deny(sends && len(d.Wish.Scopes) == 0, "asks for no scope")
+	deny(sends && slices.ContainsFunc(d.Wish.Scopes, func(s string) bool { return scopeRefusal(v1alpha1.ScopeName(s)) != "" }), "asks for %v", d.Wish.Scopes)
+	deny(sends && d.Verdict.Standing == Allowed && !subset(d.Wish.Scopes, given), "asks for %v, given %v", d.Wish.Scopes, given)
+	if held := d.Verdict.Standing == Frozen || d.Verdict.Standing == Undecided; held && live {
+		deny(sends && !subset(d.Wish.Scopes, registered), "grows from %v to %v", registered, d.Wish.Scopes)
+		deny(sends && !subset(d.Wish.Scopes, tolerated), "keeps %v, tolerated %v", d.Wish.Scopes, tolerated)
+		deny(f.GrantsAre == Present && d.Action == Keep && !subset(registered, tolerated), "keeps %v, tolerated %v", registered, tolerated)
+		deny(d.Action == Revoke && len(intersect(registered, tolerated)) > 0, "revokes %v, tolerated %v", registered, tolerated)
+	}
+	return broken
+}
+
+// pick chooses one of some values.
+func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
+
+// often is true in seven of eight cases.
+func often(r *rand.Rand) bool { return r.IntN(8) > 0 }
+
+func instant(r *rand.Rand) time.Time {
+	return now.Add(pick(r, -day, -time.Hour, -time.Second, -1, 0, 1, time.Second, time.Hour, day, 30*day, 300*day))
+}
+
+// randomObject spoils identity annotations now and then.
+func randomObject(r *rand.Rand, object metav1.Object) {
+	setEnd(object, instant(r).Add(pick(r, 0, day, 30*day)))
+	if !often(r) {
+		annotate(object, v1alpha1.AnnotationExpiresAt, pick(r, "", "never", "2027-03-31"))
+	}
+	if !often(r) {
+		annotate(object, v1alpha1.AnnotationOwner, pick(r, "", "eve@example.org"))
+	}
+	if !often(r) {
+		deleting(object)
+	}
+}
+
+func randomRegistration(r *rand.Rand) *v1alpha1.MCPClientRegistration {
+	reg := registration(pick(r, interactive, privateKeyJWT, func(*v1alpha1.MCPClientRegistration) {}))
+	randomObject(r, reg)
+	if !often(r) {
+		reg.Spec.State = pick[v1alpha1.RegistrationState](r, v1alpha1.StateSuspended, v1alpha1.StateActive, "Asleep")
+	}
+	if !often(r) {
+		reg.Spec.RedirectURIs = []v1alpha1.RedirectURI{pick[v1alpha1.RedirectURI](r, "http://a.example.com/", "https://b.example.com/*", "https://c.example.com/")}
+	}
+	if r.IntN(2) == 0 {
+		reg.Status.Term, reg.Status.ObservedGeneration = termOf(instant(r), ceil(instant(r))), 1
+	}
+	if r.IntN(4) == 0 {
+		reg.Status.Revocation = &v1alpha1.Revocation{Cause: v1alpha1.CauseExpired, ClientID: "client-1", DueAt: *timePtr(instant(r))}
+	}
+	reg.Status.ClientID = pick(r, "", "client-1")
+	return reg
+}
+
+func randomServer(r *rand.Rand) ServerFact {
+	if !often(r) {
+		return ServerFact{Is: pick(r, Unknown, Absent)}
+	}
+	s := server()
+	if r.IntN(2) == 0 {
+		abroad(pick(r, nil, &v1alpha1.AllowedClients{Namespaces: pick[v1alpha1.NamespacesFrom](r, "All", "Same", "Selector", "Friends")}))(s)
+	}
+	if !often(r) {
+		deleting(s)
+	}
+	if !often(r) {
+		s.Spec.Scopes = pick(r, s.Spec.Scopes[:1], nil, []v1alpha1.Scope{{Name: "*", Tier: v1alpha1.TierRead}})
+	}
+	return ServerFact{Is: Present, Object: s}
+}
+
+func randomAuthorizationServer(r *rand.Rand) AuthorizationServerFact {
+	if r.IntN(6) == 0 {
+		return AuthorizationServerFact{Is: pick(r, Unknown, Absent)}
+	}
+	as := authorizationServer()
+	changes := []func(){
+		func() { as.Spec.Issuer = "https://other.example.com" },
+		func() { as.Spec.DynamicRegistration = nil },
+		func() { as.Spec.AllowedNamespaces = nil },
+		func() { selecting(map[string]string{"mcp": "yes"})(as) },
+		func() { as.Spec.Policy = nil },
+		func() { as.Spec.Policy = &v1alpha1.RegistrationPolicy{OwnerPattern: pick(r, `.*@example\.com`, "[")} },
+		func() { as.Status.Metadata = nil },
+		func() { as.Generation++ },
+		func() { as.Status.Capabilities = nil },
+		func() { deleting(as) },
+	}
+	if r.IntN(2) == 0 {
+		maximum(pick(r, time.Minute, day, 31*day))(as)
+	}
+	if r.IntN(2) == 0 {
+		changes[r.IntN(len(changes))]()
+	}
+	return AuthorizationServerFact{Is: Present, Object: as}
+}
+
+func randomNamespace(r *rand.Rand) NamespaceFact {
+	return NamespaceFact{Is: pick(r, Unknown, Absent, Present, Present), Name: "payments", Labels: map[string]string{"mcp": pick(r, "yes", "no")}}
+}
+
+func randomGrants(r *rand.Rand, as AuthorizationServerFact, namespace NamespaceFact) []GrantFacts {
+	var grants []GrantFacts
+	names := []v1alpha1.ScopeName{"invoices:read", "invoices:export", "invoices:read", "invoices:pay", "invoices:none", "*", "admin"}
+	for i := range r.IntN(4) {
+		g := grant(giving(fmt.Sprintf("grant-%d", i), names[r.IntN(3)], names[r.IntN(3)]))
+		if !often(r) {
+			g.Spec.Scopes = append(g.Spec.Scopes, pick(r, names...))
+		}
+		randomObject(r, g)
+		grants = append(grants, GrantFacts{
+			Grant: g, RegistrationIs: Present, Server: randomServer(r), AuthorizationServer: as, Namespace: namespace,
+		})
+	}
+	return grants
+}
+
+func randomRecord(r *rand.Rand, f *RegistrationFacts) {
+	f.RecordIs = pick(r, Unknown, Absent, Present, Present, Present, Present)
+	if f.RecordIs != Present {
+		return
+	}
+	wished := Registration(*f, instant(r)).Wish
+	wished.Scopes = pick(r, []string{"invoices:read"}, []string{"invoices:export", "invoices:read"}, []string{"invoices:export", "invoices:pay", "invoices:read"})
+	f.Record = Record{
+		State:      pick(r, RecordPending, RecordRegistered, RecordRegistered, RecordRegistered, RecordDeleted, RecordRevoked, RecordRefused),
+		Mark:       "mark-1",
+		Connection: authserver.Config{Name: "main", Issuer: pick(r, testIssuer, testIssuer, "https://old.example.com", "")},
+		Client:     authserver.Client{ID: "client-1", Registered: wished},
+		WishDigest: pick(r, Digest(wished), Digest(wish(f.Registration, nil)), ""),
+		Replacing:  !often(r),
+		Orphans:    make([]string, pick(r, 0, 0, 1, maxOrphans)),
+		DueAt:      pick(r, time.Time{}, instant(r)),
+	}
+	if !often(r) {
+		f.Record.Released = "admin: gone"
+	}
+	if !often(r) {
+		f.Record.Excess = []string{"scope admin"}
+	}
+	if r.IntN(4) == 0 {
+		f.Record.Client.SecretExpiresAt = instant(r)
+	}
+	if r.IntN(3) == 0 {
+		f.Record.RefusedReason, f.Record.RefusedAt = v1alpha1.ReasonRejected, instant(r).Add(-time.Hour)
+		f.Record.RefusedDigest = Digest(Registration(*f, now).Wish)
+	}
+}
+
+func randomFacts(r *rand.Rand) RegistrationFacts {
+	f := RegistrationFacts{
+		Registration:        randomRegistration(r),
+		AuthorizationServer: randomAuthorizationServer(r),
+		Namespace:           randomNamespace(r),
+		GrantsAre:           pick(r, Unknown, Present, Present, Present, Present),
+		Credentials: CredentialsFact{
+			Is: pick(r, Unknown, Absent, Present, Present), Foreign: !often(r), PublicJWKS: pick(r, "", "set"),
+		},
+		DriftCheckAt: pick(r, time.Time{}, instant(r)),
+	}
+	if f.GrantsAre == Present {
+		f.Grants = randomGrants(r, f.AuthorizationServer, f.Namespace)
+	}
+	randomRecord(r, &f)
+	f.Observed = Observation{Looked: r.IntN(2) == 0, Is: pick(r, Unknown, Absent, Present)}
+	if f.Observed.Is == Present {
+		f.Observed.Client = f.Record.Client
+		if r.IntN(3) == 0 {
+			f.Observed.Client.Registered.Scopes = pick(r, []string{"invoices:read", "admin"}, nil)
+		}
+	}
+	return f
+}
+
+// Thousands of random facts: nothing that must always hold is broken, nothing
+// panics, and the decision depends on the facts alone.
+func TestRandomFacts(t *testing.T) {
+	seed, r := seeded(t)
+	actions := map[Action]int{}
+	standings := map[Standing]int{}
+	for i := range 30_000 {
+		f := randomFacts(r)
+		d := Registration(f, now)
+		actions[d.Action]++
+		standings[d.Verdict.Standing]++
+		for _, violation := range violations(f, now, d) {
+			t.Fatalf("seed %d, round %d: %s", seed, i, violation)
+		}
+		if violation := instability(r, f, d); violation != "" {
+			t.Fatalf("seed %d, round %d: %s", seed, i, violation)
+		}
+	}
+	t.Logf("actions %v, standings %v", actions, standings)
+	if len(actions) != int(Release)+1 || len(standings) != int(Allowed)+1 {
+		t.Errorf("seed %d: not every answer was reached: actions %v, standings %v", seed, actions, standings)
+	}
+}
+
+// instability says what a decision rests on besides the facts: the order of
+// grants, an earlier call, or an instant that Next does not name.
+func instability(r *rand.Rand, f RegistrationFacts, d RegistrationDecision) string {
+	before := f.Registration.DeepCopy()
+	f.Grants = slices.Clone(f.Grants)
+	r.Shuffle(len(f.Grants), func(i, j int) { f.Grants[i], f.Grants[j] = f.Grants[j], f.Grants[i] })
+	if diff := cmp.Diff(d, Registration(f, now)); diff != "" {
+		return "asked again with the grants in another order:\n" + diff
+	}
+	if diff := cmp.Diff(before, f.Registration); diff != "" {
+		return "the object was changed:\n" + diff
+	}
+	if d.Verdict.Reason == v1alpha1.ReasonLifetimeTooLong {
+		return ""
+	}
+	until := now.Add(1000 * day)
+	if !d.Next.IsZero() {
+		until = d.Next.Add(-1)
+	}
+	then := Registration(f, until)
+	if diff := cmp.Diff(essence(d), essence(then)); diff != "" {
+		return fmt.Sprintf("another answer at %s, next is %s:\n%s", until, d.Next, diff)
+	}
+	return ""
+}
+
+// essence is what must not change before Next.
+func essence(d RegistrationDecision) RegistrationDecision {
+	d.Verdict.DueAt, d.Term, d.ExpiresAt, d.Next, d.NextTakesAway = time.Time{}, nil, time.Time{}, time.Time{}, false
+	return d
+}
