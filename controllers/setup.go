@@ -42,7 +42,6 @@ const maxBackoff = time.Minute
 // counted.
 const countDelay = 5 * time.Second
 
-
 // SetupIndexes registers the field indexes that the reconcilers look up.
 func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 	indexer := mgr.GetFieldIndexer()

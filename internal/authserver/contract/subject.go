@@ -1,0 +1,117 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package contract
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Canary is a text that faulty answers carry where they carry any, to see that
+// it does not come out in an error.
+const Canary = "canary-in-the-body"
+
+// Operation names a method of authserver.Server.
+type Operation string
+
+// The operations.
+const (
+	Discover Operation = "discover"
+	Register Operation = "register"
+	Find     Operation = "find"
+	Replace  Operation = "replace"
+	Revoke   Operation = "revoke"
+)
+
+// Form is how an answer goes wrong.
+type Form int
+
+// The forms of wrong answers.
+const (
+	// Refused is a whole answer with Status, Code and RetryAfter.
+	Refused Form = iota
+	// Redirected is a redirect to another host.
+	Redirected
+	// Cut is an answer of success that breaks off in its body.
+	Cut
+	// Endless is an answer of success with 5 MiB.
+	Endless
+	// Silent is a connection on which nothing comes back.
+	Silent
+)
+
+// Fault is one wrong answer.
+type Fault struct {
+	Form   Form
+	Status int
+	// Code is the OAuth error code in the body; empty for none.
+	Code string
+	// RetryAfter is asked for; zero for not at all.
+	RetryAfter time.Duration
+	// AsDate asks in the form of a date.
+	AsDate bool
+	// AfterWork says that the work is done all the same.
+	AfterWork bool
+}
+
+// Subject is an authorization server under test and the means to disturb it.
+type Subject struct {
+	Server authserver.Server
+	// Live returns the ids of the clients that live.
+	Live func() []string
+	// Remove makes a client vanish.
+	Remove func(id string)
+	// Rotate switches the rotation of management tokens on.
+	Rotate func()
+	// Alter sets what becomes of a wish.
+	Alter func(func(authserver.ClientMetadata) authserver.ClientMetadata)
+	// Fail orders a fault for the next request of an operation. Nil skips
+	// what needs it.
+	Fail func(op Operation, fault Fault)
+}
+
+// Wish returns metadata that every server registers as it is.
+func Wish() authserver.ClientMetadata {
+	return authserver.ClientMetadata{
+		Name: "weather (7f3a)", SoftwareID: "mcp-registrar/cluster", SoftwareVersion: "7f3a",
+		ApplicationType: "native",
+		GrantTypes:      []string{"authorization_code", "refresh_token"},
+		ResponseTypes:   []string{"code"},
+		RedirectURIs:    []string{"http://127.0.0.1/callback"},
+		Scopes:          []string{"forecast.read", "alerts.read"},
+		AuthMethod:      "none",
+		Contacts:        []string{"team@weather.example"},
+	}
+}
+
+// Confidential returns metadata of a client with a secret.
+func Confidential() authserver.ClientMetadata {
+	wish := Wish()
+	wish.AuthMethod = "client_secret_basic"
+	wish.ApplicationType = "web"
+	wish.GrantTypes = []string{"client_credentials"}
+	wish.ResponseTypes = []string{}
+	wish.RedirectURIs = nil
+	return wish
+}
+
+// HandleOf returns the handle of a client that was just registered.
+func HandleOf(t *testing.T, server authserver.Server, client authserver.Client) authserver.Handle {
+	t.Helper()
+	metadata, err := server.Discover(t.Context())
+	if err != nil {
+		t.Fatalf("discovering: %v", err)
+	}
+	handle := authserver.Handle{
+		ClientID: client.ID, ManagementURI: client.ManagementURI, ManagementToken: client.ManagementToken,
+		TokenEndpoint: metadata.TokenEndpoint, AuthMethod: client.Registered.AuthMethod,
+		ClientSecret: client.Secret,
+	}
+	if len(client.Registered.RedirectURIs) > 0 {
+		handle.RedirectURI = client.Registered.RedirectURIs[0]
+	}
+	return handle
+}

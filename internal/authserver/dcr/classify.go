@@ -1,0 +1,125 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dcr
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/dialguard"
+)
+
+// longestRetryAfter bounds what a server may ask for.
+const longestRetryAfter = time.Hour
+
+// knownCodes are the error codes of RFC 6749 §5.2, RFC 6750 §3.1 and RFC 7591
+// §3.2.2.
+var knownCodes = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client",
+	"unsupported_grant_type", "invalid_scope", "invalid_token", "insufficient_scope",
+	"invalid_redirect_uri", "invalid_client_metadata",
+	"invalid_software_statement", "unapproved_software_statement",
+}
+
+// classify turns an answer that is not the expected one into an error. It is
+// the only judge of HTTP statuses.
+func (s *Server) classify(c call, a answer) *authserver.Error {
+	failure := &authserver.Error{Op: c.op, Status: a.status, Kind: authserver.Unavailable}
+	switch a.status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		failure.RetryAfter = retryAfter(a.header.Get("Retry-After"), s.options.Now())
+		return failure
+	case http.StatusRequestTimeout, http.StatusTooEarly:
+		return failure
+	case http.StatusUnauthorized, http.StatusForbidden:
+		failure.Kind, failure.Code = authserver.Unauthorized, errorCode(a)
+		return failure
+	case http.StatusConflict:
+		failure.Kind = authserver.Conflict
+		return failure
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		failure.Kind, failure.Code = authserver.Rejected, c.missing
+		return failure
+	}
+	return byClass(failure, c, a)
+}
+
+func byClass(failure *authserver.Error, c call, a answer) *authserver.Error {
+	switch a.status / 100 {
+	case 3:
+		failure.Kind, failure.Code = authserver.Rejected, CodeRedirectRefused
+		failure.MaybeApplied = c.effect
+	case 4:
+		failure.Kind, failure.Code = authserver.Rejected, errorCode(a)
+	default:
+		failure.MaybeApplied = c.effect
+	}
+	return failure
+}
+
+// useless is for an answer that says success but cannot be used.
+func useless(c call, a answer) *authserver.Error {
+	failure := &authserver.Error{
+		Kind: authserver.Unavailable, Op: c.op, Status: a.status,
+		Code: CodeUndecodable, MaybeApplied: c.effect,
+	}
+	switch {
+	case errors.Is(a.bodyErr, dialguard.ErrTooLarge):
+		failure.Code = CodeTooLarge
+	case a.bodyErr != nil:
+		failure.Code, failure.Err = "", cause(a.bodyErr)
+	}
+	return failure
+}
+
+// unanswered is for a request without an answer.
+func unanswered(c call, err error, sent bool) *authserver.Error {
+	failure := &authserver.Error{
+		Kind: authserver.Unavailable, Op: c.op, MaybeApplied: sent && c.effect, Err: cause(err),
+	}
+	var refused *dialguard.RefusedError
+	if errors.As(err, &refused) {
+		failure.Code = CodeAddressRefused
+	}
+	return failure
+}
+
+// errorCode returns the error code of an answer if it is a known one.
+func errorCode(a answer) string {
+	fields, err := decodeObject(a.body)
+	if a.bodyErr != nil || err != nil {
+		return ""
+	}
+	code := fields.text("error", 64)
+	if !slices.Contains(knownCodes, code) {
+		return ""
+	}
+	return code
+}
+
+// retryAfter reads both forms of Retry-After (RFC 9110 §10.2.3), clamped to
+// between nothing and an hour.
+func retryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if value == "" {
+		return 0
+	}
+	if strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(value, 10, 32)
+		if err != nil {
+			return longestRetryAfter
+		}
+		return min(time.Duration(seconds)*time.Second, longestRetryAfter)
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(until.Sub(now), 0), longestRetryAfter)
+}

@@ -1,0 +1,122 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dcr
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+var (
+	errBothKeySets = errors.New("jwks and jwks_uri exclude each other")
+	errKeySet      = errors.New("jwks is not a JSON object")
+)
+
+// request is client metadata as RFC 7591 §2 and RFC 7592 §2.2 send it. Lists
+// that decide what a client may do are never left out, because a server puts
+// its own defaults in their place.
+type request struct {
+	ClientID        string          `json:"client_id,omitempty"`
+	ClientName      string          `json:"client_name,omitempty"`
+	SoftwareID      string          `json:"software_id,omitempty"`
+	SoftwareVersion string          `json:"software_version,omitempty"`
+	ApplicationType string          `json:"application_type,omitempty"`
+	RedirectURIs    []string        `json:"redirect_uris,omitempty"`
+	GrantTypes      []string        `json:"grant_types"`
+	ResponseTypes   []string        `json:"response_types"`
+	Scope           string          `json:"scope"`
+	AuthMethod      string          `json:"token_endpoint_auth_method"`
+	JWKS            json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI         string          `json:"jwks_uri,omitempty"`
+	Contacts        []string        `json:"contacts,omitempty"`
+}
+
+func encode(id string, wish authserver.ClientMetadata) ([]byte, error) {
+	body := request{
+		ClientID: id, ClientName: wish.Name,
+		SoftwareID: wish.SoftwareID, SoftwareVersion: wish.SoftwareVersion,
+		ApplicationType: strings.ToLower(wish.ApplicationType),
+		RedirectURIs:    wish.RedirectURIs,
+		GrantTypes:      append([]string{}, wish.GrantTypes...),
+		ResponseTypes:   append([]string{}, wish.ResponseTypes...),
+		Scope:           strings.Join(wish.Scopes, " "),
+		AuthMethod:      wish.AuthMethod,
+		JWKSURI:         wish.JWKSURI, Contacts: wish.Contacts,
+	}
+	if wish.JWKS != "" {
+		if wish.JWKSURI != "" {
+			return nil, errBothKeySets
+		}
+		if _, err := decodeObject([]byte(wish.JWKS)); err != nil {
+			return nil, errKeySet
+		}
+		body.JWKS = json.RawMessage(wish.JWKS)
+	}
+	return json.Marshal(body)
+}
+
+// parseClient reads a client information response (RFC 7591 §3.2.1).
+func parseClient(raw []byte) (authserver.Client, error) {
+	fields, err := decodeObject(raw)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	client := authserver.Client{
+		ID:              fields.visible("client_id", longText),
+		Secret:          authserver.NewSecret(fields.visible("client_secret", longText)),
+		SecretExpiresAt: fields.instant("client_secret_expires_at"),
+		ManagementURI:   fields.visible("registration_client_uri", longText),
+		ManagementToken: authserver.NewSecret(fields.visible("registration_access_token", longToken)),
+		Registered: authserver.ClientMetadata{
+			Name:            fields.text("client_name", longText),
+			SoftwareID:      fields.text("software_id", longText),
+			SoftwareVersion: fields.text("software_version", longText),
+			ApplicationType: fields.text("application_type", longText),
+			GrantTypes:      fields.texts("grant_types"),
+			ResponseTypes:   fields.texts("response_types"),
+			RedirectURIs:    fields.texts("redirect_uris"),
+			Scopes:          fields.words("scope"),
+			AuthMethod:      fields.text("token_endpoint_auth_method", longText),
+			JWKS:            fields.set("jwks"),
+			JWKSURI:         fields.text("jwks_uri", longText),
+			Contacts:        fields.texts("contacts"),
+		},
+	}
+	if fields.err == nil && client.ID == "" {
+		fields.fail("client_id")
+	}
+	return client, fields.err
+}
+
+// complete fills what an answer does not say about the reach of a client. RFC
+// 7591 §3.2.1 obliges a server to return all that it registered; of one that
+// does not, nothing is known, and the value that was sent explicitly is what
+// it most likely took. Marks, names, contacts and keys stay as answered, so
+// that a server that drops them is seen to.
+func complete(client *authserver.Client, wish authserver.ClientMetadata) {
+	registered := &client.Registered
+	registered.Scopes = answered(registered.Scopes, wish.Scopes)
+	registered.GrantTypes = answered(registered.GrantTypes, wish.GrantTypes)
+	registered.ResponseTypes = answered(registered.ResponseTypes, wish.ResponseTypes)
+	registered.RedirectURIs = answered(registered.RedirectURIs, wish.RedirectURIs)
+	if registered.ApplicationType == "" {
+		registered.ApplicationType = strings.ToLower(wish.ApplicationType)
+	}
+	if registered.AuthMethod == "" {
+		registered.AuthMethod = wish.AuthMethod
+		if wish.AuthMethod == methodNone && !client.Secret.IsZero() {
+			registered.AuthMethod = methodBasic
+		}
+	}
+}
+
+func answered(values, otherwise []string) []string {
+	if values == nil {
+		return append([]string{}, otherwise...)
+	}
+	return values
+}

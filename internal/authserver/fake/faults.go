@@ -1,0 +1,129 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fake
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Fault is an error to return once.
+type Fault struct {
+	Operation Operation
+	// AfterWork says that the work is done all the same and only its answer
+	// is lost.
+	AfterWork bool
+	// Err is returned as it is.
+	Err *authserver.Error
+}
+
+// Switches change how the server answers. The zero value is a server that does
+// as it is told.
+type Switches struct {
+	// RotateTokens replaces the management token with every Find and Replace.
+	RotateTokens bool
+	// Alter turns a wish into what is registered; nil registers the wish.
+	Alter func(authserver.ClientMetadata) authserver.ClientMetadata
+	// DropMark forgets software_id and software_version, as many servers do.
+	DropMark bool
+	// SecretForPublic issues a secret to public clients too.
+	SecretForPublic bool
+	// SecretExpiresAt is answered with every secret; zero means never.
+	SecretExpiresAt time.Time
+	// NoManagement answers registrations without management URI and token.
+	NoManagement bool
+	// OnCall runs at the start of every call, without locks held. A test can
+	// look at the world at that moment, or block until it wants to go on.
+	OnCall func(ctx context.Context, op Operation)
+}
+
+// Narrow returns an Alter that drops scopes.
+func Narrow(scopes ...string) func(authserver.ClientMetadata) authserver.ClientMetadata {
+	return func(wish authserver.ClientMetadata) authserver.ClientMetadata {
+		wish.Scopes = slices.DeleteFunc(slices.Clone(wish.Scopes), func(scope string) bool {
+			return slices.Contains(scopes, scope)
+		})
+		return wish
+	}
+}
+
+// Widen returns an Alter that adds scopes.
+func Widen(scopes ...string) func(authserver.ClientMetadata) authserver.ClientMetadata {
+	return func(wish authserver.ClientMetadata) authserver.ClientMetadata {
+		wish.Scopes = append(slices.Clone(wish.Scopes), scopes...)
+		return wish
+	}
+}
+
+// Fail orders faults: each call of an operation takes the oldest one ordered
+// for it.
+func (s *Server) Fail(faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, faults...)
+}
+
+// Switch changes the switches.
+func (s *Server) Switch(change func(*Switches)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.switches)
+}
+
+// begin counts a call and returns the fault that stands before its work. The
+// fault that stands after its work comes from finish.
+func (s *Server) begin(ctx context.Context, op Operation) (finish func() error, err error) {
+	fault, onCall := s.take(op)
+	if onCall != nil {
+		onCall(ctx, op)
+	}
+	if ctx.Err() != nil {
+		return nil, &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Err: ctx.Err()}
+	}
+	if fault.Err != nil && !fault.AfterWork {
+		return nil, fault.Err
+	}
+	return func() error {
+		if fault.Err != nil {
+			return fault.Err
+		}
+		return nil
+	}, nil
+}
+
+func (s *Server) take(op Operation) (fault Fault, onCall func(context.Context, Operation)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[op]++
+	at := slices.IndexFunc(s.faults, func(fault Fault) bool { return fault.Operation == op })
+	if at >= 0 {
+		fault = s.faults[at]
+		s.faults = slices.Delete(s.faults, at, at+1)
+	}
+	return fault, s.switches.OnCall
+}
+
+// register turns a wish into what is registered.
+func (s *Server) register(wish authserver.ClientMetadata) authserver.ClientMetadata {
+	registered := clone(wish)
+	if s.switches.Alter != nil {
+		registered = clone(s.switches.Alter(registered))
+	}
+	if s.switches.DropMark {
+		registered.SoftwareID, registered.SoftwareVersion = "", ""
+	}
+	return registered
+}
+
+func clone(metadata authserver.ClientMetadata) authserver.ClientMetadata {
+	metadata.GrantTypes = slices.Clone(metadata.GrantTypes)
+	metadata.ResponseTypes = slices.Clone(metadata.ResponseTypes)
+	metadata.RedirectURIs = slices.Clone(metadata.RedirectURIs)
+	metadata.Scopes = slices.Clone(metadata.Scopes)
+	metadata.Contacts = slices.Clone(metadata.Contacts)
+	return metadata
+}

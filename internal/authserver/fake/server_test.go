@@ -1,0 +1,152 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fake_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/contract"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+)
+
+func TestContract(t *testing.T) {
+	contract.Run(t, func(*testing.T) contract.Subject {
+		server := fake.New("https://as.example")
+		return contract.Subject{
+			Server: server,
+			Live: func() []string {
+				var ids []string
+				for _, client := range server.Clients() {
+					ids = append(ids, client.ID)
+				}
+				return ids
+			},
+			Remove: server.Remove,
+			Rotate: func() { server.Switch(func(s *fake.Switches) { s.RotateTokens = true }) },
+			Alter: func(alter func(authserver.ClientMetadata) authserver.ClientMetadata) {
+				server.Switch(func(s *fake.Switches) { s.Alter = alter })
+			},
+			Fail: func(op contract.Operation, fault contract.Fault) {
+				server.Fail(fake.Fault{
+					Operation: fake.Operation(op), AfterWork: fault.AfterWork, Err: translate(op, fault),
+				})
+			},
+		}
+	})
+}
+
+// translate says with what error an adapter answers a fault.
+func translate(op contract.Operation, fault contract.Fault) *authserver.Error {
+	effect := op != contract.Discover
+	lost := &authserver.Error{Kind: authserver.Unavailable, Op: string(op), MaybeApplied: effect}
+	switch {
+	case fault.Form == contract.Redirected:
+		return &authserver.Error{Kind: authserver.Rejected, Code: "redirect_refused", MaybeApplied: effect}
+	case fault.Form == contract.Endless:
+		lost.Code = "too_large"
+		return lost
+	case fault.Form != contract.Refused, fault.Status == 500:
+		return lost
+	}
+	kinds := map[int]authserver.Kind{
+		400: authserver.Rejected, 401: authserver.Unauthorized, 403: authserver.Unauthorized,
+		404: authserver.Unauthorized, 405: authserver.Rejected, 409: authserver.Conflict,
+	}
+	answer := &authserver.Error{Kind: kinds[fault.Status], Status: fault.Status, RetryAfter: fault.RetryAfter}
+	switch {
+	case op == contract.Register && (fault.Status == 404 || fault.Status == 405):
+		answer.Kind, answer.Code = authserver.Rejected, "registration_unsupported"
+	case fault.Status == 405:
+		answer.Code = "management_unsupported"
+	case fault.Code != contract.Canary:
+		answer.Code = fault.Code
+	}
+	return answer
+}
+
+func TestSwitches(t *testing.T) {
+	server := fake.New("https://as.example")
+	expiry := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	server.Switch(func(s *fake.Switches) {
+		s.SecretForPublic, s.SecretExpiresAt, s.NoManagement, s.DropMark = true, expiry, true, true
+		s.Alter = fake.Narrow("alerts.read")
+	})
+	client, err := server.Register(t.Context(), contract.Wish())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client.Secret.IsZero() || !client.SecretExpiresAt.Equal(expiry) || client.ManagementURI != "" ||
+		!client.ManagementToken.IsZero() || client.Registered.SoftwareID != "" || len(client.Registered.Scopes) != 1 {
+		t.Errorf("%+v", client)
+	}
+	server.Edit(client.ID, func(m *authserver.ClientMetadata) { m.Name = "edited" })
+	if got := server.Clients()[0].Registered.Name; got != "edited" {
+		t.Errorf("name %q", got)
+	}
+	server.Describe(func(m *authserver.Metadata) { m.CodeChallengeMethods = nil })
+	if metadata, err := server.Discover(t.Context()); err != nil || metadata.CodeChallengeMethods != nil {
+		t.Errorf("%+v, %v", metadata, err)
+	}
+}
+
+func TestFaultsAreTakenInOrderAndOnCallSeesTheWorld(t *testing.T) {
+	server := fake.New("https://as.example")
+	seen := -1
+	server.Switch(func(s *fake.Switches) {
+		s.OnCall = func(_ context.Context, op fake.Operation) {
+			if op == fake.Register {
+				seen = len(server.Clients())
+			}
+		}
+	})
+	first, second := &authserver.Error{Code: "first"}, &authserver.Error{Code: "second"}
+	server.Fail(fake.Fault{Operation: fake.Register, Err: first},
+		fake.Fault{Operation: fake.Register, Err: second, AfterWork: true})
+	for _, want := range []*authserver.Error{first, second} {
+		if _, err := server.Register(t.Context(), contract.Wish()); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	if _, err := server.Register(t.Context(), contract.Wish()); err != nil {
+		t.Error(err)
+	}
+	if seen != 1 || len(server.Clients()) != 2 || server.Calls(fake.Register) != 3 {
+		t.Errorf("seen %d, clients %d, calls %d", seen, len(server.Clients()), server.Calls(fake.Register))
+	}
+}
+
+func TestConnector(t *testing.T) {
+	connector := fake.NewConnector()
+	if _, _, err := connector.Connect(authserver.Config{Name: "main"}); err == nil {
+		t.Error("an unknown name connects")
+	}
+	server := fake.New("https://as.example")
+	connector.Put("main", server)
+	got, gate, err := connector.Connect(authserver.Config{Name: "main"})
+	if err != nil || got != authserver.Server(server) || gate != authserver.Gate(connector.Gate("main")) {
+		t.Fatalf("%v, %v, %v", got, gate, err)
+	}
+	leave, err := gate.Enter(authserver.Urgent)
+	if err != nil || connector.Gate("main").Inside() != 1 {
+		t.Fatalf("%v", err)
+	}
+	leave()
+	connector.Gate("main").Close(time.Second)
+	var refused *authserver.Error
+	if _, err := gate.Enter(authserver.Routine); !errors.As(err, &refused) || !refused.Unsent ||
+		refused.RetryAfter != time.Second {
+		t.Errorf("%v", err)
+	}
+	connector.Gate("main").Open()
+	if _, err := gate.Enter(authserver.Routine); err != nil {
+		t.Error(err)
+	}
+	if connector.Gate("main").Entered(authserver.Urgent) != 1 || len(connector.Configs()) != 2 {
+		t.Errorf("%d entered, %d configs", connector.Gate("main").Entered(authserver.Urgent), len(connector.Configs()))
+	}
+}

@@ -1,0 +1,152 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func fixed() time.Time { return noon }
+
+// fill enters until refused and returns how often it was let in.
+func fill(t *testing.T, g *Gate, urgency authserver.Urgency) (leaves []func(), refused *authserver.Error) {
+	t.Helper()
+	for range 1000 {
+		leave, err := g.Enter(urgency)
+		if err != nil {
+			if !errors.As(err, &refused) {
+				t.Fatalf("not an *authserver.Error: %v", err)
+			}
+			return leaves, refused
+		}
+		leaves = append(leaves, leave)
+	}
+	t.Fatal("the gate never refuses")
+	return nil, nil
+}
+
+func TestAQuarterIsKeptForTheUrgent(t *testing.T) {
+	for places, routine := range map[int]int{-1: 1, 0: 1, 1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 8: 6, 20: 15, 100: 75} {
+		g := New(places, fixed)
+		leaves, refused := fill(t, g, authserver.Routine)
+		if len(leaves) != routine {
+			t.Errorf("%d places: %d open to routine, want %d", places, len(leaves), routine)
+		}
+		if refused.Kind != authserver.Unavailable || !refused.Unsent ||
+			refused.RetryAfter < 20*time.Millisecond || refused.RetryAfter > 60*time.Millisecond {
+			t.Errorf("%d places: refused with %+v", places, refused)
+		}
+		urgent, _ := fill(t, g, authserver.Urgent)
+		if total := len(leaves) + len(urgent); total != max(places, 1) {
+			t.Errorf("%d places: %d in all", places, total)
+		}
+	}
+}
+
+func TestAPlaceIsFreedOnce(t *testing.T) {
+	g := New(2, fixed)
+	leaves, _ := fill(t, g, authserver.Urgent)
+	leaves[0]()
+	leaves[0]()
+	again, _ := fill(t, g, authserver.Urgent)
+	if len(again) != 1 {
+		t.Errorf("leaving twice freed %d places", len(again))
+	}
+}
+
+func TestHoldClosesForEveryoneUntilItsInstant(t *testing.T) {
+	now := noon
+	g := New(4, func() time.Time { return now })
+	g.Hold(noon.Add(30 * time.Second))
+	g.Hold(noon.Add(10 * time.Second))
+	for _, urgency := range []authserver.Urgency{authserver.Routine, authserver.Urgent} {
+		_, err := g.Enter(urgency)
+		var refused *authserver.Error
+		if !errors.As(err, &refused) || !refused.Unsent ||
+			refused.RetryAfter < 30*time.Second || refused.RetryAfter > 31*time.Second {
+			t.Errorf("urgency %d: %v", urgency, err)
+		}
+	}
+	now = noon.Add(30*time.Second - 1)
+	if _, err := g.Enter(authserver.Urgent); err == nil {
+		t.Error("open before the instant")
+	}
+	now = noon.Add(30 * time.Second)
+	leave, err := g.Enter(authserver.Routine)
+	if err != nil {
+		t.Fatalf("closed at the instant: %v", err)
+	}
+	leave()
+}
+
+func TestThoseWhoComeBackAreSpread(t *testing.T) {
+	g := New(1, fixed)
+	fill(t, g, authserver.Urgent)
+	seen := map[time.Duration]bool{}
+	for range pauseSteps {
+		_, err := g.Enter(authserver.Urgent)
+		var refused *authserver.Error
+		if !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		seen[refused.RetryAfter] = true
+	}
+	if len(seen) != pauseSteps {
+		t.Errorf("%d different pauses, want %d", len(seen), pauseSteps)
+	}
+}
+
+func TestResizeKeepsThoseInside(t *testing.T) {
+	g := New(8, fixed)
+	leaves, _ := fill(t, g, authserver.Urgent)
+	g.Resize(4)
+	for _, leave := range leaves[:4] {
+		leave()
+		if _, err := g.Enter(authserver.Urgent); err == nil {
+			t.Fatal("let in beyond the new number")
+		}
+	}
+	leaves[4]()
+	if _, err := g.Enter(authserver.Urgent); err != nil {
+		t.Errorf("no place although one of four is free: %v", err)
+	}
+}
+
+func TestConcurrentUseStaysWithinBounds(t *testing.T) {
+	g := New(4, fixed)
+	var inside, most atomic.Int64
+	var wait sync.WaitGroup
+	for range 16 {
+		wait.Go(func() {
+			for range 500 {
+				leave, err := g.Enter(authserver.Urgent)
+				if err != nil {
+					continue
+				}
+				if n := inside.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				runtime.Gosched()
+				inside.Add(-1)
+				leave()
+			}
+		})
+	}
+	wait.Wait()
+	if most.Load() > 4 {
+		t.Errorf("%d inside at one time", most.Load())
+	}
+	if leaves, _ := fill(t, g, authserver.Urgent); len(leaves) != 4 {
+		t.Errorf("%d places left of 4", len(leaves))
+	}
+}

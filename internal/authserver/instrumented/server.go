@@ -1,0 +1,63 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package instrumented
+
+import (
+	"context"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+type server struct {
+	name    string
+	next    authserver.Server
+	metrics *Metrics
+}
+
+// Wrap returns next with every call counted and timed under a name.
+func Wrap(name string, next authserver.Server, metrics *Metrics) authserver.Server {
+	return &server{name: name, next: next, metrics: metrics}
+}
+
+// Discover calls the wrapped server.
+func (s *server) Discover(ctx context.Context) (authserver.Metadata, error) {
+	start := s.metrics.now()
+	metadata, err := s.next.Discover(ctx)
+	s.metrics.observe(s.name, "discover", start, err)
+	return metadata, err
+}
+
+// Register calls the wrapped server.
+func (s *server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
+	start := s.metrics.now()
+	client, err := s.next.Register(ctx, wish)
+	s.metrics.observe(s.name, "register", start, err)
+	return client, err
+}
+
+// Find calls the wrapped server.
+func (s *server) Find(ctx context.Context, handle authserver.Handle) (authserver.Client, bool, error) {
+	start := s.metrics.now()
+	client, found, err := s.next.Find(ctx, handle)
+	s.metrics.observe(s.name, "find", start, err)
+	return client, found, err
+}
+
+// Replace calls the wrapped server.
+func (s *server) Replace(
+	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
+) (authserver.Client, error) {
+	start := s.metrics.now()
+	client, err := s.next.Replace(ctx, handle, wish)
+	s.metrics.observe(s.name, "replace", start, err)
+	return client, err
+}
+
+// Revoke calls the wrapped server.
+func (s *server) Revoke(ctx context.Context, handle authserver.Handle) error {
+	start := s.metrics.now()
+	err := s.next.Revoke(ctx, handle)
+	s.metrics.observe(s.name, "revoke", start, err)
+	return err
+}

@@ -1,0 +1,91 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package devas
+
+import "fmt"
+
+// Rotation says when a registration access token is replaced by a new one.
+type Rotation string
+
+const (
+	// RotateNever keeps the token of the registration for good. It is the default.
+	RotateNever Rotation = "never"
+	// RotateOnPut gives a new token with every replacement, as Ory Hydra does.
+	RotateOnPut Rotation = "put"
+	// RotateAlways gives a new token with every read and every replacement,
+	// as Keycloak does.
+	RotateAlways Rotation = "always"
+)
+
+// Switches are the lasting deviations of the server. They can be changed at
+// run time and hold for every request that begins after the change. The zero
+// value deviates in nothing.
+type Switches struct {
+	// RotateRegistrationToken says when a new registration access token is
+	// given; the old one is refused from then on. Empty means never.
+	RotateRegistrationToken Rotation `json:"rotateRegistrationToken,omitempty"`
+	// RotateSecretOnPut gives a new client_secret with every replacement.
+	RotateSecretOnPut bool `json:"rotateSecretOnPut,omitempty"`
+	// DropUnknownFields leaves metadata this server does not know out of its answers.
+	DropUnknownFields bool `json:"dropUnknownFields,omitempty"`
+	// DropSoftware leaves software_id and software_version out of answers.
+	DropSoftware bool `json:"dropSoftware,omitempty"`
+
+	// OnlyScopes, if not nil, narrows registered scopes to these.
+	OnlyScopes []string `json:"onlyScopes,omitempty"`
+	// OnlyGrantTypes, if not nil, narrows registered grant types to these.
+	OnlyGrantTypes []string `json:"onlyGrantTypes,omitempty"`
+	// ExtraScope is registered beyond what was asked.
+	ExtraScope string `json:"extraScope,omitempty"`
+	// ExtraGrantType is registered beyond what was asked.
+	ExtraGrantType string `json:"extraGrantType,omitempty"`
+	// ExtraRedirectURI is registered beyond what was asked.
+	ExtraRedirectURI string `json:"extraRedirectURI,omitempty"`
+	// AuthMethod is registered in place of the method that was asked for.
+	AuthMethod string `json:"authMethod,omitempty"`
+	// SecretForPublic answers with a client_secret to a client that asked
+	// for the method "none".
+	SecretForPublic bool `json:"secretForPublic,omitempty"`
+	// SecretExpired gives every secret issued an expiry in the past; the
+	// token endpoint refuses such a secret.
+	SecretExpired bool `json:"secretExpired,omitempty"`
+
+	// LatencyMillis is added to every request before its work is done.
+	LatencyMillis int `json:"latencyMillis,omitempty"`
+	// HideS256 leaves code_challenge_methods_supported out of discovery.
+	HideS256 bool `json:"hideS256,omitempty"`
+	// Issuer replaces the issuer in discovery, and only there.
+	Issuer string `json:"issuer,omitempty"`
+	// RegistrationOrigin replaces scheme://host:port of registration_endpoint
+	// in discovery.
+	RegistrationOrigin string `json:"registrationOrigin,omitempty"`
+	// ClientURIOrigin replaces scheme://host:port of registration_client_uri
+	// in answers.
+	ClientURIOrigin string `json:"clientURIOrigin,omitempty"`
+}
+
+func (s Switches) validate() error {
+	switch s.RotateRegistrationToken {
+	case "", RotateNever, RotateOnPut, RotateAlways:
+	default:
+		return fmt.Errorf("rotation %q: want never, put or always", s.RotateRegistrationToken)
+	}
+	if s.LatencyMillis < 0 {
+		return fmt.Errorf("latency %d ms: must not be negative", s.LatencyMillis)
+	}
+	return nil
+}
+
+func (s Switches) rotates(o Operation) bool {
+	switch s.RotateRegistrationToken {
+	case RotateAlways:
+		return o == Read || o == Replace
+	case RotateOnPut:
+		return o == Replace
+	case RotateNever:
+		return false
+	default:
+		return false
+	}
+}
