@@ -30,6 +30,8 @@ type AuthorizationServerReconciler struct {
 	Servers  *Servers
 	Recorder events.EventRecorder
 	Metrics  *Metrics
+	// Live reads from the API server.
+	Live client.Reader
 	// Namespace is the operator's own, where the records are.
 	Namespace string
 
@@ -112,15 +114,48 @@ func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.
 	for i := range records.Items {
 		record, err := decodeRecord(&records.Items[i])
 		if err != nil {
-			continue
+			return counts, fmt.Errorf("decoding registration record %s: %w", records.Items[i].Name, err)
+		}
+		stray, err := r.stray(ctx, &records.Items[i])
+		if err != nil {
+			return counts, err
 		}
 		counts.PossibleOrphans += int32(min(len(record.Orphans), 1000))
-		if record.Live() {
+		switch {
+		case !stray && record.Live():
 			counts.Managed++
+		case stray && (record.Live() || record.State == policy.RecordPending):
+			counts.PossibleOrphans++
+		case stray && len(record.Orphans) == 0:
+			if err := r.Delete(ctx, &corev1.Secret{ObjectMeta: records.Items[i].ObjectMeta}); client.IgnoreNotFound(err) != nil {
+				return counts, fmt.Errorf("deleting the record of a registration that is gone: %w", err)
+			}
 		}
 	}
 	r.Metrics.Counted(as.Name, counts)
 	return counts, nil
+}
+
+// stray says that the registration of a record is gone. Its client is too,
+// unless somebody took the finalizer off by hand.
+func (r *AuthorizationServerReconciler) stray(ctx context.Context, record *corev1.Secret) (bool, error) {
+	key := types.NamespacedName{
+		Namespace: record.Annotations[annotationRegistrationNamespace], Name: record.Annotations[annotationRegistrationName],
+	}
+	var reg v1alpha1.MCPClientRegistration
+	err := r.Get(ctx, key, &reg)
+	if err == nil && string(reg.UID) == record.Labels[v1alpha1.LabelRegistrationUID] {
+		return false, nil
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading registration: %w", err)
+	}
+	// The cache may be behind a record that is new.
+	err = r.Live.Get(ctx, key, &reg)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading registration: %w", err)
+	}
+	return err != nil || string(reg.UID) != record.Labels[v1alpha1.LabelRegistrationUID], nil
 }
 
 func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1.AuthorizationServer, facts policy.AuthorizationServerFacts, d policy.AuthorizationServerDecision, observed error, now time.Time) (ctrl.Result, error) {

@@ -54,10 +54,11 @@ type step struct {
 // holdObject puts the finalizer on before anything is written to the
 // authorization server.
 func (s *step) holdObject(ctx context.Context) error {
-	base := s.reg.DeepCopy()
-	if !controllerutil.AddFinalizer(s.reg, v1alpha1.Finalizer) {
+	if s.reg.DeletionTimestamp != nil || controllerutil.ContainsFinalizer(s.reg, v1alpha1.Finalizer) {
 		return nil
 	}
+	base := s.reg.DeepCopy()
+	controllerutil.AddFinalizer(s.reg, v1alpha1.Finalizer)
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	return wrap("adding finalizer", s.Patch(ctx, s.reg, patch))
 }
@@ -123,17 +124,24 @@ func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (polic
 
 // registrationFailed records what an error leaves behind: a refusal is kept,
 // so that it is not repeated; a request that was not carried out leaves
-// nothing; one that may have been stays pending.
+// nothing; one that may have been stays pending, to be tried again.
 func (s *step) registrationFailed(ctx context.Context, done *outcome, err error) error {
 	var answer *authserver.Error
-	if !errors.As(err, &answer) || answer.MaybeApplied {
+	if !errors.As(err, &answer) {
 		return err
 	}
-	record := done.record
-	record.State = ""
-	if answer.Kind == authserver.Rejected || answer.Kind == authserver.Conflict {
+	record, refused := done.record, refusal(answer)
+	switch {
+	case refused:
+		if answer.MaybeApplied {
+			record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
+		}
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 		done.again, err = atOnce, nil
+	case answer.MaybeApplied:
+		return err
+	default:
+		record.State = ""
 	}
 	if answer.Kind == authserver.Unauthorized {
 		err = fmt.Errorf("%w: %w", errInitialAccess, err)
@@ -141,6 +149,11 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return errors.Join(err, putErr)
+}
+
+// refusal says that the same request need not be sent again.
+func refusal(answer *authserver.Error) bool {
+	return answer.Kind == authserver.Rejected || answer.Kind == authserver.Conflict
 }
 
 // refused notes that the wish was refused. Its digest is the one that the next
@@ -202,6 +215,9 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return err
 	}
+	if err := s.holdObject(ctx); err != nil {
+		return err
+	}
 	if s.decision.MakeKey {
 		if err := s.putCredentials(ctx, done.record, pair); err != nil {
 			return err
@@ -227,14 +243,14 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 // leaves a client that can do more than it may: it is revoked next.
 func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, excess []string) error {
 	var answer *authserver.Error
-	if !errors.As(err, &answer) || answer.MaybeApplied {
+	if !errors.As(err, &answer) || (answer.MaybeApplied && !refusal(answer)) {
 		return err
 	}
 	record := done.record
-	record.Replacing = s.seen.facts.Record.Replacing
-	if answer.Kind == authserver.Rejected || answer.Kind == authserver.Conflict {
+	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
+	if refusal(answer) {
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
-		record.Replacing, record.Excess = false, excess
+		record.Excess = excess
 		done.again, err = atOnce, nil
 	}
 	stored, putErr := s.Records.Put(ctx, s.reg, record)

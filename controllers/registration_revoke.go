@@ -94,7 +94,9 @@ func (s *step) concluded(old policy.Record) policy.Record {
 }
 
 // release lets the object go: absence is proven, or a person answers for it.
-// A record that names possible orphans stays behind for the platform team.
+// The record goes after the object, never before: without it a later pass
+// could not tell a proven absence from a lost record. A record that names
+// possible orphans stays behind for the platform team.
 func (s *step) release(ctx context.Context, done *outcome) error {
 	if err := s.Records.Fresh(ctx, s.reg.UID, done.record.Version); err != nil {
 		return err
@@ -102,36 +104,34 @@ func (s *step) release(ctx context.Context, done *outcome) error {
 	if err := s.Credentials.Delete(ctx, s.seen.secret); err != nil {
 		return err
 	}
-	if err := s.forget(ctx, done); err != nil {
-		return err
-	}
-	base := s.reg.DeepCopy()
-	done.gone = true
-	s.Drift.Forget(s.reg.UID)
-	if !controllerutil.RemoveFinalizer(s.reg, v1alpha1.Finalizer) {
-		return nil
-	}
-	err := s.Patch(ctx, s.reg, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
-	return wrap("removing finalizer", client.IgnoreNotFound(err))
-}
-
-func (s *step) forget(ctx context.Context, done *outcome) error {
-	record := s.concluded(done.record)
-	if len(record.Orphans) == 0 {
-		return s.Records.Delete(ctx, s.reg.UID, record.Version)
-	}
-	if done.record.State == record.State {
-		return nil
-	}
-	stored, err := s.Records.Put(ctx, s.reg, record)
-	if err == nil {
+	last := s.concluded(done.record)
+	if len(last.Orphans) > 0 && done.record.State != last.State {
+		stored, err := s.Records.Put(ctx, s.reg, last)
+		if err != nil {
+			return err
+		}
 		done.record = stored
 	}
-	return err
+	base := s.reg.DeepCopy()
+	if controllerutil.RemoveFinalizer(s.reg, v1alpha1.Finalizer) {
+		err := s.Patch(ctx, s.reg, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+		if client.IgnoreNotFound(err) != nil {
+			return wrap("removing finalizer", err)
+		}
+	}
+	done.gone = true
+	s.Drift.Forget(s.reg.UID)
+	if len(last.Orphans) > 0 {
+		return nil
+	}
+	return s.Records.Delete(ctx, s.reg.UID, done.record.Version)
 }
 
 // keepCredentials restores the credentials of a client that is as wished.
 func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
+	if err := s.holdObject(ctx); err != nil {
+		return err
+	}
 	credentials := s.seen.facts.Credentials
 	if credentials.Foreign || credentials.Is == policy.Unknown {
 		return nil

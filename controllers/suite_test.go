@@ -5,6 +5,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"testing"
@@ -38,63 +39,112 @@ const (
 	often             = 50 * time.Millisecond
 )
 
+// shared is the cluster with the running manager that the tests have in
+// common; each test has its own namespace and authorization server.
+var shared struct {
+	client.Client
+	cluster *env.ControlPlane
+}
+
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	os.Exit(m.Run())
+	os.Exit(runShared(m))
 }
 
-// world is one cluster, one authorization server and one running manager.
+func runShared(m *testing.M) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cluster, err := env.Start(ctx, env.Options{CRDs: true, ControllerManager: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	stopped := make(chan error, 1)
+	mgr, err := newManager(ctx, cluster)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	go func() { stopped <- mgr.Start(ctx) }()
+	shared.cluster = cluster
+	code := m.Run()
+	cancel()
+	for _, err := range []error{<-stopped, cluster.Stop()} {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// world is a namespace and an authorization server for one test.
 type world struct {
 	client.Client
 	cluster *env.ControlPlane
 	as      *devas.Server
+	// name is that of the AuthorizationServer; namespace is the test's own.
+	name, namespace string
 }
 
-func newScheme(t testing.TB) *runtime.Scheme {
-	t.Helper()
+func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	return scheme
+	return scheme, nil
 }
 
-// startWorld starts everything, with an AuthorizationServer named "as".
-func startWorld(t *testing.T, options devas.Options) *world {
+// newWorld makes a namespace, starts an authorization server and makes the
+// object that names it.
+func newWorld(t *testing.T, options devas.Options, adapt ...func(*v1alpha1.AuthorizationServer)) *world {
 	t.Helper()
-	cluster := env.StartForTest(t, env.Options{CRDs: true, ControllerManager: true})
 	as, err := devas.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	if err := as.Start(ctx); err != nil {
+	if err := as.Start(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(cancel)
-	scheme := newScheme(t)
-	direct, err := client.New(cluster.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{Client: direct, cluster: cluster, as: as}
-	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})
-	w.create(t, &v1alpha1.AuthorizationServer{
-		ObjectMeta: metav1.ObjectMeta{Name: "as"},
+	t.Cleanup(func() {
+		if err := as.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "team-"}}
+	w := &world{Client: shared.Client, cluster: shared.cluster, as: as}
+	w.create(t, namespace)
+	w.namespace, w.name = namespace.Name, "as-"+namespace.Name
+	object := &v1alpha1.AuthorizationServer{
+		ObjectMeta: metav1.ObjectMeta{Name: w.name},
 		Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: as.Issuer(), DynamicRegistration: &v1alpha1.DynamicRegistration{},
 			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
-	})
-	startManager(t, ctx, cluster, scheme)
+	}
+	for _, change := range adapt {
+		change(object)
+	}
+	w.create(t, object, w.server("files"))
 	return w
 }
 
-func startManager(t *testing.T, ctx context.Context, cluster *env.ControlPlane, scheme *runtime.Scheme) {
-	t.Helper()
+func newManager(ctx context.Context, cluster *env.ControlPlane) (manager.Manager, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	shared.Client, err = client.New(cluster.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, err
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}
+	if err := shared.Create(ctx, namespace); err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(cluster.Config, manager.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
@@ -102,27 +152,16 @@ func startManager(t *testing.T, ctx context.Context, cluster *env.ControlPlane, 
 		}},
 	})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	now := clock.RealClock{}
 	registry := prometheus.NewRegistry()
 	measured, err := instrumented.NewMetrics(registry, now.Now)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	connector := connect.New(connect.Options{Metrics: measured, Now: now.Now})
-	if err := setupReconcilers(ctx, mgr, connector, registry, now); err != nil {
-		t.Fatal(err)
-	}
-	stopped := make(chan error, 1)
-	managerCtx, stop := context.WithCancel(ctx)
-	go func() { stopped <- mgr.Start(managerCtx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-stopped; err != nil {
-			t.Errorf("the manager stopped with: %v", err)
-		}
-	})
+	return mgr, setupReconcilers(ctx, mgr, connector, registry, now)
 }
 
 func setupReconcilers(ctx context.Context, mgr manager.Manager, connector authserver.Connector, registry prometheus.Registerer, now clock.PassiveClock) error {
@@ -143,10 +182,11 @@ func setupReconcilers(ctx context.Context, mgr manager.Manager, connector authse
 		&controllers.ScopeGrantReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
 		&controllers.MCPServerReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
 		&controllers.AuthorizationServerReconciler{
-			Client: mgr.GetClient(), Clock: now, Servers: servers, Recorder: recorder, Metrics: metrics, Namespace: operatorNamespace,
+			Client: mgr.GetClient(), Clock: now, Servers: servers, Recorder: recorder, Metrics: metrics,
+			Live: mgr.GetAPIReader(), Namespace: operatorNamespace,
 		},
 	} {
-		if err := r.SetupWithManager(mgr, 8); err != nil {
+		if err := r.SetupWithManager(mgr, 16); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,12 +24,12 @@ func identity(until time.Time) map[string]string {
 	}
 }
 
-func newServer(namespace, name string) *v1alpha1.MCPServer {
+func (w *world) server(name string) *v1alpha1.MCPServer {
 	return &v1alpha1.MCPServer{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: identity(time.Now().Add(time.Hour))},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name, Annotations: identity(time.Now().Add(time.Hour))},
 		Spec: v1alpha1.MCPServerSpec{
 			Resource:               "https://mcp.example.com/" + name,
-			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: "as"},
+			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: w.name},
 			Scopes: []v1alpha1.Scope{
 				{Name: "files:read", Tier: v1alpha1.TierRead}, {Name: "notes:read", Tier: v1alpha1.TierRead},
 				{Name: "files:write", Tier: v1alpha1.TierWrite},
@@ -39,11 +38,11 @@ func newServer(namespace, name string) *v1alpha1.MCPServer {
 	}
 }
 
-func newRegistration(namespace, name string, method v1alpha1.TokenEndpointAuthMethod, until time.Time) *v1alpha1.MCPClientRegistration {
+func (w *world) registration(name string, method v1alpha1.TokenEndpointAuthMethod, until time.Time) *v1alpha1.MCPClientRegistration {
 	reg := &v1alpha1.MCPClientRegistration{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: identity(until)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name, Annotations: identity(until)},
 		Spec: v1alpha1.MCPClientRegistrationSpec{
-			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: "as"},
+			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: w.name},
 			ClientName:             name, ApplicationType: v1alpha1.ApplicationWeb,
 			GrantTypes:              []v1alpha1.GrantType{v1alpha1.GrantClientCredentials},
 			TokenEndpointAuthMethod: method,
@@ -57,11 +56,11 @@ func newRegistration(namespace, name string, method v1alpha1.TokenEndpointAuthMe
 	return reg
 }
 
-func newGrant(namespace, client, server string, until time.Time, scopes ...v1alpha1.ScopeName) *v1alpha1.ScopeGrant {
+func (w *world) grant(client string, until time.Time, scopes ...v1alpha1.ScopeName) *v1alpha1.ScopeGrant {
 	return &v1alpha1.ScopeGrant{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: client + "-", Annotations: identity(until)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, GenerateName: client + "-", Annotations: identity(until)},
 		Spec: v1alpha1.ScopeGrantSpec{
-			ClientRef: v1alpha1.LocalReference{Name: client}, ServerRef: v1alpha1.ServerReference{Name: server}, Scopes: scopes,
+			ClientRef: v1alpha1.LocalReference{Name: client}, ServerRef: v1alpha1.ServerReference{Name: "files"}, Scopes: scopes,
 		},
 	}
 }
@@ -84,22 +83,21 @@ func (w *world) state(t *testing.T, reg *v1alpha1.MCPClientRegistration) func() 
 }
 
 func TestRegistrationsFromWishToProof(t *testing.T) {
-	w := startWorld(t, devas.Options{})
+	t.Parallel()
+	w := newWorld(t, devas.Options{})
 	g := NewWithT(t)
-	ns := "team-a"
 	until := time.Now().Add(time.Hour)
-	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, newServer(ns, "files"))
 	for _, method := range []v1alpha1.TokenEndpointAuthMethod{v1alpha1.AuthMethodNone, v1alpha1.AuthMethodClientSecretBasic, v1alpha1.AuthMethodPrivateKeyJWT} {
 		t.Run(string(method), func(t *testing.T) {
 			g := NewWithT(t)
 			name := map[v1alpha1.TokenEndpointAuthMethod]string{"None": "public", "ClientSecretBasic": "secret", "PrivateKeyJWT": "key"}[method]
-			reg := newRegistration(ns, name, method, until)
-			w.create(t, reg, newGrant(ns, name, "files", until, "files:read"))
+			reg := w.registration(name, method, until)
+			w.create(t, reg, w.grant(name, until, "files:read"))
 			g.Eventually(w.state(t, reg), eventually, often).Should(Equal("True/Ready"))
 			g.Expect(reg.Status.Scopes).To(HaveLen(1))
 			g.Expect(reg.Status.ClientID).NotTo(BeEmpty())
 			id := reg.Status.ClientID
-			extra := newGrant(ns, name, "files", until, "notes:read")
+			extra := w.grant(name, until, "notes:read")
 			w.create(t, extra)
 			g.Eventually(func() int { w.state(t, reg)(); return len(reg.Status.Scopes) }, eventually, often).Should(Equal(2))
 			g.Expect(reg.Status.ClientID).To(Equal(id))
@@ -110,8 +108,8 @@ func TestRegistrationsFromWishToProof(t *testing.T) {
 			g.Expect(w.as.Deleted()).To(ContainElement(id))
 		})
 	}
-	expiring := newRegistration(ns, "expiring", v1alpha1.AuthMethodNone, time.Now().Add(4*time.Second))
-	w.create(t, expiring, newGrant(ns, "expiring", "files", until, "files:read"))
+	expiring := w.registration("expiring", v1alpha1.AuthMethodNone, time.Now().Add(4*time.Second))
+	w.create(t, expiring, w.grant("expiring", until, "files:read"))
 	g.Eventually(w.state(t, expiring), eventually, often).Should(Equal("True/Ready"))
 	id := expiring.Status.ClientID
 	g.Eventually(w.state(t, expiring), eventually, often).Should(Equal("False/Expired"))

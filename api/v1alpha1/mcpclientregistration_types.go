@@ -110,6 +110,7 @@ type Credentials struct {
 // +kubebuilder:validation:XValidation:rule="self.tokenEndpointAuthMethod != 'None' || !self.grantTypes.exists(g, g == 'ClientCredentials' || g == 'TokenExchange')",message="a public client (tokenEndpointAuthMethod: None) has no secret and cannot use ClientCredentials or TokenExchange; use tokenEndpointAuthMethod: PrivateKeyJWT"
 // +kubebuilder:validation:XValidation:rule="self.tokenEndpointAuthMethod == 'PrivateKeyJWT' || (!has(self.jwks) && !has(self.jwksURI))",message="jwks and jwksURI need tokenEndpointAuthMethod: PrivateKeyJWT"
 // +kubebuilder:validation:XValidation:rule="!has(self.jwks) || !has(self.jwksURI)",message="only one of jwks and jwksURI may be given (RFC 7591 section 2); leave out both to have the operator make a key pair"
+// +kubebuilder:validation:XValidation:rule=`!has(self.jwks) || !self.jwks.matches(r'"(d|p|q|dp|dq|qi|oth|k)"\s*:')`,message="jwks must hold public keys only: remove the private members (d, p, q, dp, dq, qi, oth, k) and replace the key, for it is no longer secret"
 // +kubebuilder:validation:XValidation:rule="self.applicationType == 'Native' || !has(self.redirectURIs) || self.redirectURIs.all(u, u.startsWith('https://'))",message="redirectURIs of applicationType Web must be https, for example https://app.example.com/callback"
 type MCPClientRegistrationSpec struct {
 	// authorizationServerRef names the AuthorizationServer. Immutable: a
@@ -123,7 +124,7 @@ type MCPClientRegistrationSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]+$')`,message="clientName must be one line without control or text-direction characters, for example Desktop assistant"
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]*$')`,message="clientName must be one line without control or text-direction characters, for example Desktop assistant"
 	ClientName string `json:"clientName"`
 
 	// applicationType: Native (runs on a user's machine, may redirect to
@@ -158,7 +159,6 @@ type MCPClientRegistrationSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16384
-	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'"(d|p|q|dp|dq|qi|oth|k)"\s*:')`,message="jwks must hold public keys only: remove the private members (d, p, q, dp, dq, qi, oth, k)"
 	JWKS string `json:"jwks,omitempty"`
 
 	// jwksURI is where the authorization server fetches the client's JWK set.
@@ -228,21 +228,25 @@ type Revocation struct {
 
 	// dueAt is the instant from which the client should not have existed.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	DueAt metav1.Time `json:"dueAt"`
 
 	// revokedAtASAt is when the authorization server accepted the deletion.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	RevokedAtASAt *metav1.Time `json:"revokedAtASAt,omitempty"`
 
 	// verifiedAt is when the client was proven to be gone. Absent means that
 	// this is not yet proven.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	VerifiedAt *metav1.Time `json:"verifiedAt,omitempty"`
 
 	// residualUntil is revokedAtASAt plus the longest access-token lifetime
 	// that may have been issued: until then a self-contained token can still
 	// pass at a server that checks only signatures.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	ResidualUntil *metav1.Time `json:"residualUntil,omitempty"`
 }
 
@@ -268,6 +272,7 @@ type MCPClientRegistrationStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime >= timestamp('0001-01-01T00:00:00Z'))",message="lastTransitionTime must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// observedGeneration is the generation that this status speaks of; -1
@@ -291,6 +296,7 @@ type MCPClientRegistrationStatus struct {
 	// expiresAt is the effective end: the earliest of the annotation and the
 	// term's start plus the policy's maximum.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
 	// term is the period that was last accepted.
@@ -299,6 +305,7 @@ type MCPClientRegistrationStatus struct {
 
 	// registeredAt is when the present client was registered.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	RegisteredAt *metav1.Time `json:"registeredAt,omitempty"`
 
 	// secretName is the Secret that holds the credentials, if there is one.

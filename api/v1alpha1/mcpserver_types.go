@@ -25,7 +25,7 @@ const (
 // names are refused: a scope that means everything governs nothing.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=128
-// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-[^-~]+$')",message="a scope must be one token of printable ASCII without space, double quote or backslash (RFC 6749 section 3.3), for example invoices:read"
+// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-[^-~]*$')",message="a scope must be one token of printable ASCII without space, double quote or backslash (RFC 6749 section 3.3), for example invoices:read"
 // +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a scope must not contain a wildcard: name what it allows, for example invoices:read"
 // +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^(.*[:./])?(all|any|everything|admin|administrator|root|superuser|full|full[-_.]?access|wildcard)$')",message="a scope must not be a catch-all name: name what it allows, for example invoices:read"
 type ScopeName string
@@ -126,6 +126,7 @@ type MCPServerStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime >= timestamp('0001-01-01T00:00:00Z'))",message="lastTransitionTime must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// observedGeneration is the generation that this status speaks of; -1
@@ -143,7 +144,7 @@ type MCPServerStatus struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.metadata.annotations.mcp-registrar\.dev/owner`
 // +kubebuilder:printcolumn:name="AS",type=string,JSONPath=`.spec.authorizationServerRef.name`
-// +kubebuilder:printcolumn:name="Resource",type=string,JSONPath=`.spec.resource`
+// +kubebuilder:printcolumn:name="Resource",type=string,priority=1,JSONPath=`.spec.resource`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MCPServer struct {
 	metav1.TypeMeta `json:",inline"`

@@ -158,6 +158,7 @@ const (
 
 // AllowedClients says which namespaces may hold clients of an MCPServer.
 // +kubebuilder:validation:XValidation:rule="(self.namespaces == 'Selector') == has(self.selector)",message="selector must be set exactly when namespaces is Selector, for example namespaces: Selector with selector: {matchLabels: {mcp-clients: allowed}}"
+// +kubebuilder:validation:XValidation:rule="!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'] && (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",message="selector.matchExpressions must have operator In or NotIn with values, or Exists or DoesNotExist without, for example {key: mcp-clients, operator: Exists}"
 type AllowedClients struct {
 	// namespaces: Same (only the server's own namespace), All, or Selector
 	// (those whose labels match selector).
@@ -173,10 +174,11 @@ type AllowedClients struct {
 // AllowedNamespaces says which namespaces may register clients at an
 // AuthorizationServer.
 // +kubebuilder:validation:XValidation:rule="(self.from == 'Selector') == has(self.selector)",message="selector must be set exactly when from is Selector, for example from: Selector with selector: {matchLabels: {mcp-clients: allowed}}"
+// +kubebuilder:validation:XValidation:rule="!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'] && (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",message="selector.matchExpressions must have operator In or NotIn with values, or Exists or DoesNotExist without, for example {key: mcp-clients, operator: Exists}"
 type AllowedNamespaces struct {
 	// from: All, or Selector (those whose labels match selector).
 	// +required
-	// +kubebuilder:validation:Enum=All;Selector
+	// +kubebuilder:validation:XValidation:rule="self != 'Same'",message="from must be All or Selector: an AuthorizationServer has no namespace of its own, for example from: All"
 	From NamespacesFrom `json:"from"`
 
 	// selector over namespace labels. Required with Selector, refused
@@ -190,9 +192,11 @@ type Term struct {
 	// startedAt is when the operator first accepted this end date. For the
 	// first term it is the object's creation.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	StartedAt metav1.Time `json:"startedAt"`
 
 	// expiresAt is the end date that was accepted.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	ExpiresAt metav1.Time `json:"expiresAt"`
 }

@@ -129,7 +129,7 @@ func setup(ctx context.Context, mgr manager.Manager, s settings) error {
 		&controllers.MCPServerReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
 		&controllers.AuthorizationServerReconciler{
 			Client: mgr.GetClient(), Clock: now, Servers: servers, Recorder: recorder, Metrics: registered,
-			Namespace: s.operatorNamespace,
+			Live: mgr.GetAPIReader(), Namespace: s.operatorNamespace,
 		},
 	}
 	workers := []int{s.concurrent, s.concurrent/4 + 1, 4, 4}

@@ -316,6 +316,10 @@ func TestDueAt(t *testing.T) {
 		}}, owed},
 		{"deletion asked for", []func(*RegistrationFacts){func(f *RegistrationFacts) { deleting(f.Registration) }}, now.Add(-time.Minute)},
 		{"the last grant of all ended", []func(*RegistrationFacts){ended, carrying}, now.Add(-time.Minute)},
+		{"a grant was refused before its end", []func(*RegistrationFacts){ended, carrying, func(f *RegistrationFacts) {
+			setEnd(f.Grants[1].Grant, now.Add(day))
+			deleting(f.Grants[1].Grant)
+		}}, now},
 		{"a grant went in another way", []func(*RegistrationFacts){ended, carrying, func(f *RegistrationFacts) { f.Grants = f.Grants[:1] }}, now},
 	}
 	for _, c := range cases {

@@ -168,7 +168,8 @@ type Record struct {
 func (r Record) Live() bool { return r.State == RecordRegistered }
 
 // Handle returns what the port needs to work on the client. The private key,
-// if it is at hand, comes from the credentials Secret.
+// if it is at hand, comes from the credentials Secret. A secret that expires
+// proves nothing: the server refuses it while the client lives on.
 func (r Record) Handle(c CredentialsFact) authserver.Handle {
 	handle := authserver.Handle{
 		ClientID:        r.Client.ID,
@@ -180,7 +181,7 @@ func (r Record) Handle(c CredentialsFact) authserver.Handle {
 		PrivateKey:      c.PrivateKey,
 		KeyID:           c.KeyID,
 		Deleted:         r.State == RecordDeleted,
-		Uncertain:       r.Replacing,
+		Uncertain:       r.Replacing || !r.Client.SecretExpiresAt.IsZero(),
 	}
 	if len(r.Client.Registered.RedirectURIs) > 0 {
 		handle.RedirectURI = r.Client.Registered.RedirectURIs[0]

@@ -197,6 +197,13 @@ func TestGrantAcrossNamespaces(t *testing.T) {
 	}
 }
 
+// An object without a namespace has none of its own to admit.
+func TestSameNamespaceOfNothing(t *testing.T) {
+	equal(t, "a namespace without a name", Absent, admits(v1alpha1.NamespacesSame, nil, "", NamespaceFact{}))
+	equal(t, "a namespace", Absent, admits(v1alpha1.NamespacesSame, nil, "", NamespaceFact{Is: Present, Name: "payments"}))
+	equal(t, "nothing said", Absent, admits("", nil, "payments", NamespaceFact{Is: Present, Name: "payments"}))
+}
+
 // A server that does not admit the namespace is not told apart from none,
 // whatever else is the matter with it.
 func TestGrantDoesNotTellOfForeignServers(t *testing.T) {

@@ -116,8 +116,26 @@ func (q *inquiry) drifted() bool {
 	if !q.Observed.Looked || q.Observed.Is != Present {
 		return false
 	}
-	excess, missing := Compare(q.Record.Client.Registered, q.Observed.Client)
+	said := q.Observed.Client
+	said.Registered = fill(said.Registered, q.Record.Client.Registered)
+	excess, missing := Compare(q.Record.Client.Registered, said)
 	return len(excess) > 0 || len(missing) > 0
+}
+
+// fill takes what an answer did not say from what is on record.
+func fill(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
+	for _, field := range []struct{ said, recorded *[]string }{
+		{&said.Scopes, &recorded.Scopes}, {&said.GrantTypes, &recorded.GrantTypes},
+		{&said.RedirectURIs, &recorded.RedirectURIs}, {&said.ResponseTypes, &recorded.ResponseTypes},
+	} {
+		if *field.said == nil {
+			*field.said = *field.recorded
+		}
+	}
+	if said.AuthMethod == "" {
+		said.AuthMethod = recorded.AuthMethod
+	}
+	return said
 }
 
 // hold keeps what exists, but takes away what may not stay: the rules that

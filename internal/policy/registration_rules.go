@@ -23,9 +23,11 @@ func recordKnown(q *inquiry) *Verdict {
 }
 
 // recordLost says that there was a client and its record is gone: a missing
-// record proves nothing about the client.
+// record proves nothing about the client. An object that was let go before,
+// and is only held by others, has lost nothing.
 func (q *inquiry) recordLost() bool {
-	return q.RecordIs == Absent && q.Registration.Status.ClientID != ""
+	held := q.Registration.DeletionTimestamp == nil || slices.Contains(q.Registration.Finalizers, v1alpha1.Finalizer)
+	return q.RecordIs == Absent && q.Registration.Status.ClientID != "" && held
 }
 
 func recordLostVerdict() *Verdict {

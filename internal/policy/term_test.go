@@ -275,3 +275,14 @@ func TestReadEnd(t *testing.T) {
 		mentions(t, e.verdict.Message, "mcp-registrar.dev/expires-at", `for example mcp-registrar.dev/expires-at: "2027-03-31T00:00:00Z"`)
 	}
 }
+
+// A term that was judged without the policy is judged again.
+func TestTermIsNotAcceptedWithoutAPolicy(t *testing.T) {
+	for _, is := range []Knowledge{Unknown, Absent} {
+		f := facts(func(f *RegistrationFacts) { f.use(AuthorizationServerFact{Is: is}) })
+		d := Registration(f, now)
+		f.Registration.Status.Term, f.Registration.Status.ObservedGeneration = d.Term, 1
+		f.use(found(authorizationServer(maximum(day))))
+		equal(t, "reason", v1alpha1.ReasonLifetimeTooLong, Registration(f, now).Verdict.Reason)
+	}
+}

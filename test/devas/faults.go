@@ -98,8 +98,8 @@ func (f Fault) validateKind() error {
 	class := f.Status / 100
 	switch f.Kind {
 	case FaultStatus:
-		if class != 4 && class != 5 {
-			return fmt.Errorf("status %d: want 400 to 599", f.Status)
+		if class != 4 && class != 5 && f.Status != http.StatusNoContent {
+			return fmt.Errorf("status %d: want 204, or 400 to 599", f.Status)
 		}
 	case FaultRedirect:
 		if class != 3 || f.Location == "" {

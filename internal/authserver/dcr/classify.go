@@ -83,8 +83,7 @@ func unanswered(c call, err error, sent bool) *authserver.Error {
 	failure := &authserver.Error{
 		Kind: authserver.Unavailable, Op: c.op, MaybeApplied: sent && c.effect, Err: cause(err),
 	}
-	var refused *dialguard.RefusedError
-	if errors.As(err, &refused) {
+	if _, refused := errors.AsType[*dialguard.RefusedError](err); refused {
 		failure.Code = CodeAddressRefused
 	}
 	return failure

@@ -63,6 +63,7 @@ func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver
 		return client, err == nil, err
 	case gone:
 		return authserver.Client{}, false, nil
+	case doubtful:
 	}
 	return authserver.Client{}, false, got.doubt
 }

@@ -76,9 +76,12 @@ func (s *Server) waitTurn(ctx context.Context, op string) error {
 	bounded, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
 	if err := s.limiter.Wait(bounded); err != nil {
+		if ctx.Err() != nil {
+			return &authserver.Error{Kind: authserver.Unavailable, Op: op, Err: cause(ctx.Err())}
+		}
 		return &authserver.Error{
 			Kind: authserver.Unavailable, Op: op, Code: CodeRateLimited,
-			Unsent: true, RetryAfter: time.Second, Err: ctx.Err(),
+			Unsent: true, RetryAfter: time.Second,
 		}
 	}
 	return nil

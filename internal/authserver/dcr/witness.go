@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -94,9 +95,7 @@ func (s *Server) hear(ctx context.Context, op string, handle authserver.Handle, 
 	if handle.RedirectURI != "" {
 		form.Set("redirect_uri", handle.RedirectURI)
 	}
-	for name, values := range t.form {
-		form[name] = values
-	}
+	maps.Copy(form, t.form)
 	c := call{
 		op: op, method: http.MethodPost, url: handle.TokenEndpoint, contentType: formType,
 		authorization: t.authorization, body: []byte(form.Encode()),

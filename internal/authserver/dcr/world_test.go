@@ -58,10 +58,10 @@ type registered struct {
 }
 
 type seen struct {
-	method, path, authorization string
-	header                      http.Header
-	transferEncoding            []string
-	body                        []byte
+	method, path, authorization, remote string
+	header                              http.Header
+	transferEncoding                    []string
+	body                                []byte
 }
 
 func newWorld(t *testing.T) *world {
@@ -97,7 +97,7 @@ func (w *world) ServeHTTP(response http.ResponseWriter, r *http.Request) {
 	op, handler := w.route(r)
 	w.mu.Lock()
 	w.requests = append(w.requests, seen{
-		r.Method, r.URL.Path, r.Header.Get("Authorization"), r.Header.Clone(), r.TransferEncoding, body,
+		r.Method, r.URL.Path, r.Header.Get("Authorization"), r.RemoteAddr, r.Header.Clone(), r.TransferEncoding, body,
 	})
 	var fault *contract.Fault
 	if len(w.faults[op]) > 0 {

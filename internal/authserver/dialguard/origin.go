@@ -84,14 +84,8 @@ func plain(host string) bool {
 		addr, err := netip.ParseAddr(host)
 		return err == nil && addr.Zone() == ""
 	}
-	for _, c := range host {
-		letter := c >= 'a' && c <= 'z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && c != '-' && c != '.' && c != '_' {
-			return false
-		}
-	}
-	return host != "" && host[0] != '.'
+	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789-._"
+	return strings.Trim(host, allowed) == "" && host != "" && host[0] != '.'
 }
 
 // ambiguous says that some resolvers would read a host as an IPv4 address in

@@ -1,0 +1,94 @@
+# Tools are pinned: controller-gen in go.mod, all others in hack/tools/go.mod.
+# "go tool" builds each on first use and keeps it in Go's build cache.
+SHELL       := /bin/bash -o pipefail
+TOOL        := go tool -modfile=hack/tools/go.mod
+GEN         := go tool controller-gen
+LINT        := $(TOOL) golangci-lint-kube-api-linter
+TEST         = mkdir -p bin && $(TOOL) gotestsum --format=pkgname --jsonfile=bin/$@.json \
+		--post-run-command=hack/totals.sh --
+CHART       := charts/mcp-registrar
+IMAGE       ?= mcp-registrar/manager:dev
+CONTAINER   ?= docker
+# Further arguments for the program or the tests that a target runs.
+ARGS        ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+.PHONY: generate
+generate: ## Write everything that is generated: deepcopy, CRDs, role, chart files, reference.
+	@mkdir -p $(CHART)/files/crds $(CHART)/files/admission docs
+	$(GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(GEN) crd:headerFile=hack/boilerplate.yaml.txt paths=./api/... output:crd:dir=config/crd/bases
+	$(GEN) rbac:roleName=mcp-registrar-manager,headerFile=hack/boilerplate.yaml.txt \
+		paths=./controllers/... output:rbac:dir=config/rbac
+	@cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	@cp config/rbac/role.yaml config/rbac/role_namespaced.yaml $(CHART)/files/
+	@cp config/admission/mutating_policy*.yaml $(CHART)/files/admission/
+	$(TOOL) crd-ref-docs --log-level=ERROR --source-path=./api --config=hack/crd-ref-docs.yaml \
+		--renderer=markdown --output-path=docs/reference.md
+
+.PHONY: fmt
+fmt: ## Format the Go code.
+	$(LINT) fmt
+
+.PHONY: build
+build: ## Build bin/manager, a static binary.
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/manager ./cmd/manager
+
+.PHONY: image
+image: ## Build the container image (needs a container engine).
+	@$(CONTAINER) info >/dev/null 2>&1 || { echo "make image needs a running container engine;" \
+		"\"$(CONTAINER) info\" failed. Name another one with CONTAINER=podman." >&2; exit 1; }
+	$(CONTAINER) build -t $(IMAGE) .
+
+.PHONY: chart
+chart: ## Check the chart and package it into dist/.
+	$(TOOL) helm lint --strict $(CHART)
+	$(TOOL) helm package $(CHART) --destination dist
+
+.PHONY: demo
+demo: controlplane ## Run it all on this machine: control plane, authorization server, operator, samples.
+	@go run ./hack/demo $(ARGS)
+
+.PHONY: controlplane
+controlplane: ## Build the test control plane into bin/controlplane (once; KUBEBUILDER_ASSETS wins).
+	@$(if $(KUBEBUILDER_ASSETS),echo "using KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS)",go run -C test/controlplane ./build)
+
+.PHONY: verify
+verify: ## Regenerate in a clean copy and compare; go.mod is tidy; go vet.
+	@hack/verify.sh
+
+.PHONY: lint
+lint: ## Run the linters.
+	$(LINT) run ./...
+	$(LINT) run -c .kube-api-linter.yml ./api/...
+	cd test/controlplane && go tool -modfile=../../hack/tools/go.mod \
+		golangci-lint-kube-api-linter run -c ../../.golangci.yml ./...
+
+.PHONY: test
+test: controlplane ## Run every test but e2e, soak and bench, with the race detector.
+	@$(TEST) -race -timeout=20m $(ARGS) ./...
+
+.PHONY: test-api
+test-api: controlplane ## Run the tests of schema and admission against a real API server.
+	@$(TEST) -timeout=20m $(ARGS) ./test/api/...
+
+.PHONY: e2e
+e2e: controlplane build ## Run the real binary against a real control plane and authorization server.
+	@$(TEST) -tags=e2e -count=1 -timeout=40m $(ARGS) ./test/e2e/...
+
+.PHONY: soak
+soak: controlplane build ## Kill the manager at random moments and compare what is left.
+	@$(TEST) -tags=soak -count=1 -timeout=60m ./test/soak/... $(ARGS)
+
+.PHONY: bench
+bench: controlplane build ## Measure; docs/benchmarks.md says what and how.
+	go test -tags=bench -count=1 -timeout=60m -v -run=. -bench=. ./test/bench/... $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf bin dist

@@ -1,0 +1,16 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e holds the end-to-end tests, built with the tag e2e: the manager's
+// binary as a process of its own, with the arguments and the ServiceAccount that
+// the chart gives it, against a real control plane and real authorization
+// servers. They know what users see: objects, Secrets, the OAuth endpoints, the
+// metrics.
+//
+// They must never know how the operator works inside, and they import nothing of
+// it but the API types.
+//
+// Start reading at TestAcceptance in acceptance_test.go; world_test.go starts
+// what all tests stand on, and oidcprovider/ is the certified authorization
+// server, a program for Node.js.
+package e2e

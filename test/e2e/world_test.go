@@ -1,0 +1,175 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/test/devas"
+	"github.com/mcp-registrar/mcp-registrar/test/env"
+)
+
+const (
+	operatorNamespace = "mcp-registrar-system"
+	release           = "mcp-registrar"
+	// patience bounds every wait for something that must happen.
+	patience = time.Minute
+	often    = 50 * time.Millisecond
+)
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	os.Exit(m.Run())
+}
+
+// world is one cluster with the chart installed and one manager at work.
+type world struct {
+	client.Client
+	plane   *env.ControlPlane
+	chart   *chart
+	manager *manager
+	seen    *witness
+	// initialToken is what registration requires at every authorization server.
+	initialToken string
+	scrapeToken  string
+	namespaces   atomic.Int32
+	runs         atomic.Int32
+}
+
+// startWorld starts everything but authorization servers.
+func startWorld(t *testing.T) *world {
+	t.Helper()
+	rendered := renderChart(t)
+	plane := env.StartForTest(t, env.Options{Manifests: []string{rendered.manifests}, ControllerManager: true})
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := plane.RunKubectl(t.Context(), "wait", "--for=condition=Established", "--timeout=1m", "crd", "--all"); err != nil {
+		t.Fatal(err)
+	}
+	direct, err := client.New(plane.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Client: direct, plane: plane, chart: rendered, seen: startWitness(t, plane.Config, scheme), initialToken: randomToken()}
+	w.seen.keep(w.initialToken, "initial access token")
+	w.create(t, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "initial-access-token"},
+		StringData: map[string]string{"token": w.initialToken},
+	})
+	w.prepareScraping(t)
+	w.startManager(t)
+	return w
+}
+
+// startDevAS starts a development authorization server.
+func (w *world) startDevAS(t *testing.T) *devas.Server {
+	t.Helper()
+	as, err := devas.New(devas.Options{InitialAccessToken: w.initialToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	t.Cleanup(cancel)
+	if err := as.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return as
+}
+
+// newAuthorizationServer is the object for an issuer, open to all namespaces.
+func newAuthorizationServer(name, issuer string) *v1alpha1.AuthorizationServer {
+	return &v1alpha1.AuthorizationServer{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "AuthorizationServer"},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.AuthorizationServerSpec{
+			Issuer: issuer,
+			DynamicRegistration: &v1alpha1.DynamicRegistration{
+				InitialAccessTokenSecretRef: &v1alpha1.SecretKeyReference{Name: "initial-access-token", Key: "token"},
+			},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+		},
+	}
+}
+
+// connect creates the object for an issuer and waits until it is Ready.
+func (w *world) connect(t *testing.T, name, issuer string) {
+	t.Helper()
+	as := newAuthorizationServer(name, issuer)
+	w.create(t, as)
+	NewWithT(t).Eventually(w.ready(t, as), patience, often).Should(Equal("True/Ready"))
+}
+
+func (w *world) create(t *testing.T, objects ...client.Object) {
+	t.Helper()
+	for _, object := range objects {
+		if err := w.Create(t.Context(), object); err != nil {
+			t.Fatalf("creating %T %s: %v", object, object.GetName(), err)
+		}
+	}
+}
+
+// namespace creates a namespace that no other test uses.
+func (w *world) namespace(t *testing.T) string {
+	t.Helper()
+	name := fmt.Sprintf("team-%d", w.namespaces.Add(1))
+	w.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	return name
+}
+
+// conditioned is an object with conditions.
+type conditioned interface {
+	client.Object
+	GetConditions() []metav1.Condition
+}
+
+// ready reads an object anew and says its Ready condition in short: "True/Ready".
+func (w *world) ready(t *testing.T, object conditioned) func() string {
+	return func() string {
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+			return err.Error()
+		}
+		condition := meta.FindStatusCondition(object.GetConditions(), v1alpha1.ConditionReady)
+		if condition == nil {
+			return "unseen"
+		}
+		return string(condition.Status) + "/" + condition.Reason
+	}
+}
+
+// annotate sets an annotation, or removes it if the value is empty.
+func (w *world) annotate(t *testing.T, object client.Object, key, value string) {
+	t.Helper()
+	quoted := "null"
+	if value != "" {
+		quoted = fmt.Sprintf("%q", value)
+	}
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%s}}}`, key, quoted)
+	if err := w.Patch(t.Context(), object, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+		t.Fatal(err)
+	}
+}
