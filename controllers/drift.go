@@ -38,9 +38,10 @@ func (s *DriftSchedule) Due(uid types.UID, interval time.Duration, now time.Time
 
 // Next is the first instant of the object after the given one.
 func (s *DriftSchedule) Next(uid types.UID, interval time.Duration, after time.Time) time.Time {
-	hash := fnv.New64a()
+	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(uid))
-	offset := time.Duration(hash.Sum64() % uint64(max(interval, time.Second)))
+	interval = max(interval, time.Second)
+	offset := time.Duration(float64(interval) * (float64(hash.Sum32()) / (1 << 32)))
 	next := after.Truncate(interval).Add(offset)
 	for !next.After(after) {
 		next = next.Add(interval)

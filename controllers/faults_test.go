@@ -215,10 +215,10 @@ func TestRetryAfterIsObeyedInBothForms(t *testing.T) {
 func TestLostAnswerOfARegistrationIsReportedAsAPossibleOrphan(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]devas.Fault{
-		"error after the work":  {Kind: devas.FaultStatus, Status: http.StatusInternalServerError, When: devas.After},
-		"connection closed":     {Kind: devas.FaultClose, When: devas.After},
-		"answer cut off":        {Kind: devas.FaultTruncate, When: devas.After},
-		"answer of 5 MiB":       {Kind: devas.FaultLarge, When: devas.After},
+		"error after the work": {Kind: devas.FaultStatus, Status: http.StatusInternalServerError, When: devas.After},
+		"connection closed":    {Kind: devas.FaultClose, When: devas.After},
+		"answer cut off":       {Kind: devas.FaultTruncate, When: devas.After},
+		"answer of 5 MiB":      {Kind: devas.FaultLarge, When: devas.After},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

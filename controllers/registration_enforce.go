@@ -251,6 +251,9 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	if refusal(answer) {
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 		record.Excess = excess
+		if len(excess) == 0 && s.seen.facts.Record.Replacing {
+			record.Excess = []string{"what an update with a lost answer may have added"}
+		}
 		done.again, err = atOnce, nil
 	}
 	stored, putErr := s.Records.Put(ctx, s.reg, record)

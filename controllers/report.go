@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -130,8 +131,8 @@ func accepted(kind string, v policy.Verdict) entry {
 func conditions(previous []metav1.Condition, generation int64, now time.Time, entries ...entry) []metav1.Condition {
 	ready := entry{kind: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: v1alpha1.ReasonReady, message: "everything holds"}
 	waiting := false
-	for i := len(entries) - 1; i >= 0; i-- {
-		if e := entries[i]; e.status != metav1.ConditionTrue {
+	for _, e := range slices.Backward(entries) {
+		if e.status != metav1.ConditionTrue {
 			ready.status, ready.reason, ready.message = e.status, e.reason, e.message
 			waiting = waiting || e.waiting
 		}

@@ -19,7 +19,7 @@ type AuthorizationServerSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="issuer is immutable: create another AuthorizationServer for another issuer"
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="issuer must be an https URL (http only for a loopback host), for example https://auth.example.com"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="issuer must be an https URL (http only for a loopback host), for example https://auth.example.com"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="issuer must have no query, fragment or user information, for example https://auth.example.com/realms/mcp"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="issuer must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://auth.example.com/realms/mcp"
 	Issuer string `json:"issuer"`
@@ -52,6 +52,7 @@ type AuthorizationServerSpec struct {
 	// system's certificates are trusted.
 	// +optional
 	// +kubebuilder:validation:MaxLength=262144
+	// +kubebuilder:validation:XValidation:rule="size(self) <= 262144",message="caBundle must be base64 text: a schema's format byte also takes a list, which no client can read"
 	CABundle []byte `json:"caBundle,omitempty"`
 
 	// requestsPerSecond bounds the rate of requests to this server. Left
@@ -113,7 +114,7 @@ type HydraManagement struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="adminURL must be an https URL (http only for a loopback host), for example https://hydra-admin.example.com"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="adminURL must be an https URL (http only for a loopback host), for example https://hydra-admin.example.com"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="adminURL must have no query, fragment or user information, for example https://hydra-admin.example.com"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="adminURL must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://hydra-admin.example.com"
 	AdminURL string `json:"adminURL"`
@@ -125,7 +126,7 @@ type MetadataDocumentManagement struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && self.startsWith('https://')",message="baseURL must be an https URL, for example https://clients.example.com/mcp"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && self.startsWith('https://')",message="baseURL must be an https URL, for example https://clients.example.com/mcp"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="baseURL must have no query, fragment or user information, for example https://clients.example.com/mcp"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="baseURL must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://clients.example.com/mcp"
 	BaseURL string `json:"baseURL"`
@@ -256,8 +257,10 @@ type ServerMetadata struct {
 // ClientCounts counts clients at an authorization server.
 type ClientCounts struct {
 	// managed clients: those of a registration.
+	// +required
 	Managed int32 `json:"managed"`
 	// possibleOrphans: registration requests whose outcome was never learnt.
+	// +required
 	PossibleOrphans int32 `json:"possibleOrphans"`
 }
 

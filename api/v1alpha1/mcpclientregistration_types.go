@@ -67,7 +67,7 @@ const (
 // RedirectURI is where the authorization server may send a code.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
-// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="a redirect URI must be an https URL (http only for a loopback host), for example http://127.0.0.1/callback"
+// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="a redirect URI must be an https URL (http only for a loopback host), for example http://127.0.0.1/callback"
 // +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a redirect URI must not contain a wildcard: list each one, for example https://app.example.com/callback"
 // +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="a redirect URI must have no fragment, for example https://app.example.com/callback"
 // +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="a redirect URI must have no user information, for example https://app.example.com/callback"
@@ -91,7 +91,7 @@ type Credentials struct {
 	// +kubebuilder:validation:MaxProperties=12
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('mcp-registrar.dev/') && k != 'app.kubernetes.io/managed-by')",message="labels must not use mcp-registrar.dev/ or app.kubernetes.io/managed-by: the operator sets those, for example labels: {team: payments}"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="labels must have keys that Kubernetes accepts, for example labels: {team: payments}"
-	// +kubebuilder:validation:XValidation:rule=`self.all(k, size(self[k]) <= 63 && !self[k].matches(r'[^-\w.]') && (self[k] == '' || !['-', '_', '.'].exists(c, self[k].startsWith(c) || self[k].endsWith(c))))`,message="labels must have values of at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit, for example labels: {team: payments}"
+	// +kubebuilder:validation:XValidation:rule=`self.all(k, size(self[k]) <= 63 && !self[k].matches(r'[^-\w.]') && (size(self[k]) == 0 || !['-', '_', '.'].exists(c, self[k].startsWith(c) || self[k].endsWith(c))))`,message="labels must have values of at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit, for example labels: {team: payments}"
 	Labels map[string]string `json:"labels,omitempty"`
 
 	// annotations are added to the Secret.
@@ -167,7 +167,7 @@ type MCPClientRegistrationSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && self.startsWith('https://')",message="jwksURI must be an https URL, for example https://app.example.com/jwks.json"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && self.startsWith('https://')",message="jwksURI must be an https URL, for example https://app.example.com/jwks.json"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="jwksURI must have no fragment, for example https://app.example.com/jwks.json"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="jwksURI must have no user information, for example https://app.example.com/jwks.json"
 	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^[^?#]*/([.]|%2e){1,2}([/?#]|$)')",message="jwksURI must have no path segment . or .., for example https://app.example.com/jwks.json"
@@ -189,7 +189,7 @@ type MCPClientRegistrationSpec struct {
 }
 
 // RevocationCause says why a client was revoked.
-// +kubebuilder:validation:Enum=Deleted;Expired;OwnerMissing;ExpiryMissing;Suspended;NoGrantInForce;NotAllowed;AuthorizationServerGone;Widened;SecretExpired
+// +kubebuilder:validation:Enum=Deleted;Expired;OwnerMissing;ExpiryMissing;Suspended;NoGrantInForce;NotAllowed;AuthorizationServerGone;Widened;SecretExpired;Vanished
 type RevocationCause string
 
 // The values of RevocationCause.
@@ -214,6 +214,8 @@ const (
 	CauseWidened RevocationCause = "Widened"
 	// CauseSecretExpired: the server issued a secret that has expired.
 	CauseSecretExpired RevocationCause = "SecretExpired"
+	// CauseVanished: somebody else deleted the client at the server.
+	CauseVanished RevocationCause = "Vanished"
 )
 
 // Revocation is the record of the last revocation.

@@ -79,7 +79,7 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="resource is immutable: tokens were issued for it; create another MCPServer for another resource"
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getHostname() != '' && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="resource must be an https URL (http only for a loopback host), for example https://mcp.example.com/invoices"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="resource must be an https URL (http only for a loopback host), for example https://mcp.example.com/invoices"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="resource must have no fragment, for example https://mcp.example.com/invoices"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="resource must have no user information, for example https://mcp.example.com/invoices"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*[A-Z]')",message="resource must have its host in lower case, for example https://mcp.example.com/invoices"

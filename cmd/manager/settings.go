@@ -7,7 +7,7 @@ import (
 	"errors"
 	"flag"
 	"os"
-	"strings"
+	"slices"
 
 	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -62,7 +62,7 @@ func (s settings) check() error {
 		return errors.New("--operator-namespace is empty: set it, or the environment variable POD_NAMESPACE")
 	case s.concurrent < 1:
 		return errors.New("--concurrent-reconciles must be at least 1")
-	case !strings.Contains("debug info error", s.logLevel) || s.logLevel == "":
+	case !slices.Contains([]string{"debug", "info", "error"}, s.logLevel):
 		return errors.New("--log-level must be debug, info or error")
 	case s.logFormat != "json" && s.logFormat != "console":
 		return errors.New("--log-format must be json or console")

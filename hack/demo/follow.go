@@ -122,7 +122,7 @@ func afterDeletion(clientID string, alive []devas.Client) string {
 	case clientID == "":
 		return "deleted; there was no client"
 	case slices.ContainsFunc(alive, func(c devas.Client) bool { return c.ID == clientID }):
-		return "deleted, but client " + clientID + " is still at the authorization server: that is a bug"
+		return "deleted; client " + clientID + " is STILL at the authorization server"
 	}
 	return "deleted; client " + clientID + " is gone at the authorization server"
 }

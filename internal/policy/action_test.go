@@ -171,8 +171,12 @@ func TestReplace(t *testing.T) {
 		}, Replace},
 		{"the client was narrowed afterwards", func(f *RegistrationFacts) {
 			f.Observed = Observation{Looked: true, Is: Present, Client: f.Record.Client}
-			f.Observed.Client.Registered.Scopes = nil
+			f.Observed.Client.Registered.Scopes = []string{}
 		}, Replace},
+		{"the server did not say which scopes there are", func(f *RegistrationFacts) {
+			f.Observed = Observation{Looked: true, Is: Present, Client: f.Record.Client}
+			f.Observed.Client.Registered.Scopes = nil
+		}, Keep},
 		{"the client was seen as it is recorded", func(f *RegistrationFacts) {
 			f.Observed = Observation{Looked: true, Is: Present, Client: f.Record.Client}
 		}, Keep},

@@ -214,9 +214,26 @@ func compileWhole(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }
 
-// matchesWhole says whether a pattern matches a text as a whole. A pattern
-// that does not compile matches nothing.
-func matchesWhole(pattern, text string) bool {
-	compiled, err := compileWhole(pattern)
-	return err == nil && compiled.MatchString(text)
+// matchesAny says whether one of some patterns matches a text as a whole. With
+// a pattern that does not compile this cannot be denied.
+func matchesAny(patterns []string, text string) Knowledge {
+	answer := Absent
+	for _, pattern := range patterns {
+		switch compiled, err := compileWhole(pattern); {
+		case err != nil:
+			answer = Unknown
+		case compiled.MatchString(text):
+			return Present
+		}
+	}
+	return answer
+}
+
+// badPatternVerdict keeps what exists: a slip of the pen in a policy must not
+// revoke every client.
+func badPatternVerdict() *Verdict {
+	return &Verdict{
+		Standing: Undecided, Reason: v1alpha1.ReasonAuthorizationServerNotReady, Waiting: true,
+		Message: "a pattern of the AuthorizationServer's policy is not a regular expression: nothing is changed; ask the platform team to correct it",
+	}
 }

@@ -296,3 +296,12 @@ func scopeNames(scopes ...v1alpha1.EffectiveScope) []string {
 func subset(small, big []string) bool {
 	return !slices.ContainsFunc(small, func(s string) bool { return !slices.Contains(big, s) })
 }
+
+// jwksRefusal says why a key set is refused.
+func jwksRefusal(text string) string {
+	_, refusal := publicJWKS(text)
+	return refusal
+}
+
+// matchesWhole says whether a pattern matches a text as a whole.
+func matchesWhole(pattern, text string) bool { return matchesAny([]string{pattern}, text) == Present }

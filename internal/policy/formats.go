@@ -4,10 +4,13 @@
 package policy
 
 import (
+	"crypto"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -19,7 +22,7 @@ func redirectRefusal(text string) string {
 	const example = "for example https://app.example.com/callback or http://127.0.0.1/callback"
 	uri, err := url.Parse(text)
 	switch {
-	case err != nil || uri.Host == "" || uri.User != nil:
+	case err != nil || uri.Hostname() == "" || uri.User != nil:
 		return fmt.Sprintf("%q is not an absolute URI: give each in full, %s", text, example)
 	case strings.Contains(text, "*"):
 		return fmt.Sprintf("%q contains a wildcard: list each one, %s", text, example)
@@ -39,17 +42,47 @@ func loopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// jwksRefusal says why a JWK set is refused; empty when it is not.
-func jwksRefusal(text string) string {
+// publicJWKS reads a JWK set and returns it as it is sent: public members of
+// known names only, written anew, so that the form that was checked is the form
+// that is used. The second value says why a set is refused.
+func publicJWKS(text string) (set, refusal string) {
 	const remedy = `give a JSON object with public keys only, for example {"keys":[{"kty":"EC","crv":"P-256","x":"…","y":"…"}]}`
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal([]byte(text), &set); err != nil || len(set.Keys) == 0 {
-		return "this is not a JWK set (RFC 7517): " + remedy
+	var read jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(text), &read); err != nil || len(read.Keys) == 0 {
+		return "", "this is not a JWK set (RFC 7517): " + remedy
 	}
-	for _, key := range set.Keys {
-		if !key.Valid() || !key.IsPublic() {
-			return "a key of the set is not a valid public key: " + remedy
+	if privateMember.MatchString(text) {
+		return "", "the set holds a private or symmetric member (d, p, q, dp, dq, qi, oth, k) or a URL (x5u): " + remedy
+	}
+	for _, key := range read.Keys {
+		if !key.Valid() || !key.IsPublic() || key.CertificatesURL != nil {
+			return "", "a key of the set is not a valid public key: " + remedy
 		}
 	}
-	return ""
+	written, err := json.Marshal(read)
+	if err != nil {
+		return "", "this is not a JWK set (RFC 7517): " + remedy
+	}
+	return string(written), ""
+}
+
+// privateMember finds members that no public key has, wherever they stand.
+var privateMember = regexp.MustCompile(`"(d|p|q|dp|dq|qi|oth|k|x5u)"\s*:`)
+
+// thumbprints returns the thumbprints (RFC 7638) of a JWK set; false when it
+// cannot be read.
+func thumbprints(text string) ([]string, bool) {
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(text), &set); err != nil {
+		return nil, false
+	}
+	var prints []string
+	for _, key := range set.Keys {
+		print, err := key.Thumbprint(crypto.SHA256)
+		if err != nil {
+			return nil, false
+		}
+		prints = append(prints, base64.RawURLEncoding.EncodeToString(print))
+	}
+	return prints, true
 }

@@ -19,6 +19,9 @@ import (
 // defaultTokenLifetime is used where a server does not state a bound.
 const defaultTokenLifetime = 900 * time.Second
 
+// scopeToken is the syntax of RFC 6749 §3.3.
+var scopeToken = regexp.MustCompile(`\A[\x21\x23-\x5B\x5D-\x7E]+\z`)
+
 var catchAll = regexp.MustCompile(v1alpha1.CatchAllPattern)
 
 // scopeRefusal says why a scope name is refused; empty when it is not.
@@ -26,6 +29,8 @@ func scopeRefusal(name v1alpha1.ScopeName) string {
 	switch {
 	case name == "":
 		return "a scope name is empty: name what it allows, for example invoices:read"
+	case !scopeToken.MatchString(string(name)):
+		return fmt.Sprintf("scope %q is not a scope token (RFC 6749 section 3.3): use printable characters without space, quote and backslash, for example invoices:read", name)
 	case strings.Contains(string(name), "*"):
 		return fmt.Sprintf("scope %q contains a wildcard: name what it allows, for example invoices:read", name)
 	case catchAll.MatchString(strings.ToLower(string(name))):
@@ -152,7 +157,9 @@ func serverAdmits(f GrantFacts) *Verdict {
 	if allowed := server.Spec.AllowedClients; allowed != nil {
 		from, selector = allowed.Namespaces, allowed.Selector
 	}
-	switch admits(from, selector, server.Namespace, f.Namespace) {
+	namespace := f.Namespace
+	namespace.Name = f.Grant.Namespace
+	switch admits(from, selector, server.Namespace, namespace) {
 	case Present:
 		return nil
 	case Unknown:

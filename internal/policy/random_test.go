@@ -301,9 +301,6 @@ func instability(r *rand.Rand, f RegistrationFacts, d RegistrationDecision) stri
 	if diff := cmp.Diff(before, f.Registration); diff != "" {
 		return "the object was changed:\n" + diff
 	}
-	if d.Verdict.Reason == v1alpha1.ReasonLifetimeTooLong {
-		return ""
-	}
 	until := now.Add(1000 * day)
 	if !d.Next.IsZero() {
 		until = d.Next.Add(-1)

@@ -30,9 +30,10 @@ type inquiry struct {
 // registrationRule refuses a registration, or has nothing to say.
 type registrationRule func(q *inquiry) *Verdict
 
-// registrationRules are asked in this order; the first answer wins. Those that
-// need only the object and the time come first, so that they hold when
-// everything else is unknown.
+// registrationRules are asked in this order; the first refusal wins, else the
+// first other answer. Those that need only the object and the time come first.
+// A rule that needs a fact which is unknown has nothing to say: the rule that
+// asks for the fact has said it.
 var registrationRules = []registrationRule{
 	notDeleting,
 	hasOwner,
@@ -65,20 +66,30 @@ var registrationRules = []registrationRule{
 func Registration(f RegistrationFacts, now time.Time) RegistrationDecision {
 	q := &inquiry{RegistrationFacts: f, now: now}
 	q.prepare()
+	return q.decide(q.judge())
+}
+
+// judge asks the rules. A refusal ends the matter; what only freezes or leaves
+// undecided is kept in mind, because a later rule may still refuse.
+func (q *inquiry) judge() Verdict {
 	verdict := Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the registration is accepted"}
 	for _, rule := range registrationRules {
-		if refusal := rule(q); refusal != nil {
-			verdict = *refusal
-			break
+		answer := rule(q)
+		switch {
+		case answer == nil:
+		case answer.Standing == Refused:
+			return *answer
+		case verdict.Standing == Allowed:
+			verdict = *answer
 		}
 	}
-	return q.decide(verdict)
+	return verdict
 }
 
 // prepare works out what several rules need: the term and the scopes.
 func (q *inquiry) prepare() {
 	if e := readEnd(q.Registration); e.verdict == nil {
-		q.term = term{accepted: q.Registration.Status.Term, end: e.at}
+		q.term = undecidedTerm(q.Registration.Status.Term, e.at)
 		if q.AuthorizationServer.Is == Present {
 			q.term = decideTerm(q.Registration, e.at, maximumLifetime(q.AuthorizationServer), q.now)
 		}
@@ -147,7 +158,7 @@ func authorizationServerThere(q *inquiry) *Verdict {
 
 // Clients are managed by registration only.
 func managedByRegistration(q *inquiry) *Verdict {
-	if q.AuthorizationServer.Object.Spec.DynamicRegistration != nil {
+	if q.AuthorizationServer.Object == nil || q.AuthorizationServer.Object.Spec.DynamicRegistration != nil {
 		return nil
 	}
 	return &Verdict{
@@ -158,6 +169,9 @@ func managedByRegistration(q *inquiry) *Verdict {
 
 // The AuthorizationServer must admit the namespace.
 func namespaceAllowed(q *inquiry) *Verdict {
+	if q.AuthorizationServer.Object == nil {
+		return nil
+	}
 	allowed := q.AuthorizationServer.Object.Spec.AllowedNamespaces
 	is := Absent
 	if allowed != nil {
@@ -201,7 +215,7 @@ func grantTypesAllowed(q *inquiry) *Verdict {
 	for _, grant := range q.Registration.Spec.GrantTypes {
 		if wireGrantTypes[grant] == "" || (allowed != nil && !slices.Contains(allowed, grant)) {
 			return notAllowed(v1alpha1.ReasonGrantTypeNotAllowed,
-				fmt.Sprintf("spec.grantTypes: %q is not allowed by the AuthorizationServer's policy: remove it", grant))
+				fmt.Sprintf("spec.grantTypes: %q is not allowed by the AuthorizationServer's policy: remove it, for example grantTypes: [%s]", grant, example(allowed, v1alpha1.GrantAuthorizationCode)))
 		}
 	}
 	return nil
@@ -213,7 +227,7 @@ func authMethodAllowed(q *inquiry) *Verdict {
 	method := q.Registration.Spec.TokenEndpointAuthMethod
 	if wireAuthMethods[method] == "" || (allowed != nil && !slices.Contains(allowed, method)) {
 		return notAllowed(v1alpha1.ReasonAuthMethodNotAllowed,
-			fmt.Sprintf("spec.tokenEndpointAuthMethod: %q is not allowed by the AuthorizationServer's policy: choose another", method))
+			fmt.Sprintf("spec.tokenEndpointAuthMethod: %q is not allowed by the AuthorizationServer's policy: choose another, for example tokenEndpointAuthMethod: %s", method, example(allowed, v1alpha1.AuthMethodPrivateKeyJWT)))
 	}
 	return nil
 }
@@ -223,13 +237,19 @@ func authMethodAllowed(q *inquiry) *Verdict {
 func redirectURIsAllowed(q *inquiry) *Verdict {
 	patterns := registrationPolicy(q.AuthorizationServer).RedirectURIPatterns
 	for _, uri := range q.Registration.Spec.RedirectURIs {
-		matches := func(pattern string) bool { return matchesWhole(pattern, string(uri)) }
 		if refusal := redirectRefusal(string(uri)); refusal != "" {
 			return notAllowed(v1alpha1.ReasonRedirectURINotAllowed, "spec.redirectURIs: "+refusal)
 		}
-		if len(patterns) > 0 && !slices.ContainsFunc(patterns, matches) {
+		if len(patterns) == 0 {
+			continue
+		}
+		switch matchesAny(patterns, string(uri)) {
+		case Present:
+		case Unknown:
+			return badPatternVerdict()
+		case Absent:
 			return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
-				fmt.Sprintf("spec.redirectURIs: %q matches no pattern of the AuthorizationServer's policy: use one that does", uri))
+				fmt.Sprintf("spec.redirectURIs: %q matches no pattern of the AuthorizationServer's policy: use one that does, for example one that matches %s", uri, patterns[0]))
 		}
 	}
 	return nil
@@ -240,16 +260,30 @@ func redirectURIsAllowed(q *inquiry) *Verdict {
 func keysAllowed(q *inquiry) *Verdict {
 	spec := q.Registration.Spec
 	if spec.JWKS != "" {
-		if refusal := jwksRefusal(spec.JWKS); refusal != "" {
+		if _, refusal := publicJWKS(spec.JWKS); refusal != "" {
 			return notAllowed(v1alpha1.ReasonJWKSNotAllowed, "spec.jwks: "+refusal)
 		}
 	}
-	matches := func(pattern string) bool { return matchesWhole(pattern, spec.JWKSURI) }
-	if spec.JWKSURI != "" && !slices.ContainsFunc(registrationPolicy(q.AuthorizationServer).JWKSURIPatterns, matches) {
+	if spec.JWKSURI == "" || q.AuthorizationServer.Object == nil {
+		return nil
+	}
+	switch matchesAny(registrationPolicy(q.AuthorizationServer).JWKSURIPatterns, spec.JWKSURI) {
+	case Unknown:
+		return badPatternVerdict()
+	case Absent:
 		return notAllowed(v1alpha1.ReasonJWKSNotAllowed,
-			"spec.jwksURI: the AuthorizationServer's policy does not list it: give the keys in spec.jwks")
+			`spec.jwksURI: the AuthorizationServer's policy does not list it: give the keys in spec.jwks, for example jwks: '{"keys":[{"kty":"EC","crv":"P-256","x":"…","y":"…"}]}'`)
+	case Present:
 	}
 	return nil
+}
+
+// example is the first value that is allowed, for a message.
+func example[T ~string](allowed []T, otherwise T) T {
+	if len(allowed) > 0 {
+		return allowed[0]
+	}
+	return otherwise
 }
 
 func notAllowed(reason, message string) *Verdict {

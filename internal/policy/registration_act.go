@@ -40,7 +40,7 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 	case Refused:
 		d.Action = q.withdraw()
 	}
-	if d.Verdict.DueAt.IsZero() {
+	if d.Verdict.Cause != "" && d.Verdict.DueAt.IsZero() {
 		d.Verdict.DueAt = q.since(d.Verdict.Cause)
 	}
 	return d
@@ -96,10 +96,10 @@ func (q *inquiry) give(d RegistrationDecision) Action {
 	case RecordDeleted:
 		return q.prove()
 	case RecordRegistered:
-	case RecordPending, RecordRevoked, RecordRefused:
+	case "", RecordPending, RecordRevoked, RecordRefused:
 		return Register
 	default:
-		return Register
+		return Nothing
 	}
 	switch {
 	case q.Observed.Looked && q.Observed.Is == Absent:
@@ -141,28 +141,56 @@ func fill(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
 // hold keeps what exists, but takes away what may not stay: the rules that
 // froze the rest do not stop a reduction.
 func (q *inquiry) hold(d *RegistrationDecision) {
-	if q.Record.State == RecordDeleted || (q.Record.Live() && q.Observed.Looked && q.Observed.Is == Absent) {
+	vanished := q.Record.Live() && q.Observed.Looked && q.Observed.Is == Absent
+	switch {
+	case vanished:
+		d.Action, d.Verdict.Cause = Confirm, v1alpha1.CauseVanished
+		return
+	case q.Record.State == RecordDeleted:
 		d.Action = q.prove()
 		return
-	}
-	if !q.Record.Live() {
+	case !q.Record.Live():
 		return
 	}
 	d.Action = Keep
 	if q.GrantsAre == Unknown {
 		return
 	}
-	reduced := q.Record.Client.Registered
-	reduced.Scopes = intersect(reduced.Scopes, q.tolerated())
-	if len(reduced.Scopes) == 0 {
-		d.Action, d.Verdict.Cause = Revoke, v1alpha1.CauseNoGrantInForce
-		return
-	}
-	if len(reduced.Scopes) < len(q.Record.Client.Registered.Scopes) {
-		// The mark is added again when the wish is sent.
-		reduced.Name, reduced.Contacts = d.Wish.Name, d.Wish.Contacts
+	tolerated := q.tolerated()
+	reduced := q.reduced(d.Wish, tolerated)
+	kept := len(reduced.Scopes) == len(q.Record.Client.Registered.Scopes) &&
+		len(reduced.RedirectURIs) == len(q.Record.Client.Registered.RedirectURIs)
+	switch {
+	case len(tolerated) == 0, len(reduced.Scopes) == 0 && !kept:
+		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
+	case !kept, q.Record.Replacing, q.holdsMore():
 		d.Wish, d.Action, d.MakeKey = reduced, Replace, false
 	}
+}
+
+// reduced is what is registered, less what may not stay. The mark is added
+// again when it is sent.
+func (q *inquiry) reduced(wish authserver.ClientMetadata, tolerated []string) authserver.ClientMetadata {
+	reduced := q.Record.Client.Registered
+	reduced.Name, reduced.Contacts = wish.Name, wish.Contacts
+	reduced.SoftwareID, reduced.SoftwareVersion = "", ""
+	reduced.Scopes = intersect(reduced.Scopes, tolerated)
+	if uris := intersect(reduced.RedirectURIs, wish.RedirectURIs); len(uris) > 0 {
+		reduced.RedirectURIs = uris
+	}
+	if reduced.JWKS == "" {
+		reduced.JWKS = wish.JWKS
+	}
+	return reduced
+}
+
+// holdsMore says that the client was seen with more than is on record.
+func (q *inquiry) holdsMore() bool {
+	if !q.Observed.Looked || q.Observed.Is != Present {
+		return false
+	}
+	excess, _ := Compare(q.Record.Client.Registered, q.Observed.Client)
+	return len(excess) > 0
 }
 
 // tolerated lists the scopes of grants that are in force, or of which that is
@@ -199,10 +227,10 @@ func (q *inquiry) withdraw() Action {
 		// What was sent cannot be found again; it is reported as a possible
 		// orphan.
 		return q.conclude()
-	case RecordRevoked, RecordRefused:
-	}
-	if q.Registration.DeletionTimestamp != nil {
-		return Release
+	case "", RecordRevoked, RecordRefused:
+		if q.Registration.DeletionTimestamp != nil {
+			return Release
+		}
 	}
 	return Nothing
 }
@@ -248,6 +276,7 @@ func (q *inquiry) next() (next time.Time, takesAway bool) {
 	}
 	deadline := q.soonest(deadlines...)
 	checks := []time.Time{q.DriftCheckAt}
+	checks = append(checks, q.term.acceptableAt)
 	if q.Record.RefusedReason != "" {
 		checks = append(checks, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object)))
 	}

@@ -41,7 +41,7 @@ func recordLostVerdict() *Verdict {
 // became another one, the client at the old issuer is revoked.
 func sameIssuer(q *inquiry) *Verdict {
 	old := q.Record.Connection.Issuer
-	if !q.Record.Live() || old == "" || old == q.AuthorizationServer.Object.Spec.Issuer {
+	if q.AuthorizationServer.Object == nil || !q.Record.Live() || old == "" || old == q.AuthorizationServer.Object.Spec.Issuer {
 		return nil
 	}
 	return &Verdict{
@@ -98,6 +98,9 @@ func secretNotForeign(q *inquiry) *Verdict {
 // Without a registration endpoint nothing new can be asked for.
 func endpointKnown(q *inquiry) *Verdict {
 	as := q.AuthorizationServer.Object
+	if as == nil {
+		return nil
+	}
 	if m := as.Status.Metadata; m != nil && m.RegistrationEndpoint != "" && as.Status.ObservedGeneration == as.Generation {
 		return nil
 	}
@@ -110,7 +113,7 @@ func endpointKnown(q *inquiry) *Verdict {
 // A client of the authorization-code grant needs a server that publishes S256
 // (RFC 7636; the MCP specification lets clients refuse a server without).
 func codeGrantHasPKCE(q *inquiry) *Verdict {
-	if !slices.Contains(q.Registration.Spec.GrantTypes, v1alpha1.GrantAuthorizationCode) ||
+	if q.AuthorizationServer.Object == nil || !slices.Contains(q.Registration.Spec.GrantTypes, v1alpha1.GrantAuthorizationCode) ||
 		slices.Contains(q.AuthorizationServer.Object.Status.Capabilities, v1alpha1.CapabilityPKCES256) {
 		return nil
 	}

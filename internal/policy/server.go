@@ -80,12 +80,18 @@ func authorizationServerFound(name string, f AuthorizationServerFact) *Verdict {
 	}
 }
 
-// ownerMatches refuses an owner that the pattern does not match. A pattern
-// that does not compile matches nothing: the AuthorizationServer says so.
+// ownerMatches refuses an owner that the pattern does not match.
 func ownerMatches(object metav1.Object, f AuthorizationServerFact) *Verdict {
 	p := registrationPolicy(f)
-	if p.OwnerPattern == "" || matchesWhole(p.OwnerPattern, object.GetAnnotations()[v1alpha1.AnnotationOwner]) {
+	if p.OwnerPattern == "" {
 		return nil
+	}
+	switch matchesAny([]string{p.OwnerPattern}, object.GetAnnotations()[v1alpha1.AnnotationOwner]) {
+	case Present:
+		return nil
+	case Unknown:
+		return badPatternVerdict()
+	case Absent:
 	}
 	return &Verdict{
 		Reason: v1alpha1.ReasonOwnerNotAllowed, Cause: v1alpha1.CauseNotAllowed,

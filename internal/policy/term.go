@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,7 +58,7 @@ func expiredVerdict(at time.Time) *Verdict {
 
 // readOwner refuses an object for which nobody answers.
 func readOwner(object metav1.Object) *Verdict {
-	if object.GetAnnotations()[v1alpha1.AnnotationOwner] == "" {
+	if strings.TrimSpace(object.GetAnnotations()[v1alpha1.AnnotationOwner]) == "" {
 		return &Verdict{
 			Reason: v1alpha1.ReasonOwnerMissing, Cause: v1alpha1.CauseOwnerMissing,
 			Message: "annotation mcp-registrar.dev/owner is missing: set it, " + ownerExample,
@@ -71,6 +72,17 @@ type term struct {
 	accepted *v1alpha1.Term
 	end      time.Time
 	refusal  *Verdict
+	// acceptableAt is when time alone ends the refusal.
+	acceptableAt time.Time
+}
+
+// undecidedTerm is the term while the policy is unknown: a new end date is not
+// accepted yet, and the end that was accepted stands.
+func undecidedTerm(previous *v1alpha1.Term, requested time.Time) term {
+	if previous != nil && previous.ExpiresAt.Time.Before(requested) {
+		return term{accepted: previous, end: previous.ExpiresAt.Time}
+	}
+	return term{accepted: previous, end: requested}
 }
 
 // decideTerm accepts a new end date if it is within the maximum, counted from
@@ -86,7 +98,9 @@ func decideTerm(reg *v1alpha1.MCPClientRegistration, requested time.Time, maximu
 		start = reg.CreationTimestamp.Time
 	}
 	if maximum > 0 && requested.Sub(start) > maximum {
-		return refuseTerm(previous, maximum, start)
+		refused := refuseTerm(previous, maximum)
+		refused.acceptableAt = requested.Add(-maximum)
+		return refused
 	}
 	accepted := &v1alpha1.Term{
 		StartedAt: metav1.NewTime(ceil(start)),
@@ -96,11 +110,10 @@ func decideTerm(reg *v1alpha1.MCPClientRegistration, requested time.Time, maximu
 }
 
 // refuseTerm keeps the previous term, if there is one.
-func refuseTerm(previous *v1alpha1.Term, maximum time.Duration, start time.Time) term {
-	latest := start.Add(maximum).UTC().Format(time.RFC3339)
+func refuseTerm(previous *v1alpha1.Term, maximum time.Duration) term {
 	refusal := &Verdict{
 		Reason: v1alpha1.ReasonLifetimeTooLong, Cause: v1alpha1.CauseNotAllowed,
-		Message: fmt.Sprintf("annotation mcp-registrar.dev/expires-at is beyond the maximum lifetime of %d seconds: choose an instant no later than %s", int64(maximum/time.Second), latest),
+		Message: fmt.Sprintf("annotation mcp-registrar.dev/expires-at is beyond the maximum lifetime of %d seconds, counted from when it is set: choose an earlier instant, %s", int64(maximum/time.Second), expiryExample),
 	}
 	if previous == nil {
 		return term{refusal: refusal}

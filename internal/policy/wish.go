@@ -42,10 +42,10 @@ func wish(reg *v1alpha1.MCPClientRegistration, scopes []v1alpha1.EffectiveScope)
 		Name:            reg.Spec.ClientName,
 		ApplicationType: strings.ToLower(string(reg.Spec.ApplicationType)),
 		AuthMethod:      wireAuthMethods[reg.Spec.TokenEndpointAuthMethod],
-		JWKS:            reg.Spec.JWKS,
 		JWKSURI:         reg.Spec.JWKSURI,
 		Contacts:        []string{reg.Annotations[v1alpha1.AnnotationOwner]},
 	}
+	metadata.JWKS, _ = publicJWKS(reg.Spec.JWKS)
 	for _, grant := range reg.Spec.GrantTypes {
 		metadata.GrantTypes = append(metadata.GrantTypes, wireGrantTypes[grant])
 	}
@@ -123,7 +123,26 @@ func Compare(asked authserver.ClientMetadata, got authserver.Client) (excess, mi
 	if asked.AuthMethod == wireNone && !got.Secret.IsZero() {
 		d.excess = append(d.excess, "a secret for a public client")
 	}
+	d.keys(asked, got.Registered)
 	return d.excess, d.missing
+}
+
+// keys compares key sets by their thumbprints. A server that does not repeat
+// the keys says nothing about them.
+func (d *difference) keys(asked, got authserver.ClientMetadata) {
+	if got.JWKSURI != "" && got.JWKSURI != asked.JWKSURI {
+		d.excess = append(d.excess, "jwks_uri "+shorten(got.JWKSURI))
+	}
+	if got.JWKS == "" {
+		return
+	}
+	theirs, readable := thumbprints(got.JWKS)
+	ours, _ := thumbprints(asked.JWKS)
+	if !readable {
+		d.excess = append(d.excess, "a key set that cannot be read")
+		return
+	}
+	d.list("key", ours, theirs)
 }
 
 func (d *difference) list(what string, asked, got []string) {

@@ -164,6 +164,9 @@ func (r *trial) settle(random, admitted any) any {
 		ways := []string{"dynamicRegistration", "keycloak", "hydra", "metadataDocument"}
 		ways = slices.DeleteFunc(ways, func(way string) bool { return spec[way] == nil })
 		r.keepOne(spec, ways...)
+		agree(spec["allowedNamespaces"], "from")
+	case "MCPServer":
+		agree(spec["allowedClients"], "namespaces")
 	case "MCPClientRegistration":
 		r.keepOne(spec, "jwks", "jwksURI")
 		if spec["jwks"] != nil || spec["jwksURI"] != nil {
@@ -171,6 +174,13 @@ func (r *trial) settle(random, admitted any) any {
 		}
 	}
 	return spec
+}
+
+// agree says Selector where there is one.
+func agree(from any, field string) {
+	if allowed, ok := from.(map[string]any); ok && allowed["selector"] != nil {
+		allowed[field] = "Selector"
+	}
 }
 
 func (r *trial) keepOne(spec map[string]any, fields ...string) {

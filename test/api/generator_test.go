@@ -43,7 +43,7 @@ var words = map[string][]string{
 
 // spoilers are JSON values that no field or nearly none should take.
 var spoilers = []any{
-	nil, true, "", "x", map[string]any{}, []any{}, []any{nil}, map[string]any{"unknown": int64(1)},
+	nil, true, "", "x", map[string]any{}, []any{}, []any{nil}, []any{"x"}, []any{int64(300)}, map[string]any{"unknown": int64(1)},
 	json.Number("1.0"), json.Number("1.5"), json.Number("1e2"), json.Number("-0"), json.Number("1e30"),
 	json.Number("9223372036854775807"), json.Number("9223372036854775808"), json.Number("2147483648"),
 }
@@ -56,12 +56,12 @@ var instants = []string{
 	"2026-01-02T03:04:05", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "10000-01-01T00:00:00Z", "",
 }
 
-// base64s are texts that a format byte may or may not take.
-var base64s = []string{"", "AAAA", "AA==", "AA", "AA=A", "A-_A", "AA\nAA", "AA AA", "AAAA====", "äAAA", "AB=="}
+// base64s are values that a format byte may or may not take.
+var base64s = []any{[]any{"x"}, []any{nil}, []any{int64(1)}, "", "AAAA", "AA==", "AA", "AA=A", "A-_A", "AA\nAA", "AA AA", "AAAA====", "äAAA", "AB=="}
 
 func (g *generator) value(path string, schema apiextensionsv1.JSONSchemaProps) any {
 	g.made[path] = true
-	if g.IntN(150) == 0 {
+	if g.IntN(60) == 0 {
 		return spoilers[g.IntN(len(spoilers))]
 	}
 	switch schema.Type {
@@ -81,7 +81,7 @@ func (g *generator) value(path string, schema apiextensionsv1.JSONSchemaProps) a
 func (g *generator) object(path string, schema apiextensionsv1.JSONSchemaProps) any {
 	value := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
-		if slices.Contains(schema.Required, name) || g.IntN(3) == 0 {
+		if slices.Contains(schema.Required, name) || g.IntN(2) == 0 {
 			value[name] = g.value(path+"."+name, schema.Properties[name])
 		}
 	}

@@ -139,7 +139,7 @@ func (p party) standing(t *testing.T) func() string {
 type claims struct {
 	jwt.Claims
 
-	Scope    any    `json:"scope"`
+	Scope    string `json:"scope"`
 	ClientID string `json:"client_id"`
 }
 

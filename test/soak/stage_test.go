@@ -140,4 +140,3 @@ func ready(conditions []metav1.Condition, observed, generation int64) string {
 
 // gone says that an object had been deleted before.
 func gone(err error) error { return client.IgnoreNotFound(err) }
-

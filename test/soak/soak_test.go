@@ -1,0 +1,242 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build soak
+
+package soak
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/test/devas"
+	"github.com/mcp-registrar/mcp-registrar/test/operator"
+)
+
+var (
+	seed          = flag.Uint64("seed", 0, "repeats the script and the kind of kills of an earlier run; 0 picks one")
+	kills         = flag.Int("kills", 200, "how many times the manager is killed")
+	registrations = flag.Int("registrations", 200, "how many registrations there are at one time")
+	pace          = flag.Duration("pace", 40*time.Millisecond, "mean pause between two steps of the script")
+	settle        = flag.Duration("settle", 3*time.Minute, "how long everything may take to settle after the last kill")
+)
+
+// rotatedShare is the part of the kills that the run with rotating registration
+// access tokens gets, a fourth.
+const rotatedShare = 4
+
+// run is one soak: a stage, a script, its kills and what came of them.
+type run struct {
+	*stage
+	script *script
+	killer *killer
+	// mayLose says that clients may become unmanageable.
+	mayLose bool
+	settled time.Duration
+}
+
+// With tokens that stay, nothing may be lost: every registration settles, and
+// the live clients are those of Ready registrations and reported orphans.
+func TestKilledAtRandom(t *testing.T) {
+	r := newRun(t, devas.Switches{LatencyMillis: 5}, *registrations)
+	r.soak(t, *kills)
+	w := r.census(t)
+	if refused, err := w.unmanageable(t.Context()); err != nil || len(refused) > 0 {
+		t.Errorf("the tokens in the records of %v are refused (error %v)", refused, err)
+	}
+	r.use(t, w, nil)
+	r.summary(t, w, *kills, 0)
+}
+
+// With tokens that change on every replacement, an answer lost to a kill takes
+// the new token with it. Exactly those clients are reported as unmanageable,
+// and a person can let go of each.
+func TestKilledAtRandomWhileTokensRotate(t *testing.T) {
+	r := newRun(t, devas.Switches{LatencyMillis: 5, RotateRegistrationToken: devas.RotateOnPut}, max(*registrations/2, 1))
+	r.mayLose = true
+	share := max(*kills/rotatedShare, 1)
+	r.soak(t, share)
+	w := r.census(t)
+	lost := w.lost()
+	refused, err := w.unmanageable(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(lost, refused) {
+		t.Errorf("reported as unmanageable: %v; refused by the authorization server: %v", lost, refused)
+	}
+	for name := range lost {
+		if !r.replacedAtKill(w.records[w.registrations[name].UID].Client.ID) {
+			t.Errorf("%s: reported as unmanageable, but no replacement of its client was in work at a kill", name)
+		}
+	}
+	r.use(t, w, lost)
+	r.summary(t, w, share, len(lost))
+	r.mayLose = false
+	r.release(t, w, lost)
+	r.census(t)
+}
+
+func newRun(t *testing.T, switches devas.Switches, registrations int) *run {
+	t.Helper()
+	ctrl.SetLogger(logr.Discard())
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	chosen := *seed
+	if chosen == 0 {
+		chosen = rand.Uint64N(1_000_000_000)
+	}
+	t.Logf("seed %d: repeat with -run=%s -seed=%d", chosen, t.Name(), chosen)
+	path, err := operator.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t, path, switches)
+	return &run{stage: s, script: newScript(s.Client, chosen, registrations), killer: newKiller(s, chosen)}
+}
+
+// soak runs script and kills side by side, and starts a manager that stays.
+func (r *run) soak(t *testing.T, kills int) {
+	t.Helper()
+	scripted := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { scripted <- r.script.run(ctx, *pace) }()
+	killed := r.killer.run(t.Context(), kills)
+	stop()
+	if err := <-scripted; err != nil {
+		t.Fatal(err)
+	}
+	if killed != nil {
+		t.Fatal(killed)
+	}
+	if err := r.script.fill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	last, err := operator.Start(context.WithoutCancel(t.Context()), r.manager)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := last.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// census waits until the world is as it should be, and returns it.
+func (r *run) census(t *testing.T) *world {
+	t.Helper()
+	var w *world
+	var found []string
+	start := time.Now()
+	err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, *settle, true, func(ctx context.Context) (bool, error) {
+		var err error
+		if w, err = r.survey(ctx); err != nil {
+			return false, err
+		}
+		var lost map[string]bool
+		if r.mayLose {
+			lost = w.lost()
+		}
+		found = w.differences(r.script.slots, lost, time.Now())
+		return len(found) == 0, nil
+	})
+	if err != nil {
+		const most = 40
+		t.Fatalf("not as it should be after %s (%v), %d differences:\n%s", *settle, err, len(found), strings.Join(found[:min(len(found), most)], "\n"))
+	}
+	r.settled = time.Since(start)
+	return w
+}
+
+// lost are the registrations that are reported as unmanageable.
+func (w *world) lost() map[string]bool {
+	found := map[string]bool{}
+	for name, reg := range w.registrations {
+		for _, c := range reg.Status.Conditions {
+			if c.Type == v1alpha1.ConditionReady && c.Reason == v1alpha1.ReasonManagementLost {
+				found[name] = true
+			}
+		}
+	}
+	return found
+}
+
+// use asks for tokens with the Secrets that the teams were given.
+func (r *run) use(t *testing.T, w *world, lost map[string]bool) {
+	t.Helper()
+	used, err := w.useCredentials(t.Context(), r.script.slots, lost)
+	if err != nil {
+		t.Error(err)
+	}
+	if used == 0 {
+		t.Error("no registration had credentials to try")
+	}
+	t.Logf("%d Secrets tried", used)
+}
+
+// replacedAtKill says that a replacement of a client was done at the
+// authorization server so shortly before a kill, or so soon after one, that its
+// answer may have been lost.
+func (r *run) replacedAtKill(clientID string) bool {
+	for _, entry := range r.as.Log() {
+		if entry.Operation != devas.Replace || entry.Status != 200 || entry.ClientID != clientID {
+			continue
+		}
+		for _, kill := range r.killer.kills {
+			if d := kill.Sub(entry.Time); d > -500*time.Millisecond && d < time.Second {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// release does what the runbook tells the platform team: deletes the client at
+// the authorization server and lets go of it in the record.
+func (r *run) release(t *testing.T, w *world, lost map[string]bool) {
+	t.Helper()
+	for name := range lost {
+		uid := w.registrations[name].UID
+		if err := r.as.Remove(w.records[uid].Client.ID); err != nil {
+			t.Fatal(err)
+		}
+		record := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "registration-" + string(uid)}}
+		change := map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationRelease: "soak: deleted at the authorization server"}}}
+		if err := r.script.merge(t.Context(), record, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (r *run) summary(t *testing.T, w *world, kills, lost int) {
+	t.Helper()
+	counts := r.as.Counts()
+	reasons := map[string]int{}
+	for _, reg := range w.registrations {
+		reasons[ready(reg.Status.Conditions, reg.Status.ObservedGeneration, reg.Generation)]++
+	}
+	t.Logf("SOAK %s: %d kills (%s), %d steps, %d registered, %d replaced, %d deleted at the authorization server; "+
+		"%d registrations %v, %d live clients, %d possible orphans of which %d live, %d unmanageable; settled in %s",
+		t.Name(), kills, aims(r.killer.aimed), r.script.steps, counts.Total(devas.Register), counts.Total(devas.Replace), counts.Total(devas.Delete),
+		len(w.registrations), reasons, len(w.clients), len(w.reported()), w.realOrphans(), lost, r.settled.Round(time.Millisecond))
+}
+
+func aims(aimed map[devas.Operation]int) string {
+	return fmt.Sprintf("%d right after register, %d after replace, %d after delete",
+		aimed[devas.Register], aimed[devas.Replace], aimed[devas.Delete])
+}
