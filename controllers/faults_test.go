@@ -417,3 +417,10 @@ func TestServerDownForAMinuteLosesNothing(t *testing.T) {
 	}
 	g.Expect(w.as.Clients()).To(HaveLen(len(wanted)))
 }
+
+func decode(t *testing.T, data []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+}
