@@ -11,6 +11,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -104,58 +106,68 @@ func (r *AuthorizationServerReconciler) discover(ctx context.Context, as *v1alph
 
 // count counts the records of this server. Records come from the cache.
 func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.AuthorizationServer) (v1alpha1.ClientCounts, error) {
+	var counts v1alpha1.ClientCounts
 	var records corev1.SecretList
 	err := r.List(ctx, &records, client.InNamespace(r.Namespace),
 		client.MatchingLabels{v1alpha1.LabelAuthorizationServer: shortLabel(as.Name)}, client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return v1alpha1.ClientCounts{}, fmt.Errorf("listing records: %w", err)
+		return counts, fmt.Errorf("listing records: %w", err)
 	}
-	var counts v1alpha1.ClientCounts
 	for i := range records.Items {
-		record, err := decodeRecord(&records.Items[i])
-		if err != nil {
-			return counts, fmt.Errorf("decoding registration record %s: %w", records.Items[i].Name, err)
-		}
-		stray, err := r.stray(ctx, &records.Items[i])
-		if err != nil {
+		if err := r.countRecord(ctx, &records.Items[i], &counts); err != nil {
 			return counts, err
-		}
-		counts.PossibleOrphans += int32(min(len(record.Orphans), 1000))
-		switch {
-		case !stray && record.Live():
-			counts.Managed++
-		case stray && (record.Live() || record.State == policy.RecordPending):
-			counts.PossibleOrphans++
-		case stray && len(record.Orphans) == 0:
-			if err := r.Delete(ctx, &corev1.Secret{ObjectMeta: records.Items[i].ObjectMeta}); client.IgnoreNotFound(err) != nil {
-				return counts, fmt.Errorf("deleting the record of a registration that is gone: %w", err)
-			}
 		}
 	}
 	r.Metrics.Counted(as.Name, counts)
 	return counts, nil
 }
 
+// countRecord counts one record. The record of a registration that is gone is
+// deleted, unless it tells of a client that may live on.
+func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret *corev1.Secret, counts *v1alpha1.ClientCounts) error {
+	record, err := decodeRecord(secret)
+	if err != nil {
+		return fmt.Errorf("decoding registration record %s: %w", secret.Name, err)
+	}
+	stray, err := r.stray(ctx, secret)
+	if err != nil {
+		return err
+	}
+	counts.PossibleOrphans += int32(min(len(record.Orphans), 1000))
+	switch {
+	case !stray && record.Live():
+		counts.Managed++
+	case stray && (record.Live() || record.State == policy.RecordPending):
+		counts.PossibleOrphans++
+	case stray && len(record.Orphans) == 0:
+		leftover := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}}
+		err := r.Delete(ctx, leftover, client.Preconditions{ResourceVersion: &record.Version})
+		return wrap("deleting the record of a registration that is gone", client.IgnoreNotFound(err))
+	}
+	return nil
+}
+
 // stray says that the registration of a record is gone. Its client is too,
 // unless somebody took the finalizer off by hand.
 func (r *AuthorizationServerReconciler) stray(ctx context.Context, record *corev1.Secret) (bool, error) {
+	gone, err := missing(ctx, r.Client, record)
+	if err != nil || !gone {
+		return false, err
+	}
+	// The cache may be behind a record that is new.
+	return missing(ctx, r.Live, record)
+}
+
+func missing(ctx context.Context, reader client.Reader, record *corev1.Secret) (bool, error) {
+	var reg v1alpha1.MCPClientRegistration
 	key := types.NamespacedName{
 		Namespace: record.Annotations[annotationRegistrationNamespace], Name: record.Annotations[annotationRegistrationName],
 	}
-	var reg v1alpha1.MCPClientRegistration
-	err := r.Get(ctx, key, &reg)
-	if err == nil && string(reg.UID) == record.Labels[v1alpha1.LabelRegistrationUID] {
-		return false, nil
+	err := reader.Get(ctx, key, &reg)
+	if apierrors.IsNotFound(err) {
+		return true, nil
 	}
-	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("reading registration: %w", err)
-	}
-	// The cache may be behind a record that is new.
-	err = r.Live.Get(ctx, key, &reg)
-	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("reading registration: %w", err)
-	}
-	return err != nil || string(reg.UID) != record.Labels[v1alpha1.LabelRegistrationUID], nil
+	return string(reg.UID) != record.Labels[v1alpha1.LabelRegistrationUID], wrap("reading registration", err)
 }
 
 func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1.AuthorizationServer, facts policy.AuthorizationServerFacts, d policy.AuthorizationServerDecision, observed error, now time.Time) (ctrl.Result, error) {

@@ -128,31 +128,37 @@ func describeClient(status *v1alpha1.MCPClientRegistrationStatus, reg *v1alpha1.
 
 // registeredEntry is the Registered condition.
 func registeredEntry(d policy.RegistrationDecision, record policy.Record, m mishap) entry {
-	e := entry{kind: v1alpha1.ConditionRegistered, status: metav1.ConditionFalse}
+	e := entry{kind: v1alpha1.ConditionRegistered, status: metav1.ConditionUnknown}
 	switch {
 	case m.happened:
-		e.status, e.reason, e.message, e.waiting = metav1.ConditionUnknown, m.reason, m.message, !m.stalled
+		e.reason, e.message, e.waiting = m.reason, m.message, !m.stalled
 	case d.Verdict.Standing == policy.Undecided && !record.Live():
-		e.status, e.reason, e.message, e.waiting = metav1.ConditionUnknown, d.Verdict.Reason, d.Verdict.Message, d.Verdict.Waiting
-	case record.Live() && len(record.Missing) > 0:
-		e.status, e.reason = metav1.ConditionTrue, v1alpha1.ReasonNarrowed
-		e.message = "the client is registered with less than was asked for; left out: " + list(record.Missing)
+		e.reason, e.message, e.waiting = d.Verdict.Reason, d.Verdict.Message, d.Verdict.Waiting
+	case record.State == policy.RecordDeleted:
+		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking,
+			"the authorization server accepted the deletion of the client; its absence is not yet proven", true
 	case record.Live():
 		e.status, e.reason, e.message = metav1.ConditionTrue, v1alpha1.ReasonRegistered, "the client is registered as wished"
-	case record.State == policy.RecordDeleted:
-		e.status, e.reason, e.waiting = metav1.ConditionUnknown, v1alpha1.ReasonRevoking, true
-		e.message = "the authorization server accepted the deletion of the client; its absence is not yet proven"
-	case record.State == policy.RecordRevoked && record.Released != "":
-		e.reason, e.message = v1alpha1.ReasonReleased, "a person let go of the client, which was not proven to be gone"
-	case record.State == policy.RecordRevoked:
-		e.reason, e.message = v1alpha1.ReasonRevoked, "the client is proven to be gone at the authorization server"
+		if len(record.Missing) > 0 {
+			e.reason = v1alpha1.ReasonNarrowed
+			e.message = "the client is registered with less than was asked for; left out: " + list(record.Missing)
+		}
 	default:
-		e.reason, e.message = v1alpha1.ReasonNotRegistered, "there is no client at the authorization server"
-	}
-	if e.status == metav1.ConditionFalse {
-		e.waiting = d.Verdict.Waiting
+		e.status, e.waiting = metav1.ConditionFalse, d.Verdict.Waiting
+		e.reason, e.message = absence(record)
 	}
 	return e
+}
+
+// absence says why there is no client.
+func absence(record policy.Record) (reason, message string) {
+	switch {
+	case record.State == policy.RecordRevoked && record.Released != "":
+		return v1alpha1.ReasonReleased, "a person let go of the client, which was not proven to be gone"
+	case record.State == policy.RecordRevoked:
+		return v1alpha1.ReasonRevoked, "the client is proven to be gone at the authorization server"
+	}
+	return v1alpha1.ReasonNotRegistered, "there is no client at the authorization server"
 }
 
 // revocation is the record of a revocation under way or done; before it, that
