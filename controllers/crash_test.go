@@ -177,12 +177,16 @@ func (c *crashCase) process(b *boundary) reconcile.Reconciler {
 
 // listByField does for a direct client what the index does for a cached one.
 func listByField(ctx context.Context, next client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+	var options client.ListOptions
+	options.ApplyOptions(opts)
+	if _, ok := list.(*corev1.SecretList); ok && options.FieldSelector != nil {
+		_, digest, _ := strings.Cut(options.FieldSelector.String(), "=")
+		return next.List(ctx, list, client.InNamespace(options.Namespace), client.MatchingLabels{v1alpha1.LabelClient: digest})
+	}
 	grants, ok := list.(*v1alpha1.ScopeGrantList)
 	if !ok {
 		return next.List(ctx, list, opts...)
 	}
-	var options client.ListOptions
-	options.ApplyOptions(opts)
 	err := next.List(ctx, list, client.InNamespace(options.Namespace))
 	grants.Items = slices.DeleteFunc(grants.Items, func(grant v1alpha1.ScopeGrant) bool {
 		return !strings.HasSuffix(options.FieldSelector.String(), "="+grant.Spec.ClientRef.Name)

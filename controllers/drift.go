@@ -56,6 +56,9 @@ func (s *DriftSchedule) Done(uid types.UID, now time.Time) {
 	s.last[uid] = now
 }
 
+// Suspect makes the object due at once.
+func (s *DriftSchedule) Suspect(uid types.UID) { s.Done(uid, time.Time{}) }
+
 // Forget drops what is kept for the object.
 func (s *DriftSchedule) Forget(uid types.UID) {
 	s.mu.Lock()

@@ -5,6 +5,8 @@ package controllers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -205,10 +207,36 @@ func (s *Records) encode(reg *v1alpha1.MCPClientRegistration, r policy.Record) (
 		Type: v1alpha1.SecretTypeRecord,
 		Data: map[string][]byte{recordKey: data},
 	}
+	if r.Client.ID != "" {
+		secret.Labels[v1alpha1.LabelClient] = clientDigest(r.Connection.Issuer, r.Client.ID)
+	}
 	if len(r.Orphans) > 0 {
 		secret.Labels[v1alpha1.LabelPossibleOrphan] = "true"
 	}
 	return secret, nil
+}
+
+// clientDigest identifies a client at an issuer in the space of a label value.
+func clientDigest(issuer, id string) string {
+	sum := sha256.Sum256([]byte(issuer + "\x00" + id))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Shared says that another registration's record speaks of the same client:
+// some servers answer equal requests with one client id.
+func (s *Records) Shared(ctx context.Context, uid types.UID, issuer, id string) (bool, error) {
+	var records corev1.SecretList
+	err := s.Client.List(ctx, &records, client.InNamespace(s.Namespace),
+		client.MatchingFields{indexRecordClient: clientDigest(issuer, id)}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return false, fmt.Errorf("looking for other records of the client: %w", err)
+	}
+	for i := range records.Items {
+		if records.Items[i].Labels[v1alpha1.LabelRegistrationUID] != string(uid) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // shortLabel bounds a name to what a label value may hold.

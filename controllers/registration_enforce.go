@@ -168,19 +168,30 @@ func (s *step) refused(record policy.Record, reason, code string) policy.Record 
 }
 
 // registered stores the answer. If it cannot be stored, the client is deleted
-// again at once: nobody would know it.
+// again at once: nobody would know it. The store may have happened all the
+// same, so the next pass looks before it believes the record.
 func (s *step) registered(ctx context.Context, server authserver.Server, done *outcome, answer authserver.Client, wish authserver.ClientMetadata, pair keyPair) error {
 	record := done.record
 	record.State, record.Client, record.RegisteredAt = policy.RecordRegistered, answer, s.Clock.Now()
 	record.Excess, record.Missing = policy.Compare(wish, answer)
-	if answer.ManagementURI == "" || answer.ManagementToken.IsZero() {
+	shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, answer.ID)
+	switch {
+	case err != nil || shared:
+		// The client is another registration's, or may be: it is not touched.
+		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
+			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonRejected, "shared_client_id")
+	case answer.ManagementURI == "" || answer.ManagementToken.IsZero():
 		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
 			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonManagementUnsupported, "")
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
-	if err != nil {
+	if err != nil && record.Live() {
+		s.Drift.Suspect(s.reg.UID)
 		undo := server.Revoke(ctx, record.Handle(policy.CredentialsFact{}))
 		return errors.Join(err, undo)
+	}
+	if err != nil {
+		return err
 	}
 	done.record = stored
 	logf.FromContext(ctx).Info("Client registered", "clientID", answer.ID, "authorizationServer", record.Connection.Name)

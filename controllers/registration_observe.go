@@ -76,9 +76,7 @@ func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha
 	proof := facts.Record.State == policy.RecordDeleted
 	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
 	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now)
-	if facts.Record.Live() {
-		facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
-	}
+	facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
 	if !proof && (!due || reg.DeletionTimestamp != nil) {
 		return nil
 	}
@@ -189,5 +187,5 @@ func getNamespace(ctx context.Context, reader client.Reader, name string) (polic
 	case err != nil:
 		return policy.NamespaceFact{Name: name}, fmt.Errorf("reading namespace: %w", err)
 	}
-	return policy.NamespaceFact{Is: policy.Present, Name: name, Labels: namespace.Labels}, nil
+	return policy.NamespaceFact{Is: policy.Present, Name: name, Labels: namespace.Labels, Terminating: namespace.DeletionTimestamp != nil}, nil
 }

@@ -81,7 +81,7 @@ func classifyAnswer(answer *authserver.Error, initialAccess bool) mishap {
 			message: "the authorization server refuses to manage the client, which may be alive: ask the platform team to delete the client there, then to release it (see the runbook)"}
 	case authserver.Unavailable:
 	}
-	return mishap{happened: true, silent: answer.Unsent, reason: v1alpha1.ReasonUnavailable, after: answer.RetryAfter,
+	return mishap{happened: true, silent: answer.Unsent && answer.RetryAfter < settleTime, reason: v1alpha1.ReasonUnavailable, after: answer.RetryAfter,
 		message: "the authorization server gives no usable answer: tried again"}
 }
 

@@ -32,6 +32,7 @@ const (
 	indexGrantClient  = "spec.clientRef.name"
 	indexGrantServer  = "spec.serverRef"
 	indexRegistration = "spec.authorizationServerRef.name"
+	indexRecordClient = "client"
 )
 
 // maxBackoff caps the retry delay, so that an object that keeps failing for
@@ -68,6 +69,9 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		}},
 		{&v1alpha1.MCPClientRegistration{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
+		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {
+			return []string{object.GetLabels()[v1alpha1.LabelClient]}
+		}},
 	}
 	for _, index := range indexes {
 		if err := indexer.IndexField(ctx, index.object, index.field, index.values); err != nil {

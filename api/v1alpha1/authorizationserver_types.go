@@ -52,7 +52,7 @@ type AuthorizationServerSpec struct {
 	// system's certificates are trusted.
 	// +optional
 	// +kubebuilder:validation:MaxLength=262144
-	// +kubebuilder:validation:XValidation:rule="size(self) <= 262144",message="caBundle must be base64 text: a schema's format byte also takes a list, which no client can read"
+	// +kubebuilder:validation:XValidation:rule="size(self) <= 262144",message="caBundle must be base64 text, for example what base64 -w0 prints of a PEM file"
 	CABundle []byte `json:"caBundle,omitempty"`
 
 	// requestsPerSecond bounds the rate of requests to this server. Left

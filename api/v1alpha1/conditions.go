@@ -17,10 +17,10 @@ const (
 	// agrees with the decision, as last observed.
 	//
 	// True: Registered, Narrowed.
-	// False: NotRegistered, Revoked, Released, Rejected, Widened,
-	// SecretExpired, ManagementUnsupported, SecretConflict.
+	// False: NotRegistered, Revoked, Released.
 	// Unknown: Revoking, Unavailable, Unauthorized, ManagementLost,
-	// FactUnknown.
+	// ManagementUnsupported, SecretConflict, FactUnknown,
+	// AuthorizationServerNotReady.
 	ConditionRegistered = "Registered"
 
 	// ConditionApplied (ScopeGrant): the registration carries the scopes at

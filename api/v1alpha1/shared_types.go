@@ -50,6 +50,10 @@ const (
 	// that mark may exist at the authorization server and nobody owns it.
 	LabelPossibleOrphan = "mcp-registrar.dev/possible-orphan"
 
+	// LabelClient is a digest of the issuer and the client id that a
+	// registration record speaks of: two records never speak of one client.
+	LabelClient = "mcp-registrar.dev/client"
+
 	// LabelAuthorizationServer names the AuthorizationServer that a
 	// registration record belongs to.
 	LabelAuthorizationServer = "mcp-registrar.dev/authorization-server"

@@ -40,6 +40,8 @@ type NamespaceFact struct {
 	Is     Knowledge
 	Name   string
 	Labels map[string]string
+	// Terminating says that the namespace is being deleted.
+	Terminating bool
 }
 
 // GrantFacts are what the decision about a ScopeGrant rests on.

@@ -43,6 +43,7 @@ var registrationRules = []registrationRule{
 	authorizationServerThere,
 	managedByRegistration,
 	namespaceAllowed,
+	namespaceStays,
 	ownerAllowed,
 	withinTerm,
 	grantTypesAllowed,
@@ -187,6 +188,17 @@ func namespaceAllowed(q *inquiry) *Verdict {
 	return &Verdict{
 		Reason: v1alpha1.ReasonNamespaceNotAllowed, Cause: v1alpha1.CauseNotAllowed,
 		Message: "spec.authorizationServerRef: the AuthorizationServer does not admit this namespace: ask the platform team to list it in spec.allowedNamespaces",
+	}
+}
+
+// Nothing new is made in a namespace that is being deleted.
+func namespaceStays(q *inquiry) *Verdict {
+	if !q.Namespace.Terminating {
+		return nil
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonDeleting, Waiting: true,
+		Message: "the namespace is being deleted: nothing new is registered for it",
 	}
 }
 

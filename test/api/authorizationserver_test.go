@@ -86,8 +86,8 @@ func TestAuthorizationServerLimits(t *testing.T) {
 		{name: "driftCheckSeconds as text", create: edits(set("driftCheckSeconds", "60")), want: []string{`spec.driftCheckSeconds: Invalid value: "string": spec.driftCheckSeconds in body must be of type integer: "string"`}},
 		{name: "caBundle in base64", create: edits(set("caBundle", "LS0tLS1CRUdJTg=="))},
 		{name: "caBundle as plain PEM", create: edits(set("caBundle", "-----BEGIN CERTIFICATE-----")), want: []string{`spec.caBundle: Invalid value: "-----BEGIN CERTIFICATE-----": spec.caBundle in body must be of type byte: "-----BEGIN CERTIFICATE-----"`}},
-		{name: "caBundle as a list", create: edits(set("caBundle", list("x"))), want: []string{`spec.caBundle: Invalid value: "string": invalid data, expected string, got []interface {} evaluating rule: caBundle must be base64 text: a schema's format byte also takes a list, which no client can read`}},
-		{name: "caBundle as a list of numbers", create: edits(set("caBundle", list(int64(65)))), want: []string{`spec.caBundle: Invalid value: "string": invalid data, expected string, got []interface {} evaluating rule: caBundle must be base64 text: a schema's format byte also takes a list, which no client can read`}},
+		{name: "caBundle as a list", create: edits(set("caBundle", list("x"))), want: []string{`spec.caBundle: Invalid value: "string": invalid data, expected string, got []interface {} evaluating rule: caBundle must be base64 text, for example what base64 -w0 prints of a PEM file`}},
+		{name: "caBundle as a list of numbers", create: edits(set("caBundle", list(int64(65)))), want: []string{`spec.caBundle: Invalid value: "string": invalid data, expected string, got []interface {} evaluating rule: caBundle must be base64 text, for example what base64 -w0 prints of a PEM file`}},
 		{name: "caBundle at its longest", create: edits(set("caBundle", strings.Repeat("A", 262144)))},
 	})
 }

@@ -4,6 +4,7 @@
 package api
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -118,9 +119,7 @@ func create(t *testing.T, c *cluster, namespace string, object *unstructured.Uns
 		"type": v1alpha1.ConditionReady, "status": "False", "reason": reason,
 		"message": "Waiting.", "lastTransitionTime": "2026-01-02T03:04:05Z",
 	})}
-	for field, value := range status {
-		full[field] = value
-	}
+	maps.Copy(full, status)
 	object.Object["status"] = full
 	if err := c.Status().Update(t.Context(), object); err != nil {
 		t.Fatal(err)

@@ -101,7 +101,6 @@ func (r *trial) statuses(t *testing.T, schema apiextensionsv1.JSONSchemaProps) {
 func (r *trial) try(t *testing.T, root string, schema apiextensionsv1.JSONSchemaProps, ask func() ([]byte, error)) {
 	count := 0
 	for range rounds {
-		r.made = map[string]bool{}
 		body, err := ask()
 		if status := (*apierrors.StatusError)(nil); errors.As(err, &status) && status.ErrStatus.Code < http.StatusInternalServerError {
 			continue
@@ -111,9 +110,11 @@ func (r *trial) try(t *testing.T, root string, schema apiextensionsv1.JSONSchema
 		}
 		count++
 		requireReadInFull(t, r.kind, body)
-		for path := range r.made {
-			r.admitted[path] = true
+		var object map[string]any
+		if err := json.Unmarshal(body, &object); err != nil {
+			t.Fatal(err)
 		}
+		r.mark(root, schema, object[root])
 	}
 	t.Logf("%d of %d were admitted", count, rounds)
 	if count < fewest {
@@ -122,6 +123,25 @@ func (r *trial) try(t *testing.T, root string, schema apiextensionsv1.JSONSchema
 	for _, path := range paths(root, schema) {
 		if !r.admitted[path] {
 			t.Errorf("no random object with %s was admitted", path)
+		}
+	}
+}
+
+// mark notes which fields of the schema an admitted value has.
+func (r *trial) mark(path string, schema apiextensionsv1.JSONSchemaProps, value any) {
+	r.admitted[path] = true
+	switch v := value.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			if field, ok := schema.Properties[name]; ok {
+				r.mark(path+"."+name, field, inner)
+			} else if schema.AdditionalProperties != nil {
+				r.mark(path+"{}", *schema.AdditionalProperties.Schema, inner)
+			}
+		}
+	case []any:
+		for _, inner := range v {
+			r.mark(path+"[]", *schema.Items.Schema, inner)
 		}
 	}
 }

@@ -19,26 +19,25 @@ import (
 // than a schema does.
 type generator struct {
 	*rand.Rand
-	// made are the paths of the fields of the value made last.
-	made map[string]bool
 }
 
 // words are texts that rules know: without them hardly an object is admitted.
 var words = map[string][]string{
-	"issuer":          {"https://auth.example.com", "http://[::1]:8080/realms/mcp"},
-	"adminURL":        {"https://hydra.example.com", "http://localhost:4445"},
-	"baseURL":         {"https://clients.example.com"},
-	"resource":        {"https://mcp.example.com/a?b=%20", "http://127.0.0.1/"},
-	"redirectURIs[]":  {"https://app.example.com/a", "https://app.example.com/b?c=@", "http://localhost:1/c"},
-	"jwksURI":         {"https://app.example.com/jwks.json"},
-	"scopes[]":        {"invoices:read", "invoices:write", "!#[]^~", "x"},
-	"scopes[].name":   {"invoices:read", "invoices:write", "!#[]^~", "x"},
-	"secretName":      {"oauth", "a.b-c"},
-	"operator":        {"In", "In", "NotIn", "Exists", "DoesNotExist"},
-	"labels{}":        {"payments", "a_b.C", ""},
-	"jwks":            {`{"keys":[]}`, "\u2028\x00", "💥"},
-	"clientName":      {"Desktop assistant", "請求書", "a\"b\\c</script>"},
-	"conditions.type": {"Ready"},
+	"issuer":              {"https://auth.example.com", "http://[::1]:8080/realms/mcp"},
+	"adminURL":            {"https://hydra.example.com", "http://localhost:4445"},
+	"baseURL":             {"https://clients.example.com"},
+	"resource":            {"https://mcp.example.com/a?b=%20", "http://127.0.0.1/"},
+	"redirectURIs[]":      {"https://app.example.com/a", "https://app.example.com/b?c=@", "http://localhost:1/c"},
+	"jwksURI":             {"https://app.example.com/jwks.json"},
+	"scopes[]":            {"invoices:read", "invoices:write", "!#[]^~", "x"},
+	"scopes[].name":       {"invoices:read", "invoices:write", "!#[]^~", "x"},
+	"secretName":          {"oauth", "a.b-c"},
+	"operator":            {"In", "In", "NotIn", "Exists", "DoesNotExist"},
+	"labels{}":            {"payments", "a_b.C", ""},
+	"jwks":                {`{"keys":[]}`, "\u2028\x00", "💥"},
+	"clientName":          {"Desktop assistant", "請求書", "a\"b\\c</script>"},
+	"conditions[].type":   {"Ready", "Accepted", "Stalled"},
+	"conditions[].reason": {"Ready", "Expired"},
 }
 
 // spoilers are JSON values that no field or nearly none should take.
@@ -60,8 +59,7 @@ var instants = []string{
 var base64s = []any{[]any{"x"}, []any{nil}, []any{int64(1)}, "", "AAAA", "AA==", "AA", "AA=A", "A-_A", "AA\nAA", "AA AA", "AAAA====", "äAAA", "AB=="}
 
 func (g *generator) value(path string, schema apiextensionsv1.JSONSchemaProps) any {
-	g.made[path] = true
-	if g.IntN(60) == 0 {
+	if g.IntN(100) == 0 {
 		return spoilers[g.IntN(len(spoilers))]
 	}
 	switch schema.Type {
@@ -133,7 +131,7 @@ func (g *generator) text(path string, schema apiextensionsv1.JSONSchemaProps) an
 		}
 		return value
 	case schema.Format == "date-time":
-		return mostlyFirst(g, instants)
+		return g.mostlyFirst(6, instants)
 	case schema.Format == "byte":
 		return base64s[g.IntN(len(base64s))]
 	}
@@ -143,11 +141,12 @@ func (g *generator) text(path string, schema apiextensionsv1.JSONSchemaProps) an
 		}
 	}
 	texts := []string{"example", "a", "A-b.c_9", " ", "ä\u0000\u2028", strings.Repeat("x", 63)}
-	return mostlyFirst(g, texts)
+	return g.mostlyFirst(2, texts)
 }
 
-func mostlyFirst(g *generator, texts []string) string {
-	if g.IntN(2) == 0 {
+// mostlyFirst is the first text, except once in so many times.
+func (g *generator) mostlyFirst(times int, texts []string) string {
+	if g.IntN(times) > 0 {
 		return texts[0]
 	}
 	return texts[g.IntN(len(texts))]

@@ -46,7 +46,7 @@ func TestAcceptance(t *testing.T) {
 			testKubectlApply(t, w, issuers["oidc-provider"])
 		})
 	})
-	t.Run("no secret is shown", func(t *testing.T) { testNoSecretIsShown(t, w) })
+	t.Run("no secret is shown", func(t *testing.T) { testNoSecretIsShown(t, w, "access token") })
 }
 
 func testLife(t *testing.T, w *world, as, issuer string) {

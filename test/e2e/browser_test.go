@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -68,9 +69,7 @@ func (b *browser) authorize(t *testing.T, pkce url.Values) url.Values {
 		"response_type": {"code"}, "client_id": {b.id}, "redirect_uri": {b.redirect}, "state": {rand.Text()},
 		"scope": {b.scope}, "resource": {b.resources},
 	}
-	for name, values := range pkce {
-		query[name] = values
-	}
+	maps.Copy(query, pkce)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.endpoint+"?"+query.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)

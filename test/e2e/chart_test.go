@@ -26,6 +26,9 @@ import (
 type chart struct {
 	// manifests is a file with the namespace and all but the Deployment.
 	manifests string
+	// mutating says that the chart has a mutating admission policy for this
+	// version of Kubernetes.
+	mutating bool
 	// deployment says how the manager is run.
 	deployment appsv1.Deployment
 }
@@ -50,6 +53,7 @@ func renderChart(t *testing.T) *chart {
 		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
 			t.Fatal(err)
 		}
+		c.mutating = c.mutating || object.GetKind() == "MutatingAdmissionPolicy"
 		if object.GetKind() != "Deployment" {
 			documents = append(documents, document)
 			continue

@@ -57,7 +57,10 @@ func testDeleteWaits(t *testing.T, w *world) {
 		s.ready(t, reg)()
 		return reg.DeletionTimestamp != nil
 	}, patience, often).Should(BeTrue(), "kubectl did not delete")
-	g.Eventually(s.ready(t, reg), patience, often).Should(Equal("Unknown/" + v1alpha1.ReasonUnavailable))
+	g.Eventually(func() string {
+		s.ready(t, reg)()
+		return condition(reg, v1alpha1.ConditionRegistered)
+	}, patience, often).Should(Equal("Unknown/" + v1alpha1.ReasonUnavailable))
 	g.Consistently(deleted, 3*time.Second, often).ShouldNot(Receive(), "kubectl delete ended while the authorization server was down")
 	g.Expect(s.Get(t.Context(), client.ObjectKeyFromObject(reg), reg)).To(Succeed())
 	g.Expect(reg.Finalizers).To(ContainElement(v1alpha1.Finalizer))

@@ -39,7 +39,8 @@ type manager struct {
 
 // startManager runs the binary as the chart's Deployment does: its arguments, its
 // ServiceAccount, and the namespace from the environment. Only addresses and the
-// log level are chosen here.
+// log level are chosen here. The manager lives as long as the world does, and so
+// does its log.
 func (w *world) startManager(t *testing.T) {
 	t.Helper()
 	pod := w.chart.deployment.Spec.Template.Spec
@@ -47,7 +48,7 @@ func (w *world) startManager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	kubeconfig := filepath.Join(w.root.TempDir(), "kubeconfig")
 	if err := w.plane.Kubeconfig(kubeconfig, account); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func (w *world) startManager(t *testing.T) {
 		"--metrics-bind-address="+m.metrics, "--health-probe-bind-address="+m.health, "--log-level=debug")
 	m.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary(t), arguments...)
 	m.cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=" + operatorNamespace}
-	log, err := os.Create(filepath.Join(t.ArtifactDir(), fmt.Sprintf("manager-%d.log", w.runs.Add(1))))
+	log, err := os.Create(filepath.Join(w.root.ArtifactDir(), fmt.Sprintf("manager-%d.log", w.runs.Add(1))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,10 +69,15 @@ func (w *world) startManager(t *testing.T) {
 		defer close(m.ended)
 		m.err = m.cmd.Wait()
 	}()
-	t.Cleanup(func() { m.end(t) })
+	w.root.Cleanup(func() { m.end(w.root) })
 	w.manager = m
 	w.seen.logs = append(w.seen.logs, m.log)
-	NewWithT(t).Eventually(m.healthy(t), patience, often).Should(Equal("ok"), "the manager is not ready")
+	g := NewWithT(t)
+	g.Eventually(m.healthy(t), patience, often).Should(Equal("ok"), "the manager is not ready")
+	g.Eventually(func() int {
+		status, _ := w.getMetrics(t, w.scrapeToken)
+		return status
+	}, patience, often).Should(Equal(http.StatusOK), "the manager shows no metrics")
 }
 
 // binary is bin/manager, or what the environment variable MANAGER names.

@@ -49,8 +49,8 @@ func (w *world) token(t *testing.T, account string) string {
 	return config.BearerToken
 }
 
-// getMetrics is one request for the metrics page. The manager's certificate is
-// one that it made itself.
+// getMetrics is one request for the metrics page; status 0 says that nobody
+// answered. The manager's certificate is one that it made itself.
 func (w *world) getMetrics(t *testing.T, token string) (status int, body []byte) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+w.manager.metrics+"/metrics", nil)
@@ -64,7 +64,7 @@ func (w *world) getMetrics(t *testing.T, token string) (status int, body []byte)
 	defer transport.CloseIdleConnections()
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		t.Fatal(err)
+		return 0, []byte(err.Error())
 	}
 	defer response.Body.Close()
 	if body, err = io.ReadAll(response.Body); err != nil {
@@ -77,7 +77,7 @@ func (w *world) metrics(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	status, body := w.getMetrics(t, w.scrapeToken)
 	if status != http.StatusOK {
-		t.Fatalf("metrics: status %d", status)
+		t.Fatalf("metrics: status %d: %s", status, body)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
@@ -126,6 +126,21 @@ func (w *world) writes(t *testing.T) tally {
 		}
 	}
 	return counted
+}
+
+// refused is how many requests of the manager the API server refused because they
+// rested on an old version. They are in the count of writes and wrote nothing.
+func (w *world) refused(t *testing.T) int {
+	t.Helper()
+	sum := 0.0
+	for _, metric := range w.metrics(t)["rest_client_requests_total"].GetMetric() {
+		for _, label := range metric.GetLabel() {
+			if label.GetName() == "code" && label.GetValue() == "409" {
+				sum += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return int(sum)
 }
 
 // settled waits until nothing was reconciled and nothing written for the quiet

@@ -119,19 +119,22 @@ func (p party) ask(t *testing.T, scope, resource string) reply {
 }
 
 // standing is "known" if the authorization server knows the client, and else the
-// error that it answers with. A code that was never issued tells both from the
-// outside, whatever the client's method.
+// error that it answers with. A request with a code that was never issued tells
+// both from the outside, whatever the client's method: a client is authenticated
+// before anything else is looked at.
 func (p party) standing(t *testing.T) func() string {
 	return func() string {
 		t.Helper()
 		answer := p.request(t, url.Values{
-			"grant_type": {"authorization_code"}, "code": {"never-issued"}, "redirect_uri": {"http://127.0.0.1/callback"},
+			"grant_type": {"authorization_code"}, "code": {"never-issued"}, "redirect_uri": {"http://127.0.0.1" + callbackPath},
 			"code_verifier": {strings.Repeat("v", 43)},
 		})
-		if answer.Error == "invalid_grant" || answer.Error == "unauthorized_client" {
+		switch answer.Error {
+		case "invalid_grant", "unauthorized_client", "invalid_request":
 			return "known"
+		default:
+			return answer.Error
 		}
-		return answer.Error
 	}
 }
 

@@ -35,6 +35,8 @@ const (
 	// patience bounds every wait for something that must happen.
 	patience = time.Minute
 	often    = 50 * time.Millisecond
+	// week, in seconds, keeps drift checks out of what is counted.
+	week = 7 * 24 * 60 * 60
 )
 
 func TestMain(m *testing.M) {
@@ -46,6 +48,8 @@ func TestMain(m *testing.M) {
 // world is one cluster with the chart installed and one manager at work.
 type world struct {
 	client.Client
+	// root is the test that the world was started for.
+	root    *testing.T
 	plane   *env.ControlPlane
 	chart   *chart
 	manager *manager
@@ -75,15 +79,36 @@ func startWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Client: direct, plane: plane, chart: rendered, seen: startWitness(t, plane.Config, scheme), initialToken: randomToken()}
+	w := &world{
+		Client: direct, root: t, plane: plane, chart: rendered,
+		seen: startWitness(t, plane.Config, scheme), initialToken: randomToken(),
+	}
 	w.seen.keep(w.initialToken, "initial access token")
 	w.create(t, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "initial-access-token"},
 		StringData: map[string]string{"token": w.initialToken},
 	})
+	w.waitForAdmission(t)
 	w.prepareScraping(t)
 	w.startManager(t)
 	return w
+}
+
+// waitForAdmission waits until the chart's mutating policy works: an API server
+// needs some seconds to know the schema of new kinds, and answers 503 until then.
+func (w *world) waitForAdmission(t *testing.T) {
+	t.Helper()
+	if !w.chart.mutating {
+		return
+	}
+	s := &scene{world: w, as: "none", namespace: metav1.NamespaceDefault}
+	for _, object := range []client.Object{s.newRegistration("dry-run", v1alpha1.AuthMethodNone), s.newGrant("dry-run", "dry-run", "files:read")} {
+		NewWithT(t).Eventually(func() (string, error) {
+			attempt := object.DeepCopyObject().(client.Object)
+			err := w.Create(t.Context(), attempt, client.DryRunAll)
+			return attempt.GetAnnotations()[v1alpha1.AnnotationRequestedBy], err
+		}, patience, often).ShouldNot(BeEmpty(), "nobody is noted as the one who asked for a %T", object)
+	}
 }
 
 // startDevAS starts a development authorization server.
@@ -111,6 +136,7 @@ func newAuthorizationServer(name, issuer string) *v1alpha1.AuthorizationServer {
 			DynamicRegistration: &v1alpha1.DynamicRegistration{
 				InitialAccessTokenSecretRef: &v1alpha1.SecretKeyReference{Name: "initial-access-token", Key: "token"},
 			},
+			DriftCheckSeconds: new(int32(week)),
 			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
 	}
@@ -153,12 +179,16 @@ func (w *world) ready(t *testing.T, object conditioned) func() string {
 		if err := w.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
 			return err.Error()
 		}
-		condition := meta.FindStatusCondition(object.GetConditions(), v1alpha1.ConditionReady)
-		if condition == nil {
-			return "unseen"
-		}
-		return string(condition.Status) + "/" + condition.Reason
+		return condition(object, v1alpha1.ConditionReady)
 	}
+}
+
+func condition(object conditioned, kind string) string {
+	found := meta.FindStatusCondition(object.GetConditions(), kind)
+	if found == nil {
+		return "unseen"
+	}
+	return string(found.Status) + "/" + found.Reason
 }
 
 // annotate sets an annotation, or removes it if the value is empty.

@@ -15,11 +15,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/test/devas"
+	"github.com/mcp-registrar/mcp-registrar/test/operator"
 )
 
 // world is everything there is at one moment, by name, UID or id.
@@ -34,9 +37,11 @@ type world struct {
 
 // storedRecord is the part of a registration record that is compared.
 type storedRecord struct {
-	Mark    string   `json:"mark"`
-	Orphans []string `json:"orphans"`
-	Client  struct {
+	State     string   `json:"state"`
+	Replacing bool     `json:"replacing"`
+	Mark      string   `json:"mark"`
+	Orphans   []string `json:"orphans"`
+	Client    struct {
 		ID              string `json:"id"`
 		ManagementURI   string `json:"managementURI"`
 		ManagementToken string `json:"managementToken"`
@@ -45,7 +50,7 @@ type storedRecord struct {
 }
 
 // survey reads the world.
-func (s *stage) survey(ctx context.Context) (*world, error) {
+func survey(ctx context.Context, s *operator.Stage) (*world, error) {
 	var registrations v1alpha1.MCPClientRegistrationList
 	var grants v1alpha1.ScopeGrantList
 	var secrets corev1.SecretList
@@ -64,7 +69,7 @@ func (s *stage) survey(ctx context.Context) (*world, error) {
 	for i := range grants.Items {
 		w.grants[grants.Items[i].Name] = &grants.Items[i]
 	}
-	for _, c := range s.as.Clients() {
+	for _, c := range s.AS.Clients() {
 		w.clients[c.ID] = c
 	}
 	for i := range secrets.Items {
@@ -72,15 +77,15 @@ func (s *stage) survey(ctx context.Context) (*world, error) {
 			return nil, err
 		}
 	}
-	return w, s.Get(ctx, client.ObjectKey{Name: asName}, &w.as)
+	return w, s.Get(ctx, client.ObjectKey{Name: operator.AuthorizationServer}, &w.as)
 }
 
 func (w *world) addSecret(secret *corev1.Secret) error {
 	uid := secret.Labels[v1alpha1.LabelRegistrationUID]
 	switch {
-	case secret.Namespace == teamNamespace:
+	case secret.Namespace == operator.TeamNamespace:
 		w.secrets[secret.Name] = secret
-	case secret.Namespace == operatorNamespace && uid != "":
+	case secret.Namespace == operator.Namespace && uid != "":
 		record := &storedRecord{labelled: secret.Labels[v1alpha1.LabelPossibleOrphan] == "true"}
 		if err := json.Unmarshal(secret.Data["record.json"], record); err != nil {
 			return fmt.Errorf("decoding record %s: %w", secret.Name, err)
@@ -132,7 +137,7 @@ func (w *world) differences(slots []*wanted, lost map[string]bool, now time.Time
 	found = append(found, w.compareRecords(lost)...)
 	for name, secret := range w.secrets {
 		if reg := w.registrations[ownerOf(secret)]; reg == nil || (reg.Status.SecretName != name && !lost[reg.Name]) {
-			say("Secret %s: belongs to no live client", name)
+			say("Secret %s of %s: belongs to no live client", name, ownerOf(secret))
 		}
 	}
 	slices.Sort(found)
@@ -267,4 +272,39 @@ func (w *world) realOrphans() int {
 		}
 	}
 	return n
+}
+
+// ready is the Ready condition in short: "True/Ready", or "unseen" if it does
+// not speak of the object as it now is.
+func ready(conditions []metav1.Condition, observed, generation int64) string {
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if c == nil || observed != generation {
+		return "unseen"
+	}
+	return string(c.Status) + "/" + c.Reason
+}
+
+// explain says what is known of the registrations that differences speak of.
+func (w *world) explain(differences []string, log []devas.Entry) string {
+	var text strings.Builder
+	for name, reg := range w.registrations {
+		if !slices.ContainsFunc(differences, func(d string) bool { return strings.Contains(d, name) }) {
+			continue
+		}
+		fmt.Fprintf(&text, "%s: %s, %s, expires %s, deleted %v, client %q, Secret %q, finalizers %v\n", name, reg.Spec.TokenEndpointAuthMethod,
+			ready(reg.Status.Conditions, reg.Status.ObservedGeneration, reg.Generation), reg.Annotations[v1alpha1.AnnotationExpiresAt],
+			reg.DeletionTimestamp, reg.Status.ClientID, reg.Status.SecretName, reg.Finalizers)
+		record := w.records[reg.UID]
+		if record == nil {
+			text.WriteString("  no record\n")
+			continue
+		}
+		fmt.Fprintf(&text, "  record: state %q, replacing %v, client %q, orphans %v\n", record.State, record.Replacing, record.Client.ID, record.Orphans)
+		for _, entry := range log {
+			if entry.ClientID != "" && entry.ClientID == record.Client.ID {
+				fmt.Fprintf(&text, "  %s %s %d\n", entry.Time.UTC().Format(time.RFC3339Nano), entry.Operation, entry.Status)
+			}
+		}
+	}
+	return text.String()
 }

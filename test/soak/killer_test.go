@@ -29,7 +29,7 @@ const (
 
 // killer starts managers and kills them.
 type killer struct {
-	stage  *stage
+	stage  *operator.Stage
 	random *rand.Rand
 	// kills are the moments; aimed counts those that followed a change at the
 	// authorization server, by what the change was.
@@ -37,7 +37,7 @@ type killer struct {
 	aimed map[devas.Operation]int
 }
 
-func newKiller(s *stage, seed uint64) *killer {
+func newKiller(s *operator.Stage, seed uint64) *killer {
 	return &killer{stage: s, random: rand.New(rand.NewPCG(seed, 2)), aimed: map[devas.Operation]int{}}
 }
 
@@ -45,7 +45,7 @@ func newKiller(s *stage, seed uint64) *killer {
 // after it changed something at the authorization server.
 func (k *killer) run(ctx context.Context, kills int) error {
 	for range kills {
-		manager, err := operator.Start(ctx, k.stage.manager)
+		manager, err := operator.Start(ctx, k.stage.Manager)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (k *killer) run(ctx context.Context, kills int) error {
 		if err := manager.Kill(); err != nil {
 			return fmt.Errorf("kill %d: %w", len(k.kills), err)
 		}
-		k.stage.as.ClearFaults()
+		k.stage.AS.ClearFaults()
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (k *killer) await(ctx context.Context, manager *operator.Process) error {
 	}
 	if k.random.IntN(2) == 0 {
 		operations := []devas.Operation{devas.Register, devas.Replace, devas.Delete}
-		if err := k.stage.as.Order(devas.Fault{
+		if err := k.stage.AS.Order(devas.Fault{
 			Operation: operations[k.random.IntN(len(operations))], Kind: devas.FaultLatency, When: devas.After,
 			Count: 1, DelayMillis: int(heldAnswer.Milliseconds()),
 		}); err != nil {
@@ -89,13 +89,13 @@ func (k *killer) await(ctx context.Context, manager *operator.Process) error {
 // watch returns after so many changes of the clients, and says what the last
 // one was.
 func (k *killer) watch(ctx context.Context, manager *operator.Process, changes int) (devas.Operation, error) {
-	deadline, before := time.Now().Add(patience), look(k.stage.as)
+	deadline, before := time.Now().Add(patience), look(k.stage.AS)
 	var last devas.Operation
 	for changes > 0 && time.Now().Before(deadline) {
 		if err := k.pause(ctx, manager, watchEvery); err != nil {
 			return last, err
 		}
-		after := look(k.stage.as)
+		after := look(k.stage.AS)
 		if operation := before.changed(after); operation != "" {
 			last = operation
 			changes--

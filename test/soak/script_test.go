@@ -19,15 +19,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/test/operator"
 )
 
 const (
-	owner = "soak@example.com"
 	// far is an end date that no run reaches.
 	far = 24 * time.Hour
 	// maxGrants is how many grants a registration has at most.
 	maxGrants = 3
 )
+
+// catalogue are the servers and their scopes, whose names begin with that of
+// their server.
+var catalogue = map[string][]v1alpha1.ScopeName{
+	"files": {"files:list:read", "files:item:read", "files:tree:read", "files:size:read"},
+	"notes": {"notes:list:read", "notes:item:read", "notes:tree:read", "notes:size:read"},
+}
 
 // wanted is a registration as the script last left it.
 type wanted struct {
@@ -149,9 +156,9 @@ func (s *script) create(ctx context.Context, slot int) error {
 
 func (w *wanted) object(credentials bool) *v1alpha1.MCPClientRegistration {
 	reg := &v1alpha1.MCPClientRegistration{
-		ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, Name: w.name, Annotations: identity(w.expires)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: w.name, Annotations: operator.Identity(w.expires)},
 		Spec: v1alpha1.MCPClientRegistrationSpec{
-			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: asName},
+			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: operator.AuthorizationServer},
 			ClientName:             w.display, ApplicationType: v1alpha1.ApplicationWeb,
 			TokenEndpointAuthMethod: w.method,
 		},
@@ -167,12 +174,6 @@ func (w *wanted) object(credentials bool) *v1alpha1.MCPClientRegistration {
 		reg.Spec.Credentials = &v1alpha1.Credentials{SecretName: w.name + "-oauth"}
 	}
 	return reg
-}
-
-func identity(expires time.Time) map[string]string {
-	return map[string]string{
-		v1alpha1.AnnotationOwner: owner, v1alpha1.AnnotationExpiresAt: expires.UTC().Format(time.RFC3339Nano),
-	}
 }
 
 func (s *script) newRedirect() string {
@@ -197,7 +198,7 @@ func (s *script) newEnd() time.Time {
 
 func (s *script) moveEnd(ctx context.Context, reg *wanted) error {
 	reg.expires = s.newEnd()
-	return s.patch(ctx, reg, map[string]any{"metadata": map[string]any{"annotations": identity(reg.expires)}})
+	return s.patch(ctx, reg, map[string]any{"metadata": map[string]any{"annotations": operator.Identity(reg.expires)}})
 }
 
 func (s *script) moveGrantEnd(ctx context.Context, reg *wanted) error {
@@ -207,8 +208,8 @@ func (s *script) moveGrantEnd(ctx context.Context, reg *wanted) error {
 	}
 	grant := reg.grants[name]
 	grant.expires = s.newEnd()
-	object := &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, Name: name}}
-	return s.merge(ctx, object, map[string]any{"metadata": map[string]any{"annotations": identity(grant.expires)}})
+	object := &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: name}}
+	return s.merge(ctx, object, map[string]any{"metadata": map[string]any{"annotations": operator.Identity(grant.expires)}})
 }
 
 func (s *script) suspend(ctx context.Context, reg *wanted) error {
@@ -226,18 +227,20 @@ func (s *script) addGrant(ctx context.Context, reg *wanted) error {
 	}
 	s.made++
 	name := fmt.Sprintf("%s-%05d", reg.name, s.made)
+	servers := slices.Sorted(maps.Keys(catalogue))
 	grant := &wantedGrant{server: servers[s.random.IntN(len(servers))], expires: time.Now().Add(far)}
+	scopes := catalogue[grant.server]
 	for _, scope := range scopes {
 		if s.random.IntN(2) == 0 {
-			grant.scopes = append(grant.scopes, scopeOf(grant.server, scope))
+			grant.scopes = append(grant.scopes, scope)
 		}
 	}
 	if len(grant.scopes) == 0 {
-		grant.scopes = []v1alpha1.ScopeName{scopeOf(grant.server, scopes[0])}
+		grant.scopes = scopes[:1]
 	}
 	reg.grants[name] = grant
 	return s.client.Create(ctx, &v1alpha1.ScopeGrant{
-		ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, Name: name, Annotations: identity(grant.expires)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: name, Annotations: operator.Identity(grant.expires)},
 		Spec: v1alpha1.ScopeGrantSpec{
 			ClientRef: v1alpha1.LocalReference{Name: reg.name}, ServerRef: v1alpha1.ServerReference{Name: grant.server}, Scopes: grant.scopes,
 		},
@@ -250,7 +253,7 @@ func (s *script) removeGrant(ctx context.Context, reg *wanted) error {
 		return s.addGrant(ctx, reg)
 	}
 	delete(reg.grants, name)
-	return s.client.Delete(ctx, &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, Name: name}})
+	return s.client.Delete(ctx, &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: name}})
 }
 
 // anyGrant picks in the order of names: that of a map differs from run to run.
@@ -266,14 +269,14 @@ func (s *script) anyGrant(reg *wanted) (string, bool) {
 func (s *script) delete(ctx context.Context, slot int) error {
 	reg := s.slots[slot]
 	s.slots[slot] = nil
-	object := &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, Name: reg.name}}
+	object := &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: reg.name}}
 	first := s.random.IntN(2) == 0
 	var errs []error
 	if first {
 		errs = append(errs, s.client.Delete(ctx, object))
 	}
 	for _, name := range slices.Sorted(maps.Keys(reg.grants)) {
-		errs = append(errs, s.client.Delete(ctx, &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, Name: name}}))
+		errs = append(errs, s.client.Delete(ctx, &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: name}}))
 	}
 	if !first {
 		errs = append(errs, s.client.Delete(ctx, object))
@@ -282,7 +285,7 @@ func (s *script) delete(ctx context.Context, slot int) error {
 }
 
 func (s *script) patch(ctx context.Context, reg *wanted, change map[string]any) error {
-	return s.merge(ctx, &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, Name: reg.name}}, change)
+	return s.merge(ctx, &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: reg.name}}, change)
 }
 
 func (s *script) merge(ctx context.Context, object client.Object, change map[string]any) error {

@@ -41,7 +41,7 @@ const rotatedShare = 4
 
 // run is one soak: a stage, a script, its kills and what came of them.
 type run struct {
-	*stage
+	*operator.Stage
 	script *script
 	killer *killer
 	// mayLose says that clients may become unmanageable.
@@ -100,12 +100,8 @@ func newRun(t *testing.T, switches devas.Switches, registrations int) *run {
 		chosen = rand.Uint64N(1_000_000_000)
 	}
 	t.Logf("seed %d: repeat with -run=%s -seed=%d", chosen, t.Name(), chosen)
-	path, err := operator.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newStage(t, path, switches)
-	return &run{stage: s, script: newScript(s.Client, chosen, registrations), killer: newKiller(s, chosen)}
+	s := operator.NewStage(t, operator.StageOptions{Switches: switches, Admission: chosen%2 == 0, Servers: catalogue})
+	return &run{Stage: s, script: newScript(s, chosen, registrations), killer: newKiller(s, chosen)}
 }
 
 // soak runs script and kills side by side, and starts a manager that stays.
@@ -126,7 +122,7 @@ func (r *run) soak(t *testing.T, kills int) {
 	if err := r.script.fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	last, err := operator.Start(context.WithoutCancel(t.Context()), r.manager)
+	last, err := operator.Start(context.WithoutCancel(t.Context()), r.Manager)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,9 +139,9 @@ func (r *run) census(t *testing.T) *world {
 	var w *world
 	var found []string
 	start := time.Now()
-	err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, *settle, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, *settle, true, func(context.Context) (bool, error) {
 		var err error
-		if w, err = r.survey(ctx); err != nil {
+		if w, err = survey(t.Context(), r.Stage); err != nil {
 			return false, err
 		}
 		var lost map[string]bool
@@ -157,7 +153,8 @@ func (r *run) census(t *testing.T) *world {
 	})
 	if err != nil {
 		const most = 40
-		t.Fatalf("not as it should be after %s (%v), %d differences:\n%s", *settle, err, len(found), strings.Join(found[:min(len(found), most)], "\n"))
+		found = found[:min(len(found), most)]
+		t.Fatalf("not as it should be after %s (%v):\n%s\n%s", *settle, err, strings.Join(found, "\n"), w.explain(found, r.AS.Log()))
 	}
 	r.settled = time.Since(start)
 	return w
@@ -193,7 +190,7 @@ func (r *run) use(t *testing.T, w *world, lost map[string]bool) {
 // authorization server so shortly before a kill, or so soon after one, that its
 // answer may have been lost.
 func (r *run) replacedAtKill(clientID string) bool {
-	for _, entry := range r.as.Log() {
+	for _, entry := range r.AS.Log() {
 		if entry.Operation != devas.Replace || entry.Status != 200 || entry.ClientID != clientID {
 			continue
 		}
@@ -212,10 +209,10 @@ func (r *run) release(t *testing.T, w *world, lost map[string]bool) {
 	t.Helper()
 	for name := range lost {
 		uid := w.registrations[name].UID
-		if err := r.as.Remove(w.records[uid].Client.ID); err != nil {
+		if err := r.AS.Remove(w.records[uid].Client.ID); err != nil {
 			t.Fatal(err)
 		}
-		record := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "registration-" + string(uid)}}
+		record := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operator.Namespace, Name: "registration-" + string(uid)}}
 		change := map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationRelease: "soak: deleted at the authorization server"}}}
 		if err := r.script.merge(t.Context(), record, change); err != nil {
 			t.Fatal(err)
@@ -225,7 +222,7 @@ func (r *run) release(t *testing.T, w *world, lost map[string]bool) {
 
 func (r *run) summary(t *testing.T, w *world, kills, lost int) {
 	t.Helper()
-	counts := r.as.Counts()
+	counts := r.AS.Counts()
 	reasons := map[string]int{}
 	for _, reg := range w.registrations {
 		reasons[ready(reg.Status.Conditions, reg.Status.ObservedGeneration, reg.Generation)]++
