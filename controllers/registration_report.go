@@ -95,7 +95,8 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 	allowed := accepted(v1alpha1.ConditionAccepted, d.Verdict)
 	registered := registeredEntry(d, record, m)
 	entries := []entry{allowed, registered}
-	if registered.status == metav1.ConditionUnknown && !registered.waiting {
+	blocked := m.happened && d.Verdict.Standing == policy.Refused
+	if blocked || (registered.status == metav1.ConditionUnknown && !registered.waiting) {
 		entries = []entry{registered, allowed}
 	}
 	status.Conditions = conditions(old.Conditions, reg.Generation, now, entries...)

@@ -23,7 +23,7 @@ const stopTimeout = 30 * time.Second
 // config/rbac describes.
 func (w *world) startManager(ctx context.Context) error {
 	binary := filepath.Join(w.dir, "manager.bin")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/manager")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/manager") //nolint:gosec // the path is this program's own
 	build.Dir = w.root
 	if said, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the manager: %w\n%s", err, said)
@@ -40,7 +40,7 @@ func (w *world) startManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), path,
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, //nolint:gosec // the path is this program's own
 		"--operator-namespace="+operatorNamespace,
 		"--metrics-bind-address=0",
 		"--health-probe-bind-address=0",
@@ -72,7 +72,7 @@ type process struct {
 // reaches this program only. A tether ties to the thread that starts it, which
 // is therefore kept until the end.
 func startProcess(cmd *exec.Cmd, logPath string) (*process, error) {
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600) //nolint:gosec // the path is this program's own
 	if err != nil {
 		return nil, err
 	}

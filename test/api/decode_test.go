@@ -30,8 +30,8 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
 
-// rounds is how many objects of each kind are tried; at least fewest of them
-// must be admitted, or the generator has lost touch with the rules.
+// rounds is how many objects of each kind are tried, and up to ten times as many
+// until each field was in one. At least fewest must be admitted, or the generator has lost touch with the rules.
 const (
 	rounds = 1000
 	fewest = 100
@@ -99,8 +99,9 @@ func (r *trial) statuses(t *testing.T, schema apiextensionsv1.JSONSchemaProps) {
 // try sends random objects and reads those that are admitted. At the end every
 // field of the schema must have been in one of them.
 func (r *trial) try(t *testing.T, root string, schema apiextensionsv1.JSONSchemaProps, ask func() ([]byte, error)) {
-	count := 0
-	for range rounds {
+	count, tried := 0, 0
+	for tried < rounds || tried < 10*rounds && len(r.missing(root, schema)) > 0 {
+		tried++
 		body, err := ask()
 		if status := (*apierrors.StatusError)(nil); errors.As(err, &status) && status.ErrStatus.Code < http.StatusInternalServerError {
 			continue
@@ -116,15 +117,18 @@ func (r *trial) try(t *testing.T, root string, schema apiextensionsv1.JSONSchema
 		}
 		r.mark(root, schema, object[root])
 	}
-	t.Logf("%d of %d were admitted", count, rounds)
+	t.Logf("%d of %d were admitted", count, tried)
 	if count < fewest {
-		t.Errorf("%d of %d random objects were admitted, want at least %d", count, rounds, fewest)
+		t.Errorf("%d of %d random objects were admitted, want at least %d", count, tried, fewest)
 	}
-	for _, path := range paths(root, schema) {
-		if !r.admitted[path] {
-			t.Errorf("no random object with %s was admitted", path)
-		}
+	for _, path := range r.missing(root, schema) {
+		t.Errorf("no random object with %s was admitted", path)
 	}
+}
+
+// missing are the fields of the schema that no admitted object had so far.
+func (r *trial) missing(root string, schema apiextensionsv1.JSONSchemaProps) []string {
+	return slices.DeleteFunc(paths(root, schema), func(path string) bool { return r.admitted[path] })
 }
 
 // mark notes which fields of the schema an admitted value has.

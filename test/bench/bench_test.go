@@ -63,6 +63,19 @@ func TestBench(t *testing.T) {
 			}
 		})
 	}
+	t.Logf("the same as a table:\n\n| run | measurement | figure |\n| --- | --- | --- |\n%s\n", strings.Join(rows, "\n"))
+}
+
+// rows are the figures of all measurements, as rows of a Markdown table.
+var rows []string
+
+// say prints a figure at once and keeps it for the table.
+func say(t *testing.T, what, format string, args ...any) {
+	t.Helper()
+	figure := fmt.Sprintf(format, args...)
+	t.Logf("BENCH %s: %s", what, figure)
+	_, run, _ := strings.Cut(t.Name(), "/")
+	rows = append(rows, fmt.Sprintf("| %s | %s | %s |", run, what, figure))
 }
 
 // bench is a stage with a manager that runs.

@@ -91,14 +91,14 @@ func (b *bench) burst(t *testing.T, ceiling float64) {
 	}
 	rate := float64(len(all)) / took.Seconds()
 	writes, events, calls, total := after.since(before)
-	t.Logf("BENCH burst: %d objects Ready in %s (created in %s): %.1f objects/s, %.0f %% of the bare loader", len(all),
+	say(t, "burst", "%d objects Ready in %s (created in %s): %.1f objects/s, %.0f %% of the bare loader", len(all),
 		took.Round(time.Millisecond), creating.Round(time.Millisecond), rate, 100*rate/ceiling)
-	t.Logf("BENCH burst: create → Ready %s", newSpread(waits))
-	t.Logf("BENCH burst: Kubernetes writes per object %.3f (%s); beside them %s", total/float64(len(all)), perObject(writes, len(all)), perObject(events, len(all)))
-	t.Logf("BENCH burst: Kubernetes reads per object %.3f", (after.reads-before.reads)/float64(len(all)))
-	t.Logf("BENCH burst: calls per object: %s; at most %d at one time", perObject(calls, len(all)), b.AS.MaxInFlight())
-	t.Logf("BENCH burst: RSS %.1f MiB before, %.1f MiB after: %.1f KiB per object", mib(before.rss), mib(after.rss), float64(after.rss-before.rss)/1024/float64(len(all)))
-	t.Logf("BENCH burst: processor time per object: %s", shares(before.cpu, after.cpu, len(all)))
+	say(t, "burst", "create → Ready %s", newSpread(waits))
+	say(t, "burst", "Kubernetes writes per object %.3f (%s); beside them %s", total/float64(len(all)), perObject(writes, len(all)), perObject(events, len(all)))
+	say(t, "burst", "Kubernetes reads per object %.3f", (after.reads-before.reads)/float64(len(all)))
+	say(t, "burst", "calls per object: %s; at most %d at one time", perObject(calls, len(all)), b.AS.MaxInFlight())
+	say(t, "burst", "RSS %.1f MiB before, %.1f MiB after: %.1f KiB per object", mib(before.rss), mib(after.rss), float64(after.rss-before.rss)/1024/float64(len(all)))
+	say(t, "burst", "processor time per object: %s", shares(before.cpu, after.cpu, len(all)))
 }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
@@ -122,7 +122,7 @@ func (b *bench) oneByOne(t *testing.T) {
 	for i, name := range all {
 		waits[i] = seen.at[name].Sub(created[i])
 	}
-	t.Logf("BENCH one by one: %d objects, one every %s: create → Ready %s", n, gap, newSpread(waits))
+	say(t, "one by one", "%d objects, one every %s: create → Ready %s", n, gap, newSpread(waits))
 }
 
 // awaitIdle waits until the manager has nothing to do.
@@ -178,7 +178,7 @@ func (b *bench) restart(t *testing.T) {
 	after := b.usage(t)
 	writes, _, calls, total := after.since(usage{})
 	asWrites := calls[string(devas.Register)] + calls[string(devas.Replace)] + calls[string(devas.Delete)]
-	t.Logf("BENCH restart: with %d Ready objects: first object looked at after %s, backlog drained after %s from the start of the process; %.0f Kubernetes writes, %.0f writes at the authorization server (calls: %v); RSS %.1f MiB",
+	say(t, "restart", "with %d Ready objects: first object looked at after %s, backlog drained after %s from the start of the process; %.0f Kubernetes writes, %.0f writes at the authorization server (calls: %v); RSS %.1f MiB",
 		*objects, first.Round(time.Millisecond), drained.Round(time.Millisecond), total, asWrites, calls, mib(after.rss))
 	if total != 0 || asWrites != 0 {
 		t.Errorf("a restart wrote: %v, %v", writes, calls)
@@ -207,5 +207,5 @@ func (b *bench) lateness(t *testing.T, prefix string, n int) {
 	if late[0] < 0 {
 		t.Errorf("a client was deleted %s before it was due", -late[0])
 	}
-	t.Logf("BENCH lateness: %d expiries in one second: deleted at the authorization server %s late, earliest %s", n, late, late.at(0))
+	say(t, "lateness", "%d expiries in one second: deleted at the authorization server %s late, earliest %s", n, late, late.at(0))
 }

@@ -176,8 +176,8 @@ func bareLoader(t *testing.T, path string) float64 {
 			t.Fatal(err)
 		}
 		ceiling = float64(*objects) / took.Seconds()
-		t.Logf("BENCH bare loader: %d objects in %s: %.1f objects/s, 7 writes each (2 of them the user's)", *objects, took.Round(time.Millisecond), ceiling)
-		t.Logf("BENCH bare loader: processor time per object: %s", shares(before, after, *objects))
+		say(t, "bare loader", "%d objects in %s: %.1f objects/s, 7 writes each (2 of them the user's)", *objects, took.Round(time.Millisecond), ceiling)
+		say(t, "bare loader", "processor time per object: %s", shares(before, after, *objects))
 	})
 	return ceiling
 }
