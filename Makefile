@@ -52,7 +52,7 @@ chart: ## Check the chart and package it into dist/.
 
 .PHONY: demo
 demo: controlplane ## Run it all on this machine: control plane, authorization server, operator, samples.
-	@go run ./hack/demo $(ARGS)
+	@go build -o bin/demo ./hack/demo && exec bin/demo $(ARGS)
 
 .PHONY: controlplane
 controlplane: ## Build the test control plane into bin/controlplane (once; KUBEBUILDER_ASSETS wins).

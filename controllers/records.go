@@ -247,7 +247,13 @@ func shortLabel(name string) string {
 	return name
 }
 
+// store turns a record into its JSON form. That a person lets go is read from
+// the annotation until it is carried out: a word of the past must not release
+// the next client.
 func store(r policy.Record) storedRecord {
+	if r.State != policy.RecordRevoked {
+		r.Released = ""
+	}
 	return storedRecord{
 		State: r.State, Mark: r.Mark, Orphans: r.Orphans,
 		Connection: storedConnection{

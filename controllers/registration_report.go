@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -48,8 +49,11 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 
 // next is when to look again after a pass without error.
 func (r *RegistrationReconciler) next(d policy.RegistrationDecision, done outcome) ctrl.Result {
-	if done.record.State == policy.RecordDeleted {
+	switch {
+	case done.record.State == policy.RecordDeleted:
 		return ctrl.Result{RequeueAfter: disbeliefDelay}
+	case d.Verdict.Reason == v1alpha1.ReasonManagementLost:
+		return ctrl.Result{RequeueAfter: blockedDelay}
 	}
 	return requeueAt(d.Next, r.Clock.Now())
 }
@@ -95,6 +99,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 	allowed := accepted(v1alpha1.ConditionAccepted, d.Verdict)
 	registered := registeredEntry(d, record, m)
 	entries := []entry{allowed, registered}
+	allowed.waiting = allowed.waiting && !m.stalled
 	blocked := m.happened && d.Verdict.Standing == policy.Refused
 	if blocked || (registered.status == metav1.ConditionUnknown && !registered.waiting) {
 		entries = []entry{registered, allowed}
@@ -224,6 +229,6 @@ func (r *RegistrationReconciler) tell(before, after *v1alpha1.MCPClientRegistrat
 func (r *RegistrationReconciler) tellOfRelease(reg *v1alpha1.MCPClientRegistration, done outcome) {
 	if done.record.Released != "" {
 		r.Recorder.Eventf(reg, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Release",
-			"the client %s was let go without proof that it is gone: %s", done.record.Client.ID, done.record.Released)
+			"the client %s was let go without proof that it is gone: %s", cmp.Or(done.record.Client.ID, reg.Status.ClientID), done.record.Released)
 	}
 }

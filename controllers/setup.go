@@ -130,6 +130,7 @@ func (r *AuthorizationServerReconciler) SetupWithManager(mgr manager.Manager, wo
 	return ctrl.NewControllerManagedBy(mgr).Named("authorizationserver").
 		For(&v1alpha1.AuthorizationServer{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Secret{}, gathered()).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofCredential)).
 		WithOptions(options(workers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
@@ -154,8 +155,7 @@ func deletionsFirst() handler.EventHandler {
 }
 
 // gathered enqueues the authorization server of a record some time after a
-// change of the record, so that many changes are counted once. Other Secrets
-// may hold an initial access token, whose servers are few.
+// change of the record, so that many changes are counted once.
 func gathered() handler.EventHandler {
 	enqueue := func(object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		if name := object.GetLabels()[v1alpha1.LabelAuthorizationServer]; name != "" {
@@ -203,7 +203,7 @@ func usableChanged() predicate.Predicate {
 
 // released passes a record that a person has let go of.
 func released() predicate.Predicate {
-	return predicate.And(updatesOnly(), predicate.AnnotationChangedPredicate{}, predicate.NewPredicateFuncs(func(object client.Object) bool {
+	return predicate.And(predicate.AnnotationChangedPredicate{}, predicate.NewPredicateFuncs(func(object client.Object) bool {
 		return object.GetAnnotations()[v1alpha1.AnnotationRelease] != ""
 	}))
 }
@@ -215,6 +215,24 @@ func ofRecord(_ context.Context, object client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: key}}
+}
+
+// ofCredential names the authorization servers whose initial access token a
+// Secret holds.
+func (r *AuthorizationServerReconciler) ofCredential(ctx context.Context, object client.Object) []reconcile.Request {
+	if object.GetLabels()[v1alpha1.LabelRegistrationUID] != "" {
+		return nil
+	}
+	var list v1alpha1.AuthorizationServerList
+	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			d := list.Items[i].Spec.DynamicRegistration
+			if d != nil && d.InitialAccessTokenSecretRef != nil && d.InitialAccessTokenSecretRef.Name == object.GetName() {
+				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+			}
+		}
+		return keys
+	})
 }
 
 func ofGrant(_ context.Context, object client.Object) []reconcile.Request {

@@ -111,12 +111,17 @@ func TestZeroValuesGiveNothing(t *testing.T) {
 	}
 }
 
-// A person who let go of a client ends the wait for its proof.
+// A person who let go of a client ends the wait for its proof, once a
+// revocation was tried: a word given early does not spare the client.
 func TestRelease(t *testing.T) {
-	for _, state := range []RecordState{RecordRegistered, RecordDeleted} {
+	for state, early := range map[RecordState]Action{RecordRegistered: Revoke, RecordDeleted: Nothing} {
 		f := factsIn(state)
 		f.Record.Released = "admin: the server is gone for good"
 		refuse(&f)
+		equal(t, string(state)+", not tried", early, Registration(f, now).Action)
+		f.Registration.Status.Revocation = &v1alpha1.Revocation{ClientID: "another"}
+		equal(t, string(state)+", another client's", early, Registration(f, now).Action)
+		f.Registration.Status.Revocation.ClientID = f.Record.Client.ID
 		equal(t, string(state)+", not deleting", Confirm, Registration(f, now).Action)
 		deleting(f.Registration)
 		equal(t, string(state)+", deleting", Release, Registration(f, now).Action)

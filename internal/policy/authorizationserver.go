@@ -114,7 +114,7 @@ func firstBadPattern(p v1alpha1.RegistrationPolicy) string {
 func judgeDiscovery(f AuthorizationServerFacts) Verdict {
 	if !f.Asked {
 		return Verdict{
-			Standing: Undecided, Waiting: true, Reason: v1alpha1.ReasonUnavailable,
+			Standing: Undecided, Waiting: f.Server.Spec.DynamicRegistration != nil, Reason: v1alpha1.ReasonUnavailable,
 			Message: "the authorization server was not asked yet",
 		}
 	}

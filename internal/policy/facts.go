@@ -166,6 +166,11 @@ type Record struct {
 	Version string
 }
 
+// empty says that the record tells of nothing: not even that a person let go.
+func (r Record) empty() bool {
+	return r.State == "" && r.Mark == "" && len(r.Orphans) == 0 && r.Connection.Issuer == "" && r.Released == ""
+}
+
 // Live says that a client may exist that is known by its id.
 func (r Record) Live() bool { return r.State == RecordRegistered }
 

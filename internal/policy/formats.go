@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -28,19 +27,25 @@ func redirectRefusal(text string) string {
 		return fmt.Sprintf("%q contains a wildcard: list each one, %s", text, example)
 	case strings.Contains(text, "#"):
 		return fmt.Sprintf("%q has a fragment: remove it, %s", text, example)
-	case uri.Scheme == "https", uri.Scheme == "http" && loopback(uri.Hostname()):
+	case !plainASCII.MatchString(text) || dotSegment.MatchString(text):
+		return fmt.Sprintf("%q has a dot segment or a character that URIs do not have: write it plainly, %s", text, example)
+	case strings.HasPrefix(text, "https://"), strings.HasPrefix(text, "http://") && loopback(uri.Hostname()):
 		return ""
 	}
 	return fmt.Sprintf("%q is neither https nor loopback: use https, %s", text, example)
 }
 
 func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
+	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
+
+var (
+	// plainASCII is printable ASCII without space and backslash.
+	plainASCII = regexp.MustCompile(`\A[\x21-\x5B\x5D-\x7E]+\z`)
+	// dotSegment finds "." and ".." as path segments, encoded or not: servers
+	// may resolve them after a pattern was matched.
+	dotSegment = regexp.MustCompile(`(?i)/(\.|%2e){1,2}([/?]|\z)`)
+)
 
 // publicJWKS reads a JWK set and returns it as it is sent: public members of
 // known names only, written anew, so that the form that was checked is the form

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -290,6 +291,9 @@ func unknownVerdict(what string) *Verdict {
 func Applied(grant *v1alpha1.ScopeGrant, decision GrantDecision, reg *v1alpha1.MCPClientRegistration) Verdict {
 	if !decision.InForce || reg == nil {
 		return Verdict{Reason: v1alpha1.ReasonNotApplied, Message: "the grant is not in force"}
+	}
+	if apimeta.IsStatusConditionTrue(reg.Status.Conditions, v1alpha1.ConditionStalled) && len(reg.Status.Scopes) == 0 {
+		return Verdict{Reason: v1alpha1.ReasonNotApplied, Message: "the registration has no client and somebody must act on it: look at the conditions of the MCPClientRegistration"}
 	}
 	carried := func(name v1alpha1.ScopeName) bool {
 		return slices.ContainsFunc(reg.Status.Scopes, func(s v1alpha1.EffectiveScope) bool {

@@ -237,7 +237,7 @@ func (q *inquiry) withdraw() Action {
 
 // prove revokes until the absence is proven, or a person has let go.
 func (q *inquiry) prove() Action {
-	released := q.Record.Released != ""
+	released := q.Record.Released != "" && q.attempted()
 	switch {
 	case released, q.Observed.Looked && q.Observed.Is == Absent:
 		return q.conclude()
@@ -245,6 +245,13 @@ func (q *inquiry) prove() Action {
 		return Nothing
 	}
 	return Revoke
+}
+
+// attempted says that a revocation of this client was tried and did not reach
+// its proof: only then a person may let go of it.
+func (q *inquiry) attempted() bool {
+	r := q.Registration.Status.Revocation
+	return r != nil && r.VerifiedAt == nil && r.ClientID == q.Record.Client.ID
 }
 
 func (q *inquiry) conclude() Action {

@@ -27,7 +27,8 @@ func recordKnown(q *inquiry) *Verdict {
 // and is only held by others, has lost nothing.
 func (q *inquiry) recordLost() bool {
 	held := q.Registration.DeletionTimestamp == nil || slices.Contains(q.Registration.Finalizers, v1alpha1.Finalizer)
-	return q.RecordIs == Absent && q.Registration.Status.ClientID != "" && held
+	gone := q.RecordIs == Absent || (q.RecordIs == Present && q.Record.empty())
+	return gone && q.Registration.Status.ClientID != "" && held
 }
 
 func recordLostVerdict() *Verdict {

@@ -31,7 +31,8 @@ import (
 )
 
 // rounds is how many objects of each kind are tried, and up to ten times as many
-// until each field was in one. At least fewest must be admitted, or the generator has lost touch with the rules.
+// until each field was in one. At least fewest must be admitted, or the generator
+// has lost touch with the rules.
 const (
 	rounds = 1000
 	fewest = 100

@@ -164,7 +164,7 @@ func (b *bench) restart(t *testing.T) {
 	eventually(t, "waiting for the backlog to be drained", 2*time.Minute, func(ctx context.Context) (bool, error) {
 		var err error
 		if said, err = b.process.Metrics(ctx); err != nil {
-			return false, nil // it does not listen yet
+			return false, nil //nolint:nilerr // it does not listen yet
 		}
 		done := said.Sum("controller_runtime_reconcile_total", map[string]string{"controller": "mcpclientregistration"})
 		if done > 0 && first == 0 {

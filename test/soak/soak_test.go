@@ -139,9 +139,9 @@ func (r *run) census(t *testing.T) *world {
 	var w *world
 	var found []string
 	start := time.Now()
-	err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, *settle, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, *settle, true, func(ctx context.Context) (bool, error) {
 		var err error
-		if w, err = survey(t.Context(), r.Stage); err != nil {
+		if w, err = survey(context.WithoutCancel(ctx), r.Stage); err != nil {
 			return false, err
 		}
 		var lost map[string]bool
