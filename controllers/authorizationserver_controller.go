@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -127,7 +128,10 @@ func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.
 func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret *corev1.Secret, counts *v1alpha1.ClientCounts) error {
 	record, err := decodeRecord(secret)
 	if err != nil {
-		return fmt.Errorf("decoding registration record %s: %w", secret.Name, err)
+		// One bad record must not hide the others: what it speaks of is unknown.
+		logf.FromContext(ctx).Error(err, "Decoding registration record", "secret", secret.Name)
+		counts.PossibleOrphans++
+		return nil
 	}
 	stray, err := r.stray(ctx, secret)
 	if err != nil {
@@ -137,7 +141,9 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 	switch {
 	case !stray && record.Live():
 		counts.Managed++
-	case stray && (record.Live() || record.State == policy.RecordPending):
+	case stray && (record.Live() || record.State == policy.RecordDeleted):
+		return r.reap(ctx, secret, record, counts)
+	case stray && record.State == policy.RecordPending:
 		counts.PossibleOrphans++
 	case stray && len(record.Orphans) == 0:
 		leftover := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}}
@@ -145,6 +151,52 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 		return wrap("deleting the record of a registration that is gone", client.IgnoreNotFound(err))
 	}
 	return nil
+}
+
+// reap revokes a client whose registration went without it, because somebody
+// took the finalizer off. The record holds all that is needed. It goes when the
+// client is proven to be gone; until then it counts as a possible orphan.
+func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1.Secret, record policy.Record, counts *v1alpha1.ClientCounts) error {
+	if err := r.revokeStray(ctx, record); err != nil {
+		logf.FromContext(ctx).Error(err, "Revoking the client of a registration that is gone", "clientID", record.Client.ID)
+		counts.PossibleOrphans++
+		return nil
+	}
+	logf.FromContext(ctx).Info("Client of a registration that is gone revoked", "clientID", record.Client.ID)
+	records := &Records{Client: r.Client, Live: r.Live, Namespace: r.Namespace}
+	gone := &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{
+		Namespace: secret.Annotations[annotationRegistrationNamespace], Name: secret.Annotations[annotationRegistrationName],
+		UID: types.UID(secret.Labels[v1alpha1.LabelRegistrationUID]),
+	}}
+	if len(record.Orphans) == 0 {
+		return records.Delete(ctx, gone.UID, record.Version)
+	}
+	_, err := records.Put(ctx, gone, policy.Record{
+		State: policy.RecordRevoked, Version: record.Version, Connection: record.Connection, Orphans: record.Orphans,
+		Client: authserver.Client{ID: record.Client.ID}, VerifiedAt: r.Clock.Now(),
+	})
+	return err
+}
+
+// revokeStray deletes a client and proves that it is gone.
+func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, record policy.Record) error {
+	server, leave, err := r.Servers.Enter(ctx, record.Connection, authserver.Urgent)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	handle := record.Handle(policy.CredentialsFact{})
+	if err := server.Revoke(ctx, handle); err != nil {
+		return err
+	}
+	handle.Deleted = true
+	_, found, err := server.Find(ctx, handle)
+	if err == nil && found {
+		return errors.New("the server accepted the deletion but still knows the client")
+	}
+	return err
 }
 
 // stray says that the registration of a record is gone. Its client is too,
@@ -175,8 +227,8 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	if m.happened && m.silent {
 		return m.result(observed)
 	}
-	after := as.DeepCopy()
-	after.Status = v1alpha1.AuthorizationServerStatus{
+	next := as.DeepCopy()
+	next.Status = v1alpha1.AuthorizationServerStatus{
 		ObservedGeneration: as.Generation,
 		Metadata:           d.Metadata,
 		Capabilities:       d.Capabilities,
@@ -184,12 +236,16 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 		Conditions: conditions(as.Status.Conditions, as.Generation, now,
 			accepted(v1alpha1.ConditionAccepted, d.Accepted), accepted(v1alpha1.ConditionDiscovered, d.Discovered)),
 	}
-	err := reporter{r.Client, r.Recorder}.write(ctx, as, after)
+	err := reporter{r.Client, r.Recorder}.write(ctx, as, next)
 	if w := classify(err); w.happened {
 		return w.result(err)
 	}
 	if m.happened {
 		return m.result(observed)
 	}
-	return ctrl.Result{RequeueAfter: policy.DriftCheckInterval(facts.Server)}, nil
+	after := policy.DriftCheckInterval(facts.Server)
+	if facts.Clients.PossibleOrphans > 0 {
+		after = min(after, blockedDelay)
+	}
+	return ctrl.Result{RequeueAfter: after}, nil
 }

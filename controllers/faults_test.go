@@ -424,3 +424,38 @@ func decode(t *testing.T, data []byte, into any) {
 		t.Fatal(err)
 	}
 }
+
+func TestT20ClientOfARegistrationWithoutFinalizerIsReaped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devas.Options{})
+	g := NewWithT(t)
+	kept := w.register(t, "kept", public, "True/Ready")
+	edit(t, w, kept, func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil })
+	g.Eventually(func() []string { w.state(t, kept)(); return kept.Finalizers }, eventually, often).Should(ContainElement(v1alpha1.Finalizer))
+
+	lost := w.register(t, "lost", secret, "True/Ready")
+	w.remove(t, w.grantsOf(t, "lost")) // so that the finalizer's return does not race with the deletion
+	w.order(t, devas.Fault{Operation: devas.Delete, Status: http.StatusServiceUnavailable})
+	w.remove(t, lost)
+	edit(t, w, lost, func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil })
+	w.waitFor(t, lost, "gone")
+	g.Expect(w.as.Clients()).To(HaveLen(2), "the client outlives its object")
+	w.as.ClearFaults()
+	g.Eventually(func() int { return len(w.as.Clients()) }, 90*time.Second, often).Should(Equal(1), "until the record is looked at")
+}
+
+// grantsOf returns the one grant of a client.
+func (w *world) grantsOf(t *testing.T, name string) *v1alpha1.ScopeGrant {
+	t.Helper()
+	var grants v1alpha1.ScopeGrantList
+	if err := w.List(t.Context(), &grants, client.InNamespace(w.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range grants.Items {
+		if grants.Items[i].Spec.ClientRef.Name == name {
+			return &grants.Items[i]
+		}
+	}
+	t.Fatalf("%s has no grant", name)
+	return nil
+}

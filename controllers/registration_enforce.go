@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,9 +87,10 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	if done.record, err = s.Records.Put(ctx, s.reg, pending); err != nil {
 		return err
 	}
-	answer, err := server.Register(ctx, policy.Marked(wish, s.Cluster, string(s.reg.UID), pending.Mark))
 	ctx, cancel := detached(ctx)
 	defer cancel()
+	answer, err := server.Register(ctx, policy.Marked(wish, s.Cluster, string(s.reg.UID), pending.Mark))
+	leave()
 	if err != nil {
 		return s.registrationFailed(ctx, done, err)
 	}
@@ -174,6 +176,7 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	record := done.record
 	record.State, record.Client, record.RegisteredAt = policy.RecordRegistered, answer, s.Clock.Now()
 	record.Excess, record.Missing = policy.Compare(wish, answer)
+	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
 	shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, answer.ID)
 	switch {
 	case err != nil || shared:
@@ -229,21 +232,22 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	if err := s.holdObject(ctx); err != nil {
 		return err
 	}
-	if s.decision.MakeKey {
-		if err := s.putCredentials(ctx, done.record, pair); err != nil {
-			return err
-		}
-	}
 	uncertain := done.record
 	uncertain.Replacing = true
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
 	if done.record, err = s.Records.Put(ctx, s.reg, uncertain); err != nil {
 		return err
 	}
+	if s.decision.MakeKey {
+		if err := s.putCredentials(ctx, done.record, pair); err != nil {
+			return err
+		}
+	}
 	handle := s.seen.facts.Record.Handle(s.seen.facts.Credentials)
-	answer, err := server.Replace(ctx, handle, policy.Marked(wish, s.Cluster, string(s.reg.UID), uncertain.Mark))
 	ctx, cancel := detached(ctx)
 	defer cancel()
+	answer, err := server.Replace(ctx, handle, policy.Marked(wish, s.Cluster, string(s.reg.UID), uncertain.Mark))
+	leave()
 	if err != nil {
 		return s.replacementFailed(ctx, done, err, excess)
 	}
@@ -267,6 +271,11 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 		}
 		done.again, err = atOnce, nil
 	}
+	if answer.Kind == authserver.Unauthorized {
+		// The client may be gone: the next pass looks, with the second witness.
+		s.Drift.Suspect(s.reg.UID)
+		done.again, err = atOnce, nil
+	}
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return errors.Join(err, putErr)
@@ -278,6 +287,7 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 	record.WishDigest, record.Replacing = policy.Digest(wish), false
 	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
 	record.Excess, record.Missing = policy.Compare(wish, answer)
+	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	if err != nil {
 		return err

@@ -89,7 +89,9 @@ func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha
 		logf.FromContext(ctx).V(1).Info("Drift check put off", "reason", err.Error())
 		return nil
 	}
-	r.Drift.Done(reg.UID, now)
+	if err == nil {
+		r.Drift.Done(reg.UID, now)
+	}
 	return err
 }
 
@@ -99,6 +101,8 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 		return err
 	}
 	defer leave()
+	ctx, cancel := detached(ctx)
+	defer cancel()
 	found, is, err := server.Find(ctx, facts.Record.Handle(facts.Credentials))
 	if err != nil {
 		return err
@@ -120,8 +124,6 @@ func (r *RegistrationReconciler) storeReplaced(ctx context.Context, reg *v1alpha
 		record.Client.Secret.Equal(facts.Record.Client.Secret) {
 		return nil
 	}
-	ctx, cancel := detached(ctx)
-	defer cancel()
 	stored, err := r.Records.Put(ctx, reg, record)
 	facts.Record = stored
 	return err
@@ -150,10 +152,11 @@ func onlyUnavailable(err error) bool {
 	return errors.As(err, &answer) && answer.Kind == authserver.Unavailable
 }
 
-// detached keeps a step alive that must not be cut off by a shutdown: the
-// answer of an authorization server is stored whatever happens.
+// detached keeps a step alive that must not be cut off by a shutdown: a request
+// that may change credentials is seen through, and its answer stored. The
+// manager waits longer than this before it ends.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	return context.WithTimeout(context.WithoutCancel(ctx), 25*time.Second)
 }
 
 func getAuthorizationServer(ctx context.Context, reader client.Reader, name string) (policy.AuthorizationServerFact, error) {

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
@@ -41,11 +42,25 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	}
 	r.tell(reg, after, done)
 	if m.happened {
-		result, err := m.result(done.err)
-		return urgent(d, result), err
+		return r.retry(ctx, d, done, m)
 	}
 	return urgent(d, r.next(d, done)), nil
 }
+
+// retry is when to try again after an error: never later than a deadline that
+// takes something away.
+func (r *RegistrationReconciler) retry(ctx context.Context, d policy.RegistrationDecision, done outcome, m mishap) (ctrl.Result, error) {
+	deadline := requeueAt(d.Next, r.Clock.Now()).RequeueAfter
+	if d.NextTakesAway && deadline < maxBackoff {
+		logf.FromContext(ctx).Error(done.err, "Trying again by the next deadline")
+		return urgent(d, ctrl.Result{RequeueAfter: min(deadline, cmp.Or(m.after, deadlineRetry))}), nil
+	}
+	result, err := m.result(done.err)
+	return urgent(d, result), err
+}
+
+// deadlineRetry is the delay of a retry that has a deadline before it.
+const deadlineRetry = 5 * time.Second
 
 // next is when to look again after a pass without error.
 func (r *RegistrationReconciler) next(d policy.RegistrationDecision, done outcome) ctrl.Result {

@@ -22,7 +22,7 @@ import (
 // The clock is read again after the answer: this is the instant that lateness
 // is measured by, and the call may have taken long.
 func (s *step) revoke(ctx context.Context, done *outcome) error {
-	if err := s.Records.Fresh(ctx, s.reg.UID, done.record.Version); err != nil {
+	if err := s.current(ctx, done.record); err != nil {
 		return err
 	}
 	server, leave, err := s.Servers.Enter(ctx, s.decision.Connection, authserver.Urgent)
@@ -30,15 +30,18 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 		return err
 	}
 	defer leave()
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	if err := s.begin(ctx, server, done); err != nil {
+		return err
+	}
 	if err := server.Revoke(ctx, done.record.Handle(s.seen.facts.Credentials)); err != nil {
 		return err
 	}
-	ctx, cancel := detached(ctx)
-	defer cancel()
 	record, repeated := done.record, done.record.State == policy.RecordDeleted
 	record.State = policy.RecordDeleted
 	if !repeated {
-		record.DeletedAt, record.Cause, record.DueAt = s.Clock.Now(), s.decision.Verdict.Cause, s.decision.Verdict.DueAt
+		record.DeletedAt = s.Clock.Now()
 	}
 	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
 		return err
@@ -51,8 +54,85 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	return s.Credentials.Delete(ctx, s.seen.secret)
 }
 
+// begin stores why and since when the client should be gone, before the server
+// is told: a revocation that began is finished, whatever the wish becomes. If
+// the answer to an update is outstanding, the client is read first: secrets
+// that may be outdated could not witness its absence.
+func (s *step) begin(ctx context.Context, server authserver.Server, done *outcome) error {
+	record, begun := done.record, done.record.Cause != ""
+	if record.State == policy.RecordDeleted || (begun && !record.Replacing) {
+		return nil
+	}
+	if record.Replacing {
+		found, is, err := server.Find(ctx, record.Handle(s.seen.facts.Credentials))
+		if err != nil {
+			return err
+		}
+		if is {
+			record.Client = carryOver(record.Client, found, policy.Said(found.Registered, record.Client.Registered))
+			record.Replacing = false
+		}
+	}
+	if !begun {
+		record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	done.record = stored
+	return err
+}
+
+// current fails with errStale unless what the decision rests on is what the
+// API server holds: a deletion cannot be taken back, and a cache may be behind
+// a renewal.
+func (s *step) current(ctx context.Context, record policy.Record) error {
+	var reg v1alpha1.MCPClientRegistration
+	if err := s.Records.Live.Get(ctx, client.ObjectKeyFromObject(s.reg), &reg); err != nil {
+		return wrap("reading registration", err)
+	}
+	if reg.UID != s.reg.UID || reg.ResourceVersion != s.reg.ResourceVersion {
+		return errStale
+	}
+	switch s.decision.Verdict.Cause {
+	case v1alpha1.CauseAuthorizationServerGone:
+		as, err := getAuthorizationServer(ctx, s.Records.Live, s.reg.Spec.AuthorizationServerRef.Name)
+		if err != nil {
+			return err
+		}
+		if as.Is == policy.Present && as.Object.DeletionTimestamp == nil && as.Object.Spec.Issuer == record.Connection.Issuer {
+			return errStale
+		}
+	case v1alpha1.CauseNoGrantInForce:
+		if err := s.currentGrants(ctx); err != nil {
+			return err
+		}
+	}
+	return s.Records.Fresh(ctx, s.reg.UID, record.Version)
+}
+
+func (s *step) currentGrants(ctx context.Context) error {
+	known := map[string]string{}
+	for _, facts := range s.seen.facts.Grants {
+		known[string(facts.Grant.UID)] = facts.Grant.ResourceVersion
+	}
+	var grants v1alpha1.ScopeGrantList
+	if err := s.Records.Live.List(ctx, &grants, client.InNamespace(s.reg.Namespace)); err != nil {
+		return wrap("listing grants", err)
+	}
+	for i := range grants.Items {
+		grant := &grants.Items[i]
+		if grant.Spec.ClientRef.Name == s.reg.Name && known[string(grant.UID)] != grant.ResourceVersion {
+			return errStale
+		}
+	}
+	return nil
+}
+
 // confirm records that nothing is left of the client and forgets its secrets.
 func (s *step) confirm(ctx context.Context, done *outcome) error {
+	// The credentials go first: a record of the end is the last thing looked at.
+	if err := s.Credentials.Delete(ctx, s.seen.secret); err != nil {
+		return err
+	}
 	stored, err := s.Records.Put(ctx, s.reg, s.concluded(done.record))
 	if err != nil {
 		return err
@@ -61,7 +141,7 @@ func (s *step) confirm(ctx context.Context, done *outcome) error {
 	if s.decision.Verdict.Standing == policy.Allowed {
 		done.again = atOnce
 	}
-	return s.Credentials.Delete(ctx, s.seen.secret)
+	return nil
 }
 
 // concluded is the record of a client that is proven to be gone, or that a
@@ -131,6 +211,15 @@ func (s *step) release(ctx context.Context, done *outcome) error {
 func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
 	if err := s.holdObject(ctx); err != nil {
 		return err
+	}
+	if s.decision.TokenLifetime > done.record.TokenLifetime {
+		longer := done.record
+		longer.TokenLifetime = s.decision.TokenLifetime
+		stored, err := s.Records.Put(ctx, s.reg, longer)
+		if err != nil {
+			return err
+		}
+		done.record = stored
 	}
 	credentials := s.seen.facts.Credentials
 	if credentials.Foreign || credentials.Is == policy.Unknown {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,7 +33,8 @@ type Servers struct {
 	Namespace string
 }
 
-// Enter connects and takes a place, to be given back by leave. The present
+// Enter connects and takes a place, to be given back by leave, which may be
+// called again. The present
 // settings of the AuthorizationServer are used where it still has the issuer
 // of config; otherwise config stands for itself.
 func (s *Servers) Enter(ctx context.Context, config authserver.Config, urgency authserver.Urgency) (authserver.Server, func(), error) {
@@ -60,7 +62,7 @@ func (s *Servers) Enter(ctx context.Context, config authserver.Config, urgency a
 	if err != nil {
 		return nil, nil, err
 	}
-	return server, leave, nil
+	return server, sync.OnceFunc(leave), nil
 }
 
 // InitialAccessToken reads the token that an AuthorizationServer names:

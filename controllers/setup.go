@@ -90,7 +90,15 @@ func options(workers int) controller.Options {
 }
 
 // changed passes what a user changed, and deletions; not status.
-var changed = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+var changed = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, finalizersChanged())
+
+// finalizersChanged passes an object whose finalizers changed: ours is put on
+// again where somebody took it off.
+func finalizersChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !slices.Equal(e.ObjectOld.GetFinalizers(), e.ObjectNew.GetFinalizers())
+	}}
+}
 
 // SetupWithManager starts the reconciler of registrations.
 func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
@@ -130,6 +138,7 @@ func (r *AuthorizationServerReconciler) SetupWithManager(mgr manager.Manager, wo
 	return ctrl.NewControllerManagedBy(mgr).Named("authorizationserver").
 		For(&v1alpha1.AuthorizationServer{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Secret{}, gathered()).
+		Watches(&v1alpha1.MCPClientRegistration{}, strays()).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofCredential)).
 		WithOptions(options(workers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -173,6 +182,16 @@ func gathered() handler.EventHandler {
 			enqueue(e.Object, q)
 		},
 	}
+}
+
+// strays has the records counted some time after a registration went: one that
+// went without its client left its record behind.
+func strays() handler.EventHandler {
+	return handler.Funcs{DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		if reg, ok := e.Object.(*v1alpha1.MCPClientRegistration); ok {
+			q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: reg.Spec.AuthorizationServerRef.Name}}, countDelay)
+		}
+	}}
 }
 
 // updatesOnly passes updates: the start-up list is the objects' own affair.

@@ -103,7 +103,7 @@ func TestZeroValuesGiveNothing(t *testing.T) {
 	equal(t, "grant", false, GrantDecision{}.InForce)
 	d := Registration(RegistrationFacts{Registration: &v1alpha1.MCPClientRegistration{}}, now)
 	equal(t, "decision about an empty object", Nothing, d.Action)
-	equal(t, "standing of an empty object", Refused, d.Verdict.Standing)
+	equal(t, "standing of an object whose record is unknown", Undecided, d.Verdict.Standing)
 	for action, name := range map[Action]string{
 		Nothing: "Nothing", Keep: "Keep", Register: "Register", Replace: "Replace", Revoke: "Revoke", Confirm: "Confirm", Release: "Release",
 	} {
@@ -321,7 +321,7 @@ func TestDueAt(t *testing.T) {
 			f.Registration.Status.Revocation.VerifiedAt = timePtr(now)
 		}}, now},
 		{"deleted and recorded", []func(*RegistrationFacts){refuse, func(f *RegistrationFacts) {
-			f.Record.State, f.Record.DueAt = RecordDeleted, owed
+			f.Record.State, f.Record.Cause, f.Record.DueAt = RecordDeleted, v1alpha1.CauseOwnerMissing, owed
 		}}, owed},
 		{"deletion asked for", []func(*RegistrationFacts){func(f *RegistrationFacts) { deleting(f.Registration) }}, now.Add(-time.Minute)},
 		{"the last grant of all ended", []func(*RegistrationFacts){ended, carrying}, now.Add(-time.Minute)},

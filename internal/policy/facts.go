@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -171,6 +172,14 @@ func (r Record) empty() bool {
 	return r.State == "" && r.Mark == "" && len(r.Orphans) == 0 && r.Connection.Issuer == "" && r.Released == ""
 }
 
+// knows says that a key set is the one that is registered. A key that the
+// server does not know is refused like a client that it does not know.
+func (r Record) knows(public string) bool {
+	ours, readable := thumbprints(public)
+	theirs, _ := thumbprints(r.Client.Registered.JWKS)
+	return readable && len(ours) == 1 && slices.Contains(theirs, ours[0])
+}
+
 // Live says that a client may exist that is known by its id.
 func (r Record) Live() bool { return r.State == RecordRegistered }
 
@@ -185,10 +194,11 @@ func (r Record) Handle(c CredentialsFact) authserver.Handle {
 		TokenEndpoint:   r.TokenEndpoint,
 		AuthMethod:      r.Client.Registered.AuthMethod,
 		ClientSecret:    r.Client.Secret,
-		PrivateKey:      c.PrivateKey,
-		KeyID:           c.KeyID,
 		Deleted:         r.State == RecordDeleted,
 		Uncertain:       r.Replacing || !r.Client.SecretExpiresAt.IsZero(),
+	}
+	if r.knows(c.PublicJWKS) {
+		handle.PrivateKey, handle.KeyID = c.PrivateKey, c.KeyID
 	}
 	if len(r.Client.Registered.RedirectURIs) > 0 {
 		handle.RedirectURI = r.Client.Registered.RedirectURIs[0]

@@ -71,7 +71,7 @@ func TestAcceptedScopesAreNames(t *testing.T) {
 
 func TestRedirectURIs(t *testing.T) {
 	for _, uri := range []string{
-		"https://app.example.com/callback", "https://app.example.com", "https://app.example.com:8443/cb?x=1", "HTTPS://app.example.com/",
+		"https://app.example.com/callback", "https://app.example.com", "https://app.example.com:8443/cb?x=1",
 		"http://127.0.0.1/callback", "http://127.0.0.1:7777/", "http://localhost/callback", "http://localhost:1/", "http://[::1]:9/callback",
 		"https://app.example.com/a%20b",
 	} {

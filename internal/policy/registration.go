@@ -52,6 +52,7 @@ var registrationRules = []registrationRule{
 	keysAllowed,
 	grantInForce,
 	recordKnown,
+	revocationFinished,
 	sameIssuer,
 	registeredAsAsked,
 	secretNotExpired,

@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -27,6 +28,9 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 	q.connect(&d)
 	q.collect(&d)
 	if q.RecordIs == Unknown || q.recordLost() {
+		// What is not known of the client must not be said of it either: status
+		// keeps the client id, by which a lost record is noticed.
+		d.Verdict = *unknownVerdict("the registration record")
 		if q.recordLost() {
 			d.Verdict = *recordLostVerdict()
 		}
@@ -117,13 +121,14 @@ func (q *inquiry) drifted() bool {
 		return false
 	}
 	said := q.Observed.Client
-	said.Registered = fill(said.Registered, q.Record.Client.Registered)
+	said.Registered = Said(said.Registered, q.Record.Client.Registered)
 	excess, missing := Compare(q.Record.Client.Registered, said)
 	return len(excess) > 0 || len(missing) > 0
 }
 
-// fill takes what an answer did not say from what is on record.
-func fill(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
+// Said completes an answer: what it did not say is taken from what is on
+// record.
+func Said(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
 	for _, field := range []struct{ said, recorded *[]string }{
 		{&said.Scopes, &recorded.Scopes}, {&said.GrantTypes, &recorded.GrantTypes},
 		{&said.RedirectURIs, &recorded.RedirectURIs}, {&said.ResponseTypes, &recorded.ResponseTypes},
@@ -132,9 +137,9 @@ func fill(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
 			*field.said = *field.recorded
 		}
 	}
-	if said.AuthMethod == "" {
-		said.AuthMethod = recorded.AuthMethod
-	}
+	said.AuthMethod = cmp.Or(said.AuthMethod, recorded.AuthMethod)
+	said.ApplicationType = cmp.Or(said.ApplicationType, recorded.ApplicationType)
+	said.JWKS = cmp.Or(said.JWKS, recorded.JWKS)
 	return said
 }
 
@@ -264,7 +269,7 @@ func (q *inquiry) conclude() Action {
 // since says from when on the client should be gone when the verdict does not
 // know: from when it was first decided.
 func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
-	if q.Record.State == RecordDeleted && !q.Record.DueAt.IsZero() {
+	if q.Record.Cause != "" && !q.Record.DueAt.IsZero() {
 		return q.Record.DueAt
 	}
 	r := q.Registration.Status.Revocation

@@ -38,6 +38,18 @@ func recordLostVerdict() *Verdict {
 	}
 }
 
+// A revocation that began is finished, even if its cause has passed: whether
+// the server carried it out is not known. Then the client is registered anew.
+func revocationFinished(q *inquiry) *Verdict {
+	if !q.Record.Live() || q.Record.Cause == "" {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonRevoking, Cause: q.Record.Cause, DueAt: q.Record.DueAt, Waiting: true,
+		Message: "a revocation of the client began and is finished first; then the client is registered anew, with a new client id",
+	}
+}
+
 // A client belongs to one issuer. When the AuthorizationServer of that name
 // became another one, the client at the old issuer is revoked.
 func sameIssuer(q *inquiry) *Verdict {

@@ -45,6 +45,12 @@ func readEnd(object metav1.Object) end {
 			Message: "annotation mcp-registrar.dev/expires-at is not an RFC 3339 instant: correct it, " + expiryExample,
 		}}
 	}
+	if year := at.UTC().Year(); year < 1 || year > 9998 {
+		return end{verdict: &Verdict{
+			Reason: v1alpha1.ReasonExpiryInvalid, Cause: v1alpha1.CauseExpiryMissing,
+			Message: "annotation mcp-registrar.dev/expires-at is not an instant of the years 1 to 9998: correct it, " + expiryExample,
+		}}
+	}
 	return end{at: at}
 }
 

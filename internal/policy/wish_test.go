@@ -172,18 +172,23 @@ func TestCompare(t *testing.T) {
 }
 
 func TestHandle(t *testing.T) {
+	registered := keySet(t, ecKey(t).Public())
 	key, secret, token := authserver.NewSecret("key"), authserver.NewSecret("secret"), authserver.NewSecret("token")
 	record := Record{
 		State: RecordDeleted, TokenEndpoint: "https://auth/token", Replacing: true,
 		Client: authserver.Client{
 			ID: "client-1", ManagementURI: "https://auth/register/1", ManagementToken: token, Secret: secret,
-			Registered: authserver.ClientMetadata{AuthMethod: "none", RedirectURIs: []string{"https://app/a", "https://app/b"}},
+			Registered: authserver.ClientMetadata{AuthMethod: "none", RedirectURIs: []string{"https://app/a", "https://app/b"}, JWKS: registered},
 		},
 	}
 	equal(t, "handle", authserver.Handle{
 		ClientID: "client-1", ManagementURI: "https://auth/register/1", ManagementToken: token, TokenEndpoint: "https://auth/token",
 		AuthMethod: "none", ClientSecret: secret, PrivateKey: key, KeyID: "k1", RedirectURI: "https://app/a", Deleted: true, Uncertain: true,
-	}, record.Handle(CredentialsFact{PrivateKey: key, KeyID: "k1"}))
+	}, record.Handle(CredentialsFact{PrivateKey: key, KeyID: "k1", PublicJWKS: registered}))
+	for name, public := range map[string]string{"another": keySet(t, ecKey(t).Public()), "no": "", "an unreadable": "{"} {
+		handle := record.Handle(CredentialsFact{PrivateKey: key, KeyID: "k1", PublicJWKS: public})
+		equal(t, "with "+name+" key set there is no private key", true, handle.PrivateKey.IsZero() && handle.KeyID == "")
+	}
 	equal(t, "of nothing", authserver.Handle{}, Record{}.Handle(CredentialsFact{}))
 	for state, want := range map[RecordState]bool{
 		"": false, RecordPending: false, RecordRegistered: true, RecordDeleted: false, RecordRevoked: false, RecordRefused: false,

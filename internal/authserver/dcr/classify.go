@@ -34,8 +34,14 @@ func (s *Server) classify(c call, a answer) *authserver.Error {
 	switch a.status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		failure.RetryAfter = retryAfter(a.header.Get("Retry-After"), s.options.Now())
+		// A proxy says 503 too when the connection behind it broke; only with
+		// Retry-After is it the server that turned the request away.
+		failure.MaybeApplied = c.effect && a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == ""
 		return failure
-	case http.StatusRequestTimeout, http.StatusTooEarly:
+	case http.StatusRequestTimeout:
+		failure.MaybeApplied = c.effect
+		return failure
+	case http.StatusTooEarly:
 		return failure
 	case http.StatusUnauthorized, http.StatusForbidden:
 		failure.Kind, failure.Code = authserver.Unauthorized, errorCode(a)
