@@ -138,14 +138,18 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 		return err
 	}
 	counts.PossibleOrphans += int32(min(len(record.Orphans), 1000))
+	if !stray {
+		if record.Live() {
+			counts.Managed++
+		}
+		return nil
+	}
 	switch {
-	case !stray && record.Live():
-		counts.Managed++
-	case stray && (record.Live() || record.State == policy.RecordDeleted):
+	case record.Live() || record.State == policy.RecordDeleted:
 		return r.reap(ctx, secret, record, counts)
-	case stray && record.State == policy.RecordPending:
+	case record.State == policy.RecordPending:
 		counts.PossibleOrphans++
-	case stray && len(record.Orphans) == 0:
+	case len(record.Orphans) == 0:
 		leftover := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}}
 		err := r.Delete(ctx, leftover, client.Preconditions{ResourceVersion: &record.Version})
 		return wrap("deleting the record of a registration that is gone", client.IgnoreNotFound(err))

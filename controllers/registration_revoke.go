@@ -92,8 +92,7 @@ func (s *step) current(ctx context.Context, record policy.Record) error {
 	if reg.UID != s.reg.UID || reg.ResourceVersion != s.reg.ResourceVersion {
 		return errStale
 	}
-	switch s.decision.Verdict.Cause {
-	case v1alpha1.CauseAuthorizationServerGone:
+	if s.decision.Verdict.Cause == v1alpha1.CauseAuthorizationServerGone {
 		as, err := getAuthorizationServer(ctx, s.Records.Live, s.reg.Spec.AuthorizationServerRef.Name)
 		if err != nil {
 			return err
@@ -101,7 +100,8 @@ func (s *step) current(ctx context.Context, record policy.Record) error {
 		if as.Is == policy.Present && as.Object.DeletionTimestamp == nil && as.Object.Spec.Issuer == record.Connection.Issuer {
 			return errStale
 		}
-	case v1alpha1.CauseNoGrantInForce:
+	}
+	if s.decision.Verdict.Cause == v1alpha1.CauseNoGrantInForce {
 		if err := s.currentGrants(ctx); err != nil {
 			return err
 		}
