@@ -459,3 +459,44 @@ func (w *world) grantsOf(t *testing.T, name string) *v1alpha1.ScopeGrant {
 	t.Fatalf("%s has no grant", name)
 	return nil
 }
+
+func TestClientWithoutItsKeyIsProvenGoneAllTheSame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devas.Options{})
+	reg := w.register(t, "keyless", key, "True/Ready")
+	held := &corev1.Secret{}
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: reg.Status.SecretName}, held); err != nil {
+		t.Fatal(err)
+	}
+	// The key goes first, as when the namespace is deleted, and the answer to
+	// the deletion is lost.
+	w.remove(t, held)
+	w.order(t, devas.Fault{Operation: devas.Delete, Kind: devas.FaultClose, When: devas.After, Count: 1})
+	w.remove(t, reg)
+	w.waitFor(t, reg, "gone")
+	if live := len(w.as.Clients()); live != 0 {
+		t.Errorf("%d clients live", live)
+	}
+	if heard := w.as.Counts().Total(devas.Token); heard == 0 {
+		t.Error("the second witness was not heard")
+	}
+}
+
+func TestT20ForgedKeyIsNoWitness(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devas.Options{})
+	forger := w.register(t, "forger", key, "True/Ready")
+	other := w.register(t, "other", key, "True/Ready")
+	var own, foreign corev1.Secret
+	g := NewWithT(t)
+	g.Expect(w.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: forger.Status.SecretName}, &own)).To(Succeed())
+	g.Expect(w.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: other.Status.SecretName}, &foreign)).To(Succeed())
+	w.order(t, devas.Fault{Operation: devas.Delete, Status: http.StatusUnauthorized})
+	w.order(t, devas.Fault{Operation: devas.Replace, Status: http.StatusUnauthorized})
+	w.remove(t, forger)
+	edit(t, w, &own, func(own *corev1.Secret) {
+		own.Data[v1alpha1.SecretKeyPrivateKey] = foreign.Data[v1alpha1.SecretKeyPrivateKey]
+	})
+	g.Consistently(w.state(t, forger), 3*time.Second, often).ShouldNot(Equal("gone"))
+	g.Expect(w.as.Clients()).To(HaveLen(2))
+}

@@ -58,6 +58,8 @@ type storedRecord struct {
 	Client        storedClient             `json:"client"`
 	TokenEndpoint string                   `json:"tokenEndpoint,omitempty"`
 	WishDigest    string                   `json:"wishDigest,omitempty"`
+	WitnessKey    string                   `json:"witnessKey,omitempty"`
+	WitnessKeyID  string                   `json:"witnessKeyID,omitempty"`
 	Replacing     bool                     `json:"replacing,omitempty"`
 	Excess        []string                 `json:"excess,omitempty"`
 	Missing       []string                 `json:"missing,omitempty"`
@@ -266,6 +268,7 @@ func store(r policy.Record) storedRecord {
 			Registered: storedMetadata(r.Client.Registered),
 		},
 		TokenEndpoint: r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing,
+		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
 		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt,
 		Cause: r.Cause, DueAt: r.DueAt, DeletedAt: r.DeletedAt, VerifiedAt: r.VerifiedAt, Released: r.Released,
 		RefusedReason: r.RefusedReason, RefusedCode: r.RefusedCode, RefusedDigest: r.RefusedDigest, RefusedAt: r.RefusedAt,
@@ -293,6 +296,7 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 			Registered: authserver.ClientMetadata(s.Client.Registered),
 		},
 		TokenEndpoint: s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing,
+		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
 		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt,
 		Cause: s.Cause, DueAt: s.DueAt, DeletedAt: s.DeletedAt, VerifiedAt: s.VerifiedAt, Released: s.Released,
 		RefusedReason: s.RefusedReason, RefusedCode: s.RefusedCode, RefusedDigest: s.RefusedDigest, RefusedAt: s.RefusedAt,

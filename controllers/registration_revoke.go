@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,12 +56,13 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 }
 
 // begin stores why and since when the client should be gone, before the server
-// is told: a revocation that began is finished, whatever the wish becomes. If
-// the answer to an update is outstanding, the client is read first: secrets
-// that may be outdated could not witness its absence.
+// is told: a revocation that began is finished, whatever the wish becomes. It
+// also sees to it that the absence can be witnessed if the answer to the
+// deletion is lost: an update in doubt is resolved first, and a client that
+// authenticates by a key which is not at hand is given one.
 func (s *step) begin(ctx context.Context, server authserver.Server, done *outcome) error {
 	record, begun := done.record, done.record.Cause != ""
-	if record.State == policy.RecordDeleted || (begun && !record.Replacing) {
+	if record.State == policy.RecordDeleted {
 		return nil
 	}
 	if record.Replacing {
@@ -73,10 +75,45 @@ func (s *step) begin(ctx context.Context, server authserver.Server, done *outcom
 			record.Replacing = false
 		}
 	}
+	if record.Replacing == done.record.Replacing && begun && !record.NeedsWitnessKey(s.seen.facts.Credentials) {
+		return nil
+	}
 	if !begun {
 		record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
 	}
+	if !record.Replacing && record.NeedsWitnessKey(s.seen.facts.Credentials) {
+		return s.giveWitnessKey(ctx, server, done, record)
+	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
+	done.record = stored
+	return err
+}
+
+// giveWitnessKey replaces the key set of a client that is about to be deleted.
+// A server that refuses leaves the deletion without a witness, not undone.
+func (s *step) giveWitnessKey(ctx context.Context, server authserver.Server, done *outcome, record policy.Record) error {
+	pair, err := newKeyPair()
+	if err != nil {
+		return err
+	}
+	handle, wish := record.Handle(s.seen.facts.Credentials), record.Client.Registered
+	wish.JWKS, wish.JWKSURI = pair.jwks, ""
+	record.Replacing, record.WitnessKey, record.WitnessKeyID = true, pair.private, pair.id
+	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
+		return err
+	}
+	answer, err := server.Replace(ctx, handle, wish)
+	var failure *authserver.Error
+	if errors.As(err, &failure) && (failure.MaybeApplied || failure.Kind == authserver.Unavailable) {
+		return err
+	}
+	given := done.record
+	given.Replacing = false
+	if err == nil {
+		given.Client = carryOver(given.Client, answer, policy.Said(answer.Registered, given.Client.Registered))
+		given.Client.Registered.JWKS = pair.jwks
+	}
+	stored, err := s.Records.Put(ctx, s.reg, given)
 	done.record = stored
 	return err
 }

@@ -135,6 +135,11 @@ type Record struct {
 	TokenEndpoint string
 	// WishDigest is the digest of what was last asked for.
 	WishDigest string
+	// WitnessKey is the private key, with its id, that a client about to be
+	// deleted was given so that its absence can be witnessed; only where no
+	// other key of it is at hand.
+	WitnessKey   authserver.Secret
+	WitnessKeyID string
 	// Replacing says that an update was sent and its answer not yet stored.
 	Replacing bool
 	// Excess lists what the server registered beyond the wish.
@@ -172,6 +177,12 @@ func (r Record) empty() bool {
 	return r.State == "" && r.Mark == "" && len(r.Orphans) == 0 && r.Connection.Issuer == "" && r.Released == ""
 }
 
+// NeedsWitnessKey says that the absence of the client could not be witnessed:
+// it authenticates by a key, and none that the server knows is at hand.
+func (r Record) NeedsWitnessKey(c CredentialsFact) bool {
+	return r.Client.Registered.AuthMethod == wirePrivateKeyJWT && r.Handle(c).PrivateKey.IsZero()
+}
+
 // knows says that a key set is the one that is registered. A key that the
 // server does not know is refused like a client that it does not know.
 func (r Record) knows(public string) bool {
@@ -197,7 +208,11 @@ func (r Record) Handle(c CredentialsFact) authserver.Handle {
 		Deleted:         r.State == RecordDeleted,
 		Uncertain:       r.Replacing || !r.Client.SecretExpiresAt.IsZero(),
 	}
-	if r.knows(c.PublicJWKS) {
+	registered, _ := thumbprints(r.Client.Registered.JWKS)
+	switch {
+	case r.WitnessKeyID != "" && slices.Contains(registered, r.WitnessKeyID):
+		handle.PrivateKey, handle.KeyID = r.WitnessKey, r.WitnessKeyID
+	case r.knows(c.PublicJWKS):
 		handle.PrivateKey, handle.KeyID = c.PrivateKey, c.KeyID
 	}
 	if len(r.Client.Registered.RedirectURIs) > 0 {
