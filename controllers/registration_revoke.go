@@ -175,7 +175,8 @@ func (s *step) confirm(ctx context.Context, done *outcome) error {
 		return err
 	}
 	done.record = stored
-	if s.decision.Verdict.Standing == policy.Allowed {
+	// What was revoked only to begin anew is registered at once.
+	if s.decision.Verdict.Standing == policy.Allowed || s.decision.Verdict.Reason == v1alpha1.ReasonRevoking {
 		done.again = atOnce
 	}
 	return nil
