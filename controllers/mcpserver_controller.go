@@ -40,8 +40,8 @@ func (r *MCPServerReconciler) report(ctx context.Context, server *v1alpha1.MCPSe
 	after.Status.ObservedGeneration = server.Generation
 	after.Status.Conditions = conditions(server.Status.Conditions, server.Generation, now,
 		accepted(v1alpha1.ConditionAccepted, verdict))
-	if settling(server, after.Status.Conditions, now) {
-		return ctrl.Result{RequeueAfter: settleTime}, observed
+	if observed == nil && settling(server, after.Status.Conditions, now) {
+		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
 	err := errors.Join(observed, reporter{r.Client, r.Recorder}.write(ctx, server, after))
 	if m := classify(err); m.happened {

@@ -67,7 +67,8 @@ func (s *step) begin(ctx context.Context, server authserver.Server, done *outcom
 	}
 	if record.Replacing {
 		found, is, err := server.Find(ctx, record.Handle(s.seen.facts.Credentials))
-		if err != nil {
+		var answer *authserver.Error
+		if err != nil && !(errors.As(err, &answer) && refusal(answer)) {
 			return err
 		}
 		if is {

@@ -63,8 +63,8 @@ func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.Scop
 func (r *ScopeGrantReconciler) report(ctx context.Context, grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
 	after := grant.DeepCopy()
 	after.Status = grantStatus(grant, reg, d, applied, now)
-	if settling(grant, after.Status.Conditions, now) {
-		return ctrl.Result{RequeueAfter: settleTime}, observed
+	if observed == nil && settling(grant, after.Status.Conditions, now) {
+		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
 	err := errors.Join(observed, reporter{r.Client, r.Recorder}.write(ctx, grant, after))
 	if m := classify(err); m.happened {
