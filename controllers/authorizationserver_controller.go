@@ -40,6 +40,9 @@ type AuthorizationServerReconciler struct {
 
 	mu          sync.Mutex
 	discoveries map[types.UID]discovery
+	// suspects are records whose registration was not found at the last count,
+	// by authorization server, with when that was first seen.
+	suspects map[types.UID]map[string]time.Time
 }
 
 // discovery is the last answer to discovery, kept so that a pass for another
@@ -114,18 +117,43 @@ func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.
 	if err != nil {
 		return counts, fmt.Errorf("listing records: %w", err)
 	}
+	suspects := map[string]time.Time{}
 	for i := range records.Items {
-		if err := r.countRecord(ctx, &records.Items[i], &counts); err != nil {
+		if err := r.countRecord(ctx, &records.Items[i], &counts, r.suspicion(as.UID, suspects)); err != nil {
 			return counts, err
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.suspects == nil {
+		r.suspects = map[types.UID]map[string]time.Time{}
+	}
+	r.suspects[as.UID] = suspects
 	r.Metrics.Counted(as.Name, counts)
 	return counts, nil
 }
 
+// suspicion returns a function that notes a record whose registration was not
+// found, and says whether it has been so for a while: a registration that is
+// let go is gone a moment before its record.
+func (r *AuthorizationServerReconciler) suspicion(as types.UID, noted map[string]time.Time) func(name string) bool {
+	r.mu.Lock()
+	known := r.suspects[as]
+	r.mu.Unlock()
+	now := r.Clock.Now()
+	return func(name string) bool {
+		since, found := known[name]
+		if !found {
+			since = now
+		}
+		noted[name] = since
+		return now.Sub(since) >= countDelay
+	}
+}
+
 // countRecord counts one record. The record of a registration that is gone is
 // deleted, unless it tells of a client that may live on.
-func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret *corev1.Secret, counts *v1alpha1.ClientCounts) error {
+func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret *corev1.Secret, counts *v1alpha1.ClientCounts, lasting func(string) bool) error {
 	record, err := decodeRecord(secret)
 	if err != nil {
 		// One bad record must not hide the others: what it speaks of is unknown.
@@ -142,6 +170,9 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 		if record.Live() {
 			counts.Managed++
 		}
+		return nil
+	}
+	if !lasting(secret.Name) {
 		return nil
 	}
 	switch {
@@ -248,6 +279,11 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 		return m.result(observed)
 	}
 	after := policy.DriftCheckInterval(facts.Server)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.suspects[as.UID]) > 0 {
+		after = min(after, countDelay+time.Second)
+	}
 	if facts.Clients.PossibleOrphans > 0 {
 		after = min(after, blockedDelay)
 	}
