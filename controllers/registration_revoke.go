@@ -65,16 +65,9 @@ func (s *step) begin(ctx context.Context, server authserver.Server, done *outcom
 	if record.State == policy.RecordDeleted {
 		return nil
 	}
-	if record.Replacing {
-		found, is, err := server.Find(ctx, record.Handle(s.seen.facts.Credentials))
-		var answer *authserver.Error
-		if err != nil && !(errors.As(err, &answer) && refusal(answer)) {
-			return err
-		}
-		if is {
-			record.Client = carryOver(record.Client, found, policy.Said(found.Registered, record.Client.Registered))
-			record.Replacing = false
-		}
+	record, err := s.resolve(ctx, server, record)
+	if err != nil {
+		return err
 	}
 	if record.Replacing == done.record.Replacing && begun && !record.NeedsWitnessKey(s.seen.facts.Credentials) {
 		return nil
@@ -88,6 +81,24 @@ func (s *step) begin(ctx context.Context, server authserver.Server, done *outcom
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return err
+}
+
+// resolve reads a client whose last update may or may not have been carried
+// out. A server that offers no reading leaves that open.
+func (s *step) resolve(ctx context.Context, server authserver.Server, record policy.Record) (policy.Record, error) {
+	if !record.Replacing {
+		return record, nil
+	}
+	found, is, err := server.Find(ctx, record.Handle(s.seen.facts.Credentials))
+	var answer *authserver.Error
+	if errors.As(err, &answer) && refusal(answer) {
+		return record, nil
+	}
+	if err == nil && is {
+		record.Client = carryOver(record.Client, found, policy.Said(found.Registered, record.Client.Registered))
+		record.Replacing = false
+	}
+	return record, err
 }
 
 // giveWitnessKey replaces the key set of a client that is about to be deleted.
