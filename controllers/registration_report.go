@@ -55,9 +55,17 @@ func (r *RegistrationReconciler) retry(ctx context.Context, d policy.Registratio
 		logf.FromContext(ctx).Error(done.err, "Trying again by the next deadline")
 		return urgent(d, ctrl.Result{RequeueAfter: min(deadline, cmp.Or(m.after, deadlineRetry))}), nil
 	}
+	if m.stalled && done.record.Released != "" {
+		// The revocation is now known to be blocked, and a person has let go.
+		return urgent(d, ctrl.Result{RequeueAfter: releaseDelay}), nil
+	}
 	result, err := m.result(done.err)
 	return urgent(d, result), err
 }
+
+// releaseDelay is how long after a blocked revocation a person's word for it is
+// acted upon.
+const releaseDelay = time.Second
 
 // deadlineRetry is the delay of a retry that has a deadline before it.
 const deadlineRetry = 5 * time.Second
