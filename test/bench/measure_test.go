@@ -125,6 +125,10 @@ func (b *bench) oneByOne(t *testing.T) {
 	say(t, "one by one", "%d objects, one every %s: create → Ready %s", n, gap, newSpread(waits))
 }
 
+// restTicks is for how many looks nothing may happen: longer than the five
+// seconds for which changes of clients are gathered before they are counted.
+const restTicks = 140
+
 // awaitIdle waits until the manager has nothing to do.
 func (b *bench) awaitIdle(t *testing.T) {
 	t.Helper()
@@ -140,7 +144,7 @@ func (b *bench) awaitIdle(t *testing.T) {
 			quiet = 0
 		}
 		last = writes
-		return quiet > 20, nil
+		return quiet > restTicks, nil
 	})
 }
 
