@@ -142,6 +142,14 @@ type RegistrationPolicy struct {
 	// +kubebuilder:validation:Maximum=315360000
 	MaxRegistrationLifetimeSeconds *int64 `json:"maxRegistrationLifetimeSeconds,omitempty"`
 
+	// maxRegistrationsPerNamespace is how many registrations of one namespace
+	// may have a client at this server at one time. One more waits until
+	// another ends. Left out, the number is not bounded.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxRegistrationsPerNamespace *int32 `json:"maxRegistrationsPerNamespace,omitempty"`
+
 	// ownerPattern is a regular expression (RE2) that the whole owner
 	// annotation must match. Left out, any owner but an empty one is
 	// accepted.

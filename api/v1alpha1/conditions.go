@@ -136,8 +136,22 @@ const (
 	ReasonServerNotAvailable = "ServerNotAvailable"
 	// ReasonServerNotAccepted: the MCPServer itself is not accepted.
 	ReasonServerNotAccepted = "ServerNotAccepted"
-	// ReasonApprovalRequired: the tier of a scope is not approved by itself.
+	// ReasonApprovalRequired: waiting for an owner of the MCPServer to
+	// approve the grant as it stands.
 	ReasonApprovalRequired = "ApprovalRequired"
+	// ReasonApprovalUnverified: nobody checked who wrote the approval,
+	// because the admission policies are not installed.
+	ReasonApprovalUnverified = "ApprovalUnverified"
+	// ReasonApprovalDenied: an owner of the MCPServer denied the grant.
+	ReasonApprovalDenied = "ApprovalDenied"
+	// ReasonPaused: the platform team paused the AuthorizationServer.
+	ReasonPaused = "Paused"
+	// ReasonQuotaExceeded: the namespace has as many registrations as the
+	// AuthorizationServer's policy allows.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonServerNotWatched: the operator does not watch the namespace of
+	// the MCPServer.
+	ReasonServerNotWatched = "ServerNotWatched"
 	// ReasonNoGrantInForce: waiting for a ScopeGrant that is in force.
 	ReasonNoGrantInForce = "NoGrantInForce"
 	// ReasonRegistrationPending: waiting for the registration to carry it.

@@ -68,7 +68,70 @@ type GrantPolicy struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=3
 	AutoApprovedTiers *[]Tier `json:"autoApprovedTiers,omitempty"`
+
+	// maxLifetimes bounds how far ahead the end of a grant may lie when it is
+	// set, for each tier that is listed. A grant of several tiers has the
+	// shortest of their bounds. Left out, a grant lives as long as its
+	// registration.
+	// +optional
+	// +listType=map
+	// +listMapKey=tier
+	// +kubebuilder:validation:MaxItems=3
+	MaxLifetimes []TierLifetime `json:"maxLifetimes,omitempty"`
+
+	// preApproved lists what is approved beforehand, so that a reviewed
+	// commit is the approval and a cluster rebuilt from the same files needs
+	// nobody again. Left out, nothing is.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	PreApproved []PreApproval `json:"preApproved,omitempty"`
 }
+
+// TierLifetime bounds the grants of a tier.
+type TierLifetime struct {
+	// tier that is bounded.
+	// +required
+	Tier Tier `json:"tier"`
+
+	// seconds is how far ahead the end of a grant may lie when it is set.
+	// +required
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=315360000
+	Seconds int32 `json:"seconds"`
+}
+
+// PreApproval approves scopes for one client before they are asked for.
+type PreApproval struct {
+	// namespace of the client.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+
+	// client is the name of the MCPClientRegistration.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Client string `json:"client"`
+
+	// scopes that are approved.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Scopes []PreApprovedScope `json:"scopes"`
+
+	// until is when the approval ends, and every grant that rests on it.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	Until metav1.Time `json:"until"`
+}
+
+// PreApprovedScope is the name of a scope of the same server's catalogue.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=128
+type PreApprovedScope string
 
 // MCPServerSpec describes an MCP server as an OAuth resource server.
 type MCPServerSpec struct {
@@ -114,8 +177,9 @@ type MCPServerSpec struct {
 	// +optional
 	AllowedClients *AllowedClients `json:"allowedClients,omitempty"`
 
-	// grants says which grants come into force without a person. Left out,
-	// those of tier Read.
+	// grants says which grants come into force without a person, and for how
+	// long grants may be asked for. Left out, those of tier Read, for as long
+	// as the registration lives.
 	// +optional
 	Grants *GrantPolicy `json:"grants,omitempty"`
 }
@@ -133,6 +197,54 @@ type MCPServerStatus struct {
 	// before the object was seen.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// grants counts the grants of this server. It follows within seconds,
+	// not at once.
+	// +optional
+	Grants *GrantCounts `json:"grants,omitempty"`
+
+	// pendingGrants lists the grants that wait for approval, at most the
+	// first 50 by namespace and name.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	PendingGrants []PendingGrant `json:"pendingGrants,omitempty"`
+}
+
+// GrantCounts counts the grants of an MCP server.
+type GrantCounts struct {
+	// inForce: grants whose scopes the server's owners have granted.
+	// +required
+	InForce int32 `json:"inForce"`
+	// pending: grants that wait for the approval of the server's owners.
+	// +required
+	Pending int32 `json:"pending"`
+}
+
+// PendingGrant is a grant that waits for approval.
+type PendingGrant struct {
+	// namespace of the ScopeGrant.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// name of the ScopeGrant.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// generation to name in the approval.
+	// +required
+	Generation int64 `json:"generation"`
+	// client is the name of the MCPClientRegistration.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Client string `json:"client"`
+	// requestedBy is the user who asked.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	RequestedBy string `json:"requestedBy,omitempty"`
 }
 
 // MCPServer is an MCP server, seen as an OAuth 2.1 resource server. It belongs
@@ -144,6 +256,8 @@ type MCPServerStatus struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.metadata.annotations.mcp-registrar\.dev/owner`
 // +kubebuilder:printcolumn:name="AS",type=string,JSONPath=`.spec.authorizationServerRef.name`
+// +kubebuilder:printcolumn:name="Grants",type=integer,JSONPath=`.status.grants.inForce`
+// +kubebuilder:printcolumn:name="Pending",type=integer,JSONPath=`.status.grants.pending`
 // +kubebuilder:printcolumn:name="Resource",type=string,priority=1,JSONPath=`.spec.resource`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MCPServer struct {

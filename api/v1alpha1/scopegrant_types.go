@@ -35,6 +35,77 @@ type ScopeGrantSpec struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// ApprovalDecision is what an owner of a server says to a grant.
+// +kubebuilder:validation:Enum=Approved;Denied
+type ApprovalDecision string
+
+// The values of ApprovalDecision.
+const (
+	// DecisionApproved: the grant may come into force.
+	DecisionApproved ApprovalDecision = "Approved"
+	// DecisionDenied: the grant may not come into force.
+	DecisionDenied ApprovalDecision = "Denied"
+)
+
+// Approval is what an owner of the server decided about a grant. It is written
+// through the status subresource by a user with the verb grant on the
+// MCPServer; the API server refuses others, where the admission policies are
+// installed.
+type Approval struct {
+	// decision: Approved or Denied.
+	// +required
+	Decision ApprovalDecision `json:"decision"`
+
+	// generation is metadata.generation of the grant that was decided on. An
+	// approval of another generation is void.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Generation int64 `json:"generation"`
+
+	// reason says why, to those who asked.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
+
+	// approvedBy is the user who decided. It is stamped by the API server and
+	// is always the user who wrote the decision.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ApprovedBy string `json:"approvedBy,omitempty"`
+
+	// expiresAt is the end date that was approved. An approval is void when
+	// the annotation mcp-registrar.dev/expires-at is moved beyond it. Left
+	// out, the API server stamps the annotation's present value.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+
+	// approvedAt is when the operator took the decision up.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	ApprovedAt *metav1.Time `json:"approvedAt,omitempty"`
+
+	// seal is the operator's mark that it took the decision up while the
+	// admission policies were in force. It cannot be made by anybody else.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Seal string `json:"seal,omitempty"`
+}
+
+// GrantBasis says by whose word a grant is in force.
+// +kubebuilder:validation:Enum=Automatic;PreApproved;Approved
+type GrantBasis string
+
+// The values of GrantBasis.
+const (
+	// BasisAutomatic: the server approves the tiers of its scopes by itself.
+	BasisAutomatic GrantBasis = "Automatic"
+	// BasisPreApproved: the server lists it in spec.grants.preApproved.
+	BasisPreApproved GrantBasis = "PreApproved"
+	// BasisApproved: an owner of the server approved it.
+	BasisApproved GrantBasis = "Approved"
+)
+
 // ScopeGrantStatus is what is true of the grant.
 type ScopeGrantStatus struct {
 	// conditions: Accepted, Applied, Ready; Reconciling and Stalled only
@@ -50,8 +121,22 @@ type ScopeGrantStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// expiresAt is the effective end: the earlier of the annotation and the
-	// end of the registration.
+	// approval is what an owner of the server decided. It is the only field
+	// of the status that people write.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
+
+	// basis says by whose word the grant is in force: Automatic, PreApproved
+	// or Approved. Absent while it is not.
+	// +optional
+	Basis GrantBasis `json:"basis,omitempty"`
+
+	// term is the end date as the operator accepted it.
+	// +optional
+	Term *Term `json:"term,omitempty"`
+
+	// expiresAt is the effective end: the earliest of the annotation, the end
+	// of the registration, and what the server allows.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
@@ -66,6 +151,8 @@ type ScopeGrantStatus struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Owner",type=string,priority=1,JSONPath=`.metadata.annotations.mcp-registrar\.dev/owner`
 // +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.status.expiresAt`
+// +kubebuilder:printcolumn:name="Basis",type=string,priority=1,JSONPath=`.status.basis`
+// +kubebuilder:printcolumn:name="Approver",type=string,priority=1,JSONPath=`.status.approval.approvedBy`
 // +kubebuilder:printcolumn:name="Client",type=string,JSONPath=`.spec.clientRef.name`
 // +kubebuilder:printcolumn:name="Server",type=string,JSONPath=`.spec.serverRef.name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

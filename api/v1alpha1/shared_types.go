@@ -22,8 +22,19 @@ const (
 	AnnotationExpiresAt = "mcp-registrar.dev/expires-at"
 
 	// AnnotationRequestedBy names the user who created the object. It is
-	// stamped by the API server.
+	// stamped by the API server and never changes.
 	AnnotationRequestedBy = "mcp-registrar.dev/requested-by"
+
+	// AnnotationChangedBy names the user who last changed the spec, the owner
+	// or the end date of a registration or grant. It is stamped by the API
+	// server. Who changed a grant may not approve it.
+	AnnotationChangedBy = "mcp-registrar.dev/changed-by"
+
+	// AnnotationPaused on an AuthorizationServer stops everything that the
+	// operator does there, except what takes something away: revocations and
+	// reductions go on. Any value but "false" and the empty one pauses; it
+	// may name who paused and why.
+	AnnotationPaused = "mcp-registrar.dev/paused"
 
 	// AnnotationRelease is set by a platform administrator on the
 	// registration record (a Secret in the operator's namespace) to let go

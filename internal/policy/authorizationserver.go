@@ -96,6 +96,12 @@ func acceptAuthorizationServer(f AuthorizationServerFacts) Verdict {
 		}
 	case Present:
 	}
+	if Paused(f.Server) {
+		return Verdict{
+			Standing: Frozen, Reason: v1alpha1.ReasonPaused, Waiting: true,
+			Message: "annotation mcp-registrar.dev/paused is set: nothing is given to clients, what is to be taken away is taken away; remove the annotation to go on",
+		}
+	}
 	return Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the spec is accepted"}
 }
 

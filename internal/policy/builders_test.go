@@ -91,6 +91,7 @@ func grant(opts ...func(*v1alpha1.ScopeGrant)) *v1alpha1.ScopeGrant {
 			ServerRef: v1alpha1.ServerReference{Name: "invoices"},
 			Scopes:    []v1alpha1.ScopeName{"invoices:read"},
 		},
+		Status: v1alpha1.ScopeGrantStatus{ObservedGeneration: -1},
 	}
 	setEnd(g, now.Add(10*day))
 	for _, opt := range opts {

@@ -75,6 +75,8 @@ type RegistrationDecision struct {
 	MakeKey bool
 	// Scopes are those in force, with their grants.
 	Scopes []v1alpha1.EffectiveScope
+	// Grants are those in force, by name, for the audit record.
+	Grants []GrantInForce
 	// Resources are the identifiers of the servers the scopes belong to.
 	Resources []string
 	// Term is the accepted term, if any.
@@ -101,10 +103,28 @@ type GrantDecision struct {
 	// Undecided says that a fact is unknown.
 	Undecided bool
 	Verdict   Verdict
-	// ExpiresAt is the end that the annotation names; zero when it names none.
+	// Basis says by whose word, while in force.
+	Basis v1alpha1.GrantBasis
+	// ExpiresAt is the effective end: that of the annotation, or an earlier
+	// one that the server sets; zero when there is none.
 	ExpiresAt time.Time
+	// EndedAt is when a grant that is not in force ended, if it did so by
+	// time; zero otherwise.
+	EndedAt time.Time
+	// Term is the accepted term, if any.
+	Term *v1alpha1.Term
+	// AcceptableAt is when time alone ends the refusal of a new end date.
+	AcceptableAt time.Time
+	// Seal is what to do about the seal of the approval.
+	Seal SealAction
 	// Resource is the server's resource identifier, while in force.
 	Resource string
 	// TokenLifetime is the server's bound, while in force.
 	TokenLifetime time.Duration
+}
+
+// GrantInForce is a grant that a client rests on.
+type GrantInForce struct {
+	Grant *v1alpha1.ScopeGrant
+	Basis v1alpha1.GrantBasis
 }

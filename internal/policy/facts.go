@@ -28,6 +28,9 @@ const (
 type ServerFact struct {
 	Is     Knowledge
 	Object *v1alpha1.MCPServer
+	// Unwatched says that it is Unknown because the operator does not watch
+	// its namespace.
+	Unwatched bool
 }
 
 // AuthorizationServerFact is an AuthorizationServer as it was found.
@@ -56,6 +59,11 @@ type GrantFacts struct {
 	AuthorizationServer AuthorizationServerFact
 	// Namespace is that of the grant.
 	Namespace NamespaceFact
+	// AdmissionIs says whether the admission policies are in force that check
+	// who writes an approval.
+	AdmissionIs Knowledge
+	// SealIs says whether the seal of the approval is the operator's.
+	SealIs Knowledge
 }
 
 // CredentialsFact is the credentials Secret as it was found.
@@ -95,6 +103,11 @@ type RegistrationFacts struct {
 	Record      Record
 	Credentials CredentialsFact
 	Observed    Observation
+	// PlacesAre says whether PlacesTaken could be counted, which is how many
+	// other registrations of the namespace have a client at the authorization
+	// server, or are about to have one.
+	PlacesAre   Knowledge
+	PlacesTaken int
 	// DriftCheckAt is the next instant at which the client is to be compared
 	// with what the authorization server holds; zero means not at all.
 	DriftCheckAt time.Time

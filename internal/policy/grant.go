@@ -44,7 +44,8 @@ func scopeRefusal(name v1alpha1.ScopeName) string {
 type grantRule func(f GrantFacts, now time.Time) *Verdict
 
 // grantRules are asked in this order; the first refusal wins. Those that need
-// only the object and the time come first.
+// only the object and the time come first. Whether the server's owners consent
+// is asked when all of them have nothing to say.
 var grantRules = []grantRule{
 	grantNotDeleting,
 	grantHasOwner,
@@ -56,24 +57,80 @@ var grantRules = []grantRule{
 	grantSameAuthorizationServer,
 	grantOwnerMatches,
 	grantScopesKnown,
-	grantTierApproved,
+	grantHasReason,
 }
 
 // Grant decides whether a ScopeGrant is in force.
 func Grant(f GrantFacts, now time.Time) GrantDecision {
-	decision := GrantDecision{ExpiresAt: readEnd(f.Grant).at}
+	decision := GrantDecision{ExpiresAt: readEnd(f.Grant).at, Seal: sealAction(f), Term: f.Grant.Status.Term}
 	for _, rule := range grantRules {
 		if verdict := rule(f, now); verdict != nil {
-			decision.Verdict = *verdict
-			decision.Undecided = verdict.Standing == Undecided
-			return decision
+			return decision.refuse(*verdict, now)
 		}
 	}
-	decision.InForce = true
+	term := decideTerm(subjectOf(f.Grant), readEnd(f.Grant).at, grantLifetime(f), now)
+	decision.AcceptableAt = term.acceptableAt
+	if term.accepted != nil {
+		decision.ExpiresAt = earliest(decision.ExpiresAt, term.end)
+		if expired(now, decision.ExpiresAt) {
+			return decision.refuse(*grantTermOver(term), now)
+		}
+	}
+	consent := consents(f, now)
+	if consent.refusal != nil {
+		decision.EndedAt = consent.lapsed
+		return decision.refuse(*consent.refusal, now)
+	}
+	decision.ExpiresAt, decision.Term = earliest(decision.ExpiresAt, consent.until), term.accepted
+	if term.accepted == nil {
+		return decision.refuse(*term.refusal, now)
+	}
+	decision.InForce, decision.Basis = true, consent.basis
 	decision.Resource = f.Server.Object.Spec.Resource
 	decision.TokenLifetime = tokenLifetime(f.Server.Object)
 	decision.Verdict = Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the grant is in force"}
+	if term.refusal != nil {
+		decision.Verdict = *term.refusal
+	}
 	return decision
+}
+
+// refuse is a decision against a grant. One that ended by time says when.
+func (d GrantDecision) refuse(verdict Verdict, now time.Time) GrantDecision {
+	d.Verdict, d.Undecided = verdict, verdict.Standing == Undecided
+	if d.EndedAt.IsZero() && !d.ExpiresAt.IsZero() && expired(now, d.ExpiresAt) {
+		d.EndedAt = d.ExpiresAt
+	}
+	return d
+}
+
+// grantTermOver is the verdict on a grant that is past the server's bound.
+func grantTermOver(t term) *Verdict {
+	if t.refusal != nil {
+		refusal := *t.refusal
+		refusal.Standing, refusal.Cause, refusal.DueAt = Refused, v1alpha1.CauseExpired, t.end
+		return &refusal
+	}
+	return expiredVerdict(t.end)
+}
+
+// grantLifetime is the shortest of the bounds that the server sets for the
+// tiers of the grant; 0 means none.
+func grantLifetime(f GrantFacts) time.Duration {
+	policy := f.Server.Object.Spec.Grants
+	if policy == nil {
+		return 0
+	}
+	var shortest time.Duration
+	for _, scope := range grantedScopes(f) {
+		for _, bound := range policy.MaxLifetimes {
+			limit := time.Duration(bound.Seconds) * time.Second
+			if bound.Tier == scope.Tier && (shortest == 0 || limit < shortest) {
+				shortest = limit
+			}
+		}
+	}
+	return shortest
 }
 
 func tokenLifetime(server *v1alpha1.MCPServer) time.Duration {
@@ -139,6 +196,9 @@ func grantRegistrationThere(f GrantFacts, _ time.Time) *Verdict {
 func grantServerAvailable(f GrantFacts, _ time.Time) *Verdict {
 	switch f.Server.Is {
 	case Unknown:
+		if f.Server.Unwatched {
+			return serverNotWatched()
+		}
 		return unknownVerdict("the MCPServer")
 	case Present:
 		if f.Server.Object.DeletionTimestamp == nil {
@@ -175,6 +235,15 @@ func serverNotAvailable(f GrantFacts) *Verdict {
 		Reason: v1alpha1.ReasonServerNotAvailable, Waiting: true,
 		Message: fmt.Sprintf("spec.serverRef: no MCPServer %q in namespace %q admits this namespace: create it, or ask its owners to list this namespace in spec.allowedClients",
 			f.Grant.Spec.ServerRef.Name, f.Grant.ServerNamespace()),
+	}
+}
+
+// serverNotWatched keeps what exists: that the operator was told to watch less
+// says nothing about the server.
+func serverNotWatched() *Verdict {
+	return &Verdict{
+		Standing: Undecided, Reason: v1alpha1.ReasonServerNotWatched,
+		Message: "spec.serverRef: the operator does not watch the namespace of the MCPServer (--watch-namespaces): nothing is changed; ask the platform team to add it",
 	}
 }
 
@@ -251,27 +320,13 @@ func grantScopesKnown(f GrantFacts, _ time.Time) *Verdict {
 	return nil
 }
 
-// A scope above Read needs a reason, and a tier that the server's owners have
-// approved.
-func grantTierApproved(f GrantFacts, _ time.Time) *Verdict {
-	approved := []v1alpha1.Tier{v1alpha1.TierRead}
-	if g := f.Server.Object.Spec.Grants; g != nil && g.AutoApprovedTiers != nil {
-		approved = *g.AutoApprovedTiers
-	}
-	for _, scope := range f.Server.Object.Spec.Scopes {
-		if !slices.Contains(f.Grant.Spec.Scopes, scope.Name) {
-			continue
-		}
+// A scope above Read needs a reason, whoever approves it.
+func grantHasReason(f GrantFacts, _ time.Time) *Verdict {
+	for _, scope := range grantedScopes(f) {
 		if scope.Tier != v1alpha1.TierRead && strings.TrimSpace(f.Grant.Spec.Reason) == "" {
 			return &Verdict{
 				Reason:  v1alpha1.ReasonReasonMissing,
 				Message: fmt.Sprintf("spec.reason is missing: scope %q is of tier %s, say what it is needed for, for example reason: \"monthly close, ticket FIN-1234\"", scope.Name, scope.Tier),
-			}
-		}
-		if !slices.Contains(approved, scope.Tier) {
-			return &Verdict{
-				Reason:  v1alpha1.ReasonApprovalRequired,
-				Message: fmt.Sprintf("scope %q is of tier %s, which the MCPServer does not approve by itself: ask its owners to list the tier in spec.grants.autoApprovedTiers", scope.Name, scope.Tier),
 			}
 		}
 	}

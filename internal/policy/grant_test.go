@@ -16,7 +16,9 @@ func inForce(lifetime time.Duration) GrantDecision {
 	return GrantDecision{
 		InForce:       true,
 		Verdict:       Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the grant is in force"},
+		Basis:         v1alpha1.BasisAutomatic,
 		ExpiresAt:     now.Add(10 * day),
+		Term:          termOf(now.Add(-day), now.Add(10*day)),
 		Resource:      "https://mcp.example.com/invoices",
 		TokenLifetime: lifetime,
 	}
@@ -114,16 +116,16 @@ func TestGrantNotInForce(t *testing.T) {
 			*f = grantFacts(asking(" \t", "invoices:read", "invoices:pay"), approving(v1alpha1.TierRead, v1alpha1.TierWrite))
 		}, refusedFor(v1alpha1.ReasonReasonMissing, ""), []string{"spec.reason", `"invoices:pay"`, "Write", "for example reason:"}},
 		{"a tier is not approved by itself", func(f *GrantFacts) { *f = grantFacts(asking("ticket 1", "invoices:pay")) },
-			refusedFor(v1alpha1.ReasonApprovalRequired, ""), []string{`"invoices:pay"`, "Write", "spec.grants.autoApprovedTiers"}},
+			awaitingApproval, []string{`"invoices:pay"`, "Write", "an owner of the MCPServer"}},
 		{"one tier of two is not approved", func(f *GrantFacts) {
 			*f = grantFacts(asking("ticket 1", "invoices:read", "invoices:void"), approving(v1alpha1.TierRead, v1alpha1.TierWrite))
-		}, refusedFor(v1alpha1.ReasonApprovalRequired, ""), []string{`"invoices:void"`, "Elevated"}},
+		}, awaitingApproval, []string{`"invoices:void"`, "Elevated"}},
 		{"an empty list approves nothing", func(f *GrantFacts) { *f = grantFacts(grant(), approving()) },
-			refusedFor(v1alpha1.ReasonApprovalRequired, ""), []string{`"invoices:read"`, "Read"}},
+			awaitingApproval, []string{`"invoices:read"`, "Read"}},
 		{"a tier that nobody knows is not approved", func(f *GrantFacts) {
 			*f = grantFacts(asking("ticket 1", "invoices:read"))
 			f.Server.Object.Spec.Scopes[0].Tier = "Harmless"
-		}, refusedFor(v1alpha1.ReasonApprovalRequired, ""), []string{"Harmless"}},
+		}, awaitingApproval, []string{"Harmless"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,8 +133,12 @@ func TestGrantNotInForce(t *testing.T) {
 			equal(t, "verdict", c.want, brief(d.Verdict))
 			equal(t, "undecided", c.want.Standing == Undecided, d.Undecided)
 			mentions(t, d.Verdict.Message, c.says...)
+			want := GrantDecision{}
+			if c.want.Reason == v1alpha1.ReasonExpired {
+				want.EndedAt = now
+			}
 			d.Verdict, d.ExpiresAt, d.Undecided = Verdict{}, time.Time{}, false
-			equal(t, "what it gives", GrantDecision{}, d)
+			equal(t, "what it gives", want, d)
 		})
 	}
 }

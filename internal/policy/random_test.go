@@ -64,7 +64,7 @@ func violations(f RegistrationFacts, at time.Time, d RegistrationDecision) []str
 		deny(d.Action != Revoke && d.Action != Confirm && d.Action != Release, "keeps a client that must go")
 		deny(d.Action != Revoke && !absent && !released, "stops revoking without proof")
 	}
-	return append(broken, scopeViolations(f, at, d, live)...)
+	return slices.Concat(broken, scopeViolations(f, at, d, live), tenancyViolations(f, at, d))
 }
 
 // scopeViolations lists what a decision breaks about scopes.
@@ -147,9 +147,10 @@ func randomRegistration(r *rand.Rand) *v1alpha1.MCPClientRegistration {
 
 func randomServer(r *rand.Rand) ServerFact {
 	if !often(r) {
-		return ServerFact{Is: pick(r, Unknown, Absent)}
+		return ServerFact{Is: pick(r, Unknown, Absent), Unwatched: r.IntN(2) == 0}
 	}
 	s := server()
+	s.Spec.Grants = randomGrantPolicy(r)
 	if r.IntN(2) == 0 {
 		abroad(pick(r, nil, &v1alpha1.AllowedClients{Namespaces: pick[v1alpha1.NamespacesFrom](r, "All", "Same", "Selector", "Friends")}))(s)
 	}
@@ -182,6 +183,7 @@ func randomAuthorizationServer(r *rand.Rand) AuthorizationServerFact {
 	if r.IntN(2) == 0 {
 		maximum(pick(r, time.Minute, day, 31*day))(as)
 	}
+	randomTenancy(r, as)
 	if r.IntN(3) == 0 {
 		changes[r.IntN(len(changes))]()
 	}
@@ -201,9 +203,11 @@ func randomGrants(r *rand.Rand, as AuthorizationServerFact, namespace NamespaceF
 			g.Spec.Scopes = append(g.Spec.Scopes, pick(r, names...))
 		}
 		randomObject(r, g)
-		grants = append(grants, GrantFacts{
+		facts := GrantFacts{
 			Grant: g, RegistrationIs: Present, Server: randomServer(r), AuthorizationServer: as, Namespace: namespace,
-		})
+		}
+		randomAsk(r, &facts)
+		grants = append(grants, facts)
 	}
 	return grants
 }
@@ -250,6 +254,10 @@ func randomFacts(r *rand.Rand) RegistrationFacts {
 			Is: pick(r, Unknown, Absent, Present, Present), Foreign: !often(r), PublicJWKS: pick(r, "", "set"),
 		},
 		DriftCheckAt: pick(r, time.Time{}, instant(r)),
+		PlacesAre:    pick(r, Unknown, Present, Present, Present),
+	}
+	if f.PlacesAre == Present {
+		f.PlacesTaken = r.IntN(4)
 	}
 	if f.GrantsAre == Present {
 		f.Grants = randomGrants(r, f.AuthorizationServer, f.Namespace)

@@ -61,6 +61,8 @@ var registrationRules = []registrationRule{
 	codeGrantHasPKCE,
 	orphansBounded,
 	notRefusedBefore,
+	notPaused,
+	placeFree,
 	newTermAccepted,
 }
 
@@ -93,7 +95,7 @@ func (q *inquiry) prepare() {
 	if e := readEnd(q.Registration); e.verdict == nil {
 		q.term = undecidedTerm(q.Registration.Status.Term, e.at)
 		if q.AuthorizationServer.Is == Present {
-			q.term = decideTerm(q.Registration, e.at, maximumLifetime(q.AuthorizationServer), q.now)
+			q.term = decideTerm(subjectOf(q.Registration), e.at, maximumLifetime(q.AuthorizationServer), q.now)
 		}
 	}
 	sources := map[v1alpha1.ScopeName][]string{}
@@ -306,6 +308,11 @@ func notAllowed(reason, message string) *Verdict {
 // No grant, no client. A grant that is undecided freezes what exists.
 func grantInForce(q *inquiry) *Verdict {
 	undecided := slices.ContainsFunc(q.grants, func(g GrantDecision) bool { return g.Undecided })
+	for _, grant := range q.grants {
+		if grant.Verdict.Reason == v1alpha1.ReasonServerNotWatched {
+			return new(grant.Verdict)
+		}
+	}
 	if q.GrantsAre == Unknown || undecided {
 		return unknownVerdict("a ScopeGrant, its MCPServer or its namespace")
 	}
@@ -323,13 +330,13 @@ func grantInForce(q *inquiry) *Verdict {
 func (q *inquiry) lastGrantEnd() time.Time {
 	ends := map[string]time.Time{}
 	for i, grant := range q.grants {
-		ends[q.Grants[i].Grant.Name] = grant.ExpiresAt
+		ends[q.Grants[i].Grant.Name] = grant.EndedAt
 	}
 	var last time.Time
 	for _, scope := range q.Registration.Status.Scopes {
 		for _, name := range scope.Grants {
 			at := ends[name]
-			if at.IsZero() || !expired(q.now, at) {
+			if at.IsZero() {
 				return time.Time{}
 			}
 			if at.After(last) {

@@ -83,13 +83,15 @@ func (q *inquiry) occupied() bool {
 
 // collect gathers what the grants in force bring along.
 func (q *inquiry) collect(d *RegistrationDecision) {
-	for _, grant := range q.grants {
+	for i, grant := range q.grants {
 		if !grant.InForce {
 			continue
 		}
+		d.Grants = append(d.Grants, GrantInForce{Grant: q.Grants[i].Grant, Basis: grant.Basis})
 		d.Resources = append(d.Resources, grant.Resource)
 		d.TokenLifetime = max(d.TokenLifetime, grant.TokenLifetime)
 	}
+	slices.SortFunc(d.Grants, func(a, b GrantInForce) int { return cmp.Compare(a.Grant.Name, b.Grant.Name) })
 	slices.Sort(d.Resources)
 	d.Resources = slices.Compact(d.Resources)
 }
@@ -283,11 +285,12 @@ func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
 // and whether it is one that may take something away.
 func (q *inquiry) next() (next time.Time, takesAway bool) {
 	deadlines := []time.Time{q.term.end, readEnd(q.Registration).at, q.Record.Client.SecretExpiresAt}
+	checks := []time.Time{q.DriftCheckAt}
 	for _, grant := range q.grants {
 		deadlines = append(deadlines, grant.ExpiresAt)
+		checks = append(checks, grant.AcceptableAt)
 	}
 	deadline := q.soonest(deadlines...)
-	checks := []time.Time{q.DriftCheckAt}
 	checks = append(checks, q.term.acceptableAt)
 	if q.Record.RefusedReason != "" {
 		checks = append(checks, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object)))

@@ -174,5 +174,60 @@ func refusedMessage(r Record) string {
 	return fmt.Sprintf("the authorization server refuses the registration with %s: correct the spec, or ask the platform team what it accepts", r.RefusedCode)
 }
 
+// While the AuthorizationServer is paused nothing new is done there. A client
+// that is as it should be is left alone, and stays ready.
+func notPaused(q *inquiry) *Verdict {
+	if !Paused(q.AuthorizationServer.Object) {
+		return nil
+	}
+	gone := q.Observed.Looked && q.Observed.Is == Absent
+	keyless := NeedsOwnKey(q.Registration.Spec) && q.Credentials.PublicJWKS == ""
+	if q.Record.Live() && !gone && !keyless && !q.Record.Replacing && q.Record.WishDigest == Digest(q.wish()) && !q.drifted() {
+		return nil
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonPaused, Waiting: true,
+		Message: "the platform team paused the AuthorizationServer: nothing is given until it goes on; what is to be taken away is taken away",
+	}
+}
+
+// Paused says that an AuthorizationServer is paused.
+func Paused(as *v1alpha1.AuthorizationServer) bool {
+	if as == nil {
+		return false
+	}
+	switch as.Annotations[v1alpha1.AnnotationPaused] {
+	case "", "false":
+		return false
+	}
+	return true
+}
+
+// Quota is how many clients a namespace may have at an authorization server;
+// nil means any number.
+func Quota(f AuthorizationServerFact) *int32 {
+	return registrationPolicy(f).MaxRegistrationsPerNamespace
+}
+
+// A namespace has no more clients than the AuthorizationServer's policy
+// allows. One that has its place keeps it, also when the policy becomes
+// stricter.
+func placeFree(q *inquiry) *Verdict {
+	quota := Quota(q.AuthorizationServer)
+	if quota == nil || q.occupied() || q.Record.State == RecordPending {
+		return nil
+	}
+	switch {
+	case q.PlacesAre == Unknown:
+		return unknownVerdict("the number of registrations of the namespace")
+	case q.PlacesTaken < int(*quota):
+		return nil
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonQuotaExceeded,
+		Message: fmt.Sprintf("this namespace has %d clients at the authorization server, and the AuthorizationServer's policy allows %d (maxRegistrationsPerNamespace): end a registration that is no longer needed, or ask the platform team for more", q.PlacesTaken, *quota),
+	}
+}
+
 // A new end date beyond the maximum is refused; the old term stands.
 func newTermAccepted(q *inquiry) *Verdict { return q.term.refusal }

@@ -14,7 +14,8 @@ import (
 )
 
 func TestRegistrationAccepted(t *testing.T) {
-	d := Registration(facts(), now)
+	f := facts()
+	d := Registration(f, now)
 	d.Verdict.DueAt = time.Time{}
 	equal(t, "decision", RegistrationDecision{
 		Action:  Register,
@@ -24,6 +25,7 @@ func TestRegistrationAccepted(t *testing.T) {
 			Scopes: []string{"invoices:read"}, AuthMethod: "client_secret_basic", Contacts: []string{testOwner},
 		},
 		Scopes:        []v1alpha1.EffectiveScope{{Name: "invoices:read", Grants: []string{"reader"}}},
+		Grants:        []GrantInForce{{Grant: f.Grants[0].Grant, Basis: v1alpha1.BasisAutomatic}},
 		Resources:     []string{"https://mcp.example.com/invoices"},
 		Term:          termOf(now.Add(-day), now.Add(30*day)),
 		ExpiresAt:     now.Add(30 * day),

@@ -91,21 +91,48 @@ func undecidedTerm(previous *v1alpha1.Term, requested time.Time) term {
 	return term{accepted: previous, end: requested}
 }
 
+// termSubject is whose term it is.
+type termSubject struct {
+	previous *v1alpha1.Term
+	// created is when an object that was not seen before was created; zero
+	// for others.
+	created time.Time
+}
+
+func subjectOf(object metav1.Object) termSubject {
+	var subject termSubject
+	var seen int64
+	switch o := object.(type) {
+	case *v1alpha1.MCPClientRegistration:
+		subject.previous, seen = o.Status.Term, o.Status.ObservedGeneration
+	case *v1alpha1.ScopeGrant:
+		subject.previous, seen = o.Status.Term, o.Status.ObservedGeneration
+	}
+	if seen < 0 {
+		subject.created = object.GetCreationTimestamp().Time
+	}
+	return subject
+}
+
 // decideTerm accepts a new end date if it is within the maximum, counted from
 // now (from the creation for an object not seen before); otherwise the term
 // accepted before stands. A maximum of 0 means none.
-func decideTerm(reg *v1alpha1.MCPClientRegistration, requested time.Time, maximum time.Duration, now time.Time) term {
-	previous := reg.Status.Term
+func decideTerm(subject termSubject, requested time.Time, maximum time.Duration, now time.Time) term {
+	previous := subject.previous
 	if previous != nil && previous.ExpiresAt.Time.Equal(ceil(requested)) {
 		return term{accepted: previous, end: bounded(previous, requested, maximum)}
 	}
 	start := now
-	if previous == nil && reg.Status.ObservedGeneration < 0 && !reg.CreationTimestamp.IsZero() {
-		start = reg.CreationTimestamp.Time
+	if previous == nil && !subject.created.IsZero() {
+		start = subject.created
 	}
 	if maximum > 0 && requested.Sub(start) > maximum {
 		refused := refuseTerm(previous, maximum)
 		refused.acceptableAt = requested.Add(-maximum)
+		if !refused.acceptableAt.After(now) {
+			// Counted from a creation long ago. The next look counts from now.
+			refused.acceptableAt = now.Add(time.Second)
+		}
 		return refused
 	}
 	accepted := &v1alpha1.Term{

@@ -170,7 +170,7 @@ func TestTerm(t *testing.T) {
 					r.Status.ObservedGeneration = 1
 				}
 			})
-			got := decideTerm(reg, c.requested, c.maximum, now)
+			got := decideTerm(subjectOf(reg), c.requested, c.maximum, now)
 			equal(t, "accepted", c.accepted, got.accepted)
 			equal(t, "end", c.end, got.end)
 			if (got.refusal != nil) != c.refused {
@@ -191,12 +191,12 @@ func TestTermNeverEndsEarly(t *testing.T) {
 		start := now.Add(fraction)
 		reg := registration(func(r *v1alpha1.MCPClientRegistration) { r.Status.ObservedGeneration = 1 })
 		requested := start.Add(time.Hour)
-		first := decideTerm(reg, requested, time.Hour, start)
+		first := decideTerm(subjectOf(reg), requested, time.Hour, start)
 		if first.accepted == nil {
 			t.Fatalf("start + %s: the exact maximum was refused: %+v", fraction, first.refusal)
 		}
 		reg.Status.Term = first.accepted
-		again := decideTerm(reg, requested, time.Hour, start.Add(time.Minute))
+		again := decideTerm(subjectOf(reg), requested, time.Hour, start.Add(time.Minute))
 		if again.refusal != nil || again.end.Before(requested) || again.end.After(requested) {
 			t.Errorf("start + %s: end %s, refusal %+v; want end %s", fraction, again.end, again.refusal, requested)
 		}
