@@ -1,0 +1,48 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"io"
+	"time"
+)
+
+// sink is where lines go.
+type sink interface {
+	io.Writer
+	// acquire makes ready for writing. It takes where the stream stood after
+	// the last write and returns where it stands.
+	acquire(state) (state, error)
+	// release ends what acquire began and notes the last line.
+	release(Position) error
+	// close ends the sink for good.
+	close() error
+}
+
+// state is where a stream stands.
+type state struct {
+	// last is its last whole line. Sequence 0: the chain has no line yet.
+	last Position
+	// torn are the lines after it that were cut off.
+	torn []tornLine
+	// unclosed: the stream ends without a newline.
+	unclosed bool
+	// continues is what the first line of a new chain goes on from.
+	continues *Position
+	// finding is what was found wrong with what was written before.
+	finding error
+}
+
+// loss counts the events that could not be written since the last that could.
+type loss struct {
+	events      uint64
+	from, until time.Time
+}
+
+// output is a sink that cannot be read back.
+type output struct{ io.Writer }
+
+func (output) acquire(s state) (state, error) { return s, nil }
+func (output) release(Position) error         { return nil }
+func (output) close() error                   { return nil }
