@@ -11,6 +11,8 @@ IMAGE       ?= mcp-registrar/manager:dev
 CONTAINER   ?= docker
 # Further arguments for the program or the tests that a target runs.
 ARGS        ?=
+# Not empty where this machine can be a node.
+NODE_HERE    = $(and $(filter Linux,$(shell uname -s)),$(filter 0,$(shell id -u)))
 
 .DEFAULT_GOAL := help
 
@@ -19,7 +21,7 @@ help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 .PHONY: generate
-generate: ## Write everything that is generated: deepcopy, CRDs, role, chart files, reference.
+generate: ## Write everything that is generated: deepcopy, CRDs, role, chart files, pages.
 	@mkdir -p $(CHART)/files/crds $(CHART)/files/admission docs
 	$(GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	$(GEN) crd:headerFile=hack/boilerplate.yaml.txt paths=./api/... output:crd:dir=config/crd/bases
@@ -27,9 +29,12 @@ generate: ## Write everything that is generated: deepcopy, CRDs, role, chart fil
 		paths=./controllers/... output:rbac:dir=config/rbac
 	@cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	@cp config/rbac/role.yaml config/rbac/role_namespaced.yaml $(CHART)/files/
-	@cp config/admission/mutating_policy*.yaml $(CHART)/files/admission/
+	@rm -f $(CHART)/files/admission/*.yaml
+	@cp config/admission/*policy*.yaml $(CHART)/files/admission/
 	$(TOOL) crd-ref-docs --log-level=ERROR --source-path=./api --config=hack/crd-ref-docs.yaml \
 		--renderer=markdown --output-path=docs/reference.md
+	@go run ./hack/valuesdoc
+	@go run ./hack/metricsdoc
 
 .PHONY: fmt
 fmt: ## Format the Go code.
@@ -80,6 +85,16 @@ test-api: controlplane ## Run the tests of schema and admission against a real A
 .PHONY: e2e
 e2e: controlplane build ## Run the real binary against a real control plane and authorization server.
 	@$(TEST) -tags=e2e -count=1 -timeout=40m $(ARGS) ./test/e2e/...
+
+.PHONY: node
+node: controlplane ## Build a node for the test cluster, and the manager's image, into bin/node.
+	@go run -C test/controlplane ./build -into=node kubelet kube-scheduler kube-controller-manager
+	@go run -C test/node/parts ./build
+
+.PHONY: e2e-node
+e2e-node: $(if $(NODE_HERE),node) ## Install with Helm on a real node: this machine. Skipped without Linux and root.
+	@go test -C test/node/parts -count=1 ./...
+	@$(subst pkgname,standard-verbose,$(TEST)) -tags=node -count=1 -timeout=15m $(ARGS) ./test/node/...
 
 .PHONY: soak
 soak: controlplane build ## Kill the manager at random moments and compare what is left.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -33,10 +35,14 @@ type AuthorizationServerReconciler struct {
 	Servers  *Servers
 	Recorder events.EventRecorder
 	Metrics  *Metrics
+	Audit    audit.Recorder
 	// Live reads from the API server.
 	Live client.Reader
 	// Namespace is the operator's own, where the records are.
 	Namespace string
+	// Watched are the namespaces that are watched; empty means all. Nothing is
+	// known of the registrations of others.
+	Watched []string
 
 	mu          sync.Mutex
 	discoveries map[types.UID]discovery
@@ -192,7 +198,7 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 // took the finalizer off. The record holds all that is needed. It goes when the
 // client is proven to be gone; until then it counts as a possible orphan.
 func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1.Secret, record policy.Record, counts *v1alpha1.ClientCounts) error {
-	if err := r.revokeStray(ctx, record); err != nil {
+	if err := r.revokeStray(ctx, record, secret); err != nil {
 		logf.FromContext(ctx).Error(err, "Revoking the client of a registration that is gone", "clientID", record.Client.ID)
 		counts.PossibleOrphans++
 		return nil
@@ -214,7 +220,7 @@ func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1
 }
 
 // revokeStray deletes a client and proves that it is gone.
-func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, record policy.Record) error {
+func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, record policy.Record, secret *corev1.Secret) error {
 	server, leave, err := r.Servers.Enter(ctx, record.Connection, authserver.Urgent)
 	if err != nil {
 		return err
@@ -226,17 +232,37 @@ func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, record 
 	if err := server.Revoke(ctx, handle); err != nil {
 		return err
 	}
+	r.strayTaken(audit.ClientRevoked, record, secret)
 	handle.Deleted = true
 	_, found, err := server.Find(ctx, handle)
 	if err == nil && found {
 		return errors.New("the server accepted the deletion but still knows the client")
 	}
+	if err == nil {
+		r.strayTaken(audit.RevocationVerified, record, secret)
+	}
 	return err
+}
+
+// strayTaken tells of the end of a client whose registration is gone.
+func (r *AuthorizationServerReconciler) strayTaken(kind audit.Type, record policy.Record, secret *corev1.Secret) {
+	e := auditEvent(kind, kindRegistration, &metav1.ObjectMeta{
+		Namespace: secret.Annotations[annotationRegistrationNamespace], Name: secret.Annotations[annotationRegistrationName],
+		UID: types.UID(secret.Labels[v1alpha1.LabelRegistrationUID]),
+	})
+	e.Time = r.Clock.Now()
+	e.Data.AuthorizationServer, e.Data.Issuer, e.Data.ClientID = record.Connection.Name, record.Connection.Issuer, record.Client.ID
+	e.Data.Cause = string(v1alpha1.CauseDeleted)
+	e.Data.Message = "the registration went without its client: its finalizer was taken off"
+	r.Audit.Record(e)
 }
 
 // stray says that the registration of a record is gone. Its client is too,
 // unless somebody took the finalizer off by hand.
 func (r *AuthorizationServerReconciler) stray(ctx context.Context, record *corev1.Secret) (bool, error) {
+	if of := record.Annotations[annotationRegistrationNamespace]; len(r.Watched) > 0 && !slices.Contains(r.Watched, of) {
+		return false, nil
+	}
 	gone, err := missing(ctx, r.Client, record)
 	if err != nil || !gone {
 		return false, err

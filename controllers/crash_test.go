@@ -27,6 +27,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
 	"github.com/mcp-registrar/mcp-registrar/test/env"
@@ -171,7 +172,12 @@ func (c *crashCase) process(b *boundary) reconcile.Reconciler {
 		Client: client, Clock: c.clock, Servers: servers, Cluster: "cluster", Recorder: events.NewFakeRecorder(1000),
 		Records:     &controllers.Records{Client: client, Live: client, Namespace: operatorNamespace},
 		Credentials: &controllers.Credentials{Client: client, Live: client},
-		Drift:       controllers.NewDriftSchedule(c.clock.Now()), Metrics: controllers.NewMetrics(prometheus.NewRegistry()),
+		Grants: &controllers.Grants{
+			Client: client, Admission: &controllers.Admission{Client: client, Clock: c.clock},
+			Sealer: &controllers.Sealer{Client: client, Live: client, Namespace: operatorNamespace},
+		},
+		Places: &controllers.Places{Client: client, Namespace: operatorNamespace}, Audit: audit.Discard,
+		Drift: controllers.NewDriftSchedule(c.clock.Now()), Metrics: controllers.NewMetrics(prometheus.NewRegistry()),
 	})
 }
 

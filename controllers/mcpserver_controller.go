@@ -4,10 +4,15 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,8 +22,8 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
-// MCPServerReconciler says of each MCPServer whether it is accepted. It writes
-// nothing but status.
+// MCPServerReconciler says of each MCPServer whether it is accepted, and which
+// grants wait for its owners. It writes nothing but status.
 type MCPServerReconciler struct {
 	client.Client
 	Clock    clock.PassiveClock
@@ -30,13 +35,64 @@ type MCPServerReconciler struct {
 // Reconcile reports on one server.
 func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MCPServer) (ctrl.Result, error) {
 	now := r.Clock.Now()
-	as, err := getAuthorizationServer(ctx, r.Client, server.Spec.AuthorizationServerRef.Name)
+	as, asErr := getAuthorizationServer(ctx, r.Client, server.Spec.AuthorizationServerRef.Name)
+	counts, pending, countErr := r.count(ctx, server)
 	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as})
-	return r.report(ctx, server, verdict, err, now)
+	after := server.DeepCopy()
+	if countErr == nil {
+		after.Status.Grants, after.Status.PendingGrants = counts, pending
+	}
+	return r.report(ctx, server, after, verdict, errors.Join(asErr, countErr), now)
 }
 
-func (r *MCPServerReconciler) report(ctx context.Context, server *v1alpha1.MCPServer, verdict policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
-	after := server.DeepCopy()
+// maxPending is how many pending grants the status of a server names.
+const maxPending = 50
+
+// count counts the grants of a server, as their own status tells.
+func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPServer) (*v1alpha1.GrantCounts, []v1alpha1.PendingGrant, error) {
+	var grants v1alpha1.ScopeGrantList
+	err := r.List(ctx, &grants, client.MatchingFields{indexGrantServer: server.Namespace + "/" + server.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, nil, wrap("listing grants", err)
+	}
+	counts := &v1alpha1.GrantCounts{}
+	var pending []v1alpha1.PendingGrant
+	for i := range grants.Items {
+		grant := &grants.Items[i]
+		switch {
+		case grant.Status.Basis != "":
+			counts.InForce++
+		case awaitsApproval(grant):
+			counts.Pending++
+			pending = append(pending, v1alpha1.PendingGrant{
+				Namespace: grant.Namespace, Name: grant.Name, Generation: grant.Generation, Client: grant.Spec.ClientRef.Name,
+				RequestedBy: bound(grant.Annotations[v1alpha1.AnnotationRequestedBy], 1024),
+			})
+		}
+	}
+	slices.SortFunc(pending, func(a, b v1alpha1.PendingGrant) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	return counts, pending[:min(len(pending), maxPending)], nil
+}
+
+// awaitsApproval says that a grant waits for an owner of its server.
+func awaitsApproval(grant *v1alpha1.ScopeGrant) bool {
+	accepted := meta.FindStatusCondition(grant.Status.Conditions, v1alpha1.ConditionAccepted)
+	return accepted != nil && grant.DeletionTimestamp == nil &&
+		(accepted.Reason == v1alpha1.ReasonApprovalRequired || accepted.Reason == v1alpha1.ReasonApprovalUnverified)
+}
+
+// bound cuts a text to a number of bytes, at the end of a character.
+func bound(text string, size int) string {
+	for len(text) > size {
+		_, last := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-last]
+	}
+	return text
+}
+
+func (r *MCPServerReconciler) report(ctx context.Context, server, after *v1alpha1.MCPServer, verdict policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
 	after.Status.ObservedGeneration = server.Generation
 	after.Status.Conditions = conditions(server.Status.Conditions, server.Generation, now,
 		accepted(v1alpha1.ConditionAccepted, verdict))

@@ -23,7 +23,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		lateness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mcp_registrar_revocation_lateness_seconds",
-			Help:    "Time from the instant a client should have been gone until the authorization server accepted its deletion, in seconds, by cause.",
+			Help:    "Time from the instant at which a client should have been gone until the authorization server accepted its deletion, by cause. What is not accepted yet is not in it.",
 			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 86400},
 		}, []string{"cause"}),
 		orphans: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -34,6 +34,10 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "mcp_registrar_managed_clients",
 			Help: "Clients that the operator manages, by authorization server.",
 		}, []string{"authorization_server"}),
+	}
+	// From the start, so that the first revocation is seen as an increase.
+	for _, cause := range causes {
+		m.lateness.WithLabelValues(cause)
 	}
 	registerer.MustRegister(m.lateness, m.orphans, m.managed)
 	return m

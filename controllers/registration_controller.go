@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -27,16 +29,24 @@ type RegistrationReconciler struct {
 	Records     *Records
 	Credentials *Credentials
 	Drift       *DriftSchedule
+	Grants      *Grants
+	Places      *Places
+	Audit       audit.Recorder
 	Recorder    events.EventRecorder
 	Metrics     *Metrics
 	// Cluster is the UID of the cluster: ownership marks name it.
 	Cluster string
+
+	// announced are the registrations whose request is on the audit record
+	// while their status does not say so yet.
+	announced sync.Map
 }
 
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations/finalizers,verbs=update
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=scopegrants;mcpservers;authorizationservers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations;scopegrants;mcpservers;authorizationservers,verbs=operate
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

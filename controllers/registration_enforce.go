@@ -15,6 +15,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -23,6 +24,7 @@ import (
 func (r *RegistrationReconciler) enforce(ctx context.Context, reg *v1alpha1.MCPClientRegistration, seen observation, d policy.RegistrationDecision) outcome {
 	done := outcome{record: seen.facts.Record, err: seen.err}
 	step := &step{RegistrationReconciler: r, reg: reg, seen: seen, decision: d}
+	step.announce()
 	var err error
 	switch d.Action {
 	case policy.Nothing:
@@ -79,7 +81,13 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return err
 	}
+	if err := s.takePlace(ctx); err != nil {
+		return err
+	}
 	done.vanished = done.record.Live()
+	if done.vanished {
+		s.taken(audit.ClientVanished, done.record)
+	}
 	pending, err := s.pending(done.record, wish)
 	if err != nil {
 		return err
@@ -95,6 +103,20 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		return s.registrationFailed(ctx, done, err)
 	}
 	return s.registered(ctx, server, done, answer, wish, pair)
+}
+
+// takePlace takes a place of the namespace where their number is limited. If
+// another took the last one meanwhile, the decision is made again.
+func (s *step) takePlace(ctx context.Context) error {
+	quota := policy.Quota(s.seen.facts.AuthorizationServer)
+	if quota == nil {
+		return nil
+	}
+	free, err := s.Places.Take(ctx, s.reg, int(*quota))
+	if err == nil && !free {
+		return errStale
+	}
+	return err
 }
 
 // completeWish adds the key set of a new key pair where one is needed.
@@ -115,6 +137,7 @@ func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (polic
 	mark, err := newMark()
 	orphans := slices.Clone(old.Orphans)
 	if old.State == policy.RecordPending {
+		s.orphaned(old, old.Mark)
 		orphans = append(orphans, old.Mark)
 	}
 	return policy.Record{
@@ -136,6 +159,7 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 	switch {
 	case refused:
 		if answer.MaybeApplied {
+			s.orphaned(record, record.Mark)
 			record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
 		}
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
@@ -148,6 +172,7 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 	if answer.Kind == authserver.Unauthorized {
 		err = fmt.Errorf("%w: %w", errInitialAccess, err)
 	}
+	s.Places.Leave(s.reg)
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return errors.Join(err, putErr)
@@ -181,11 +206,18 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	switch {
 	case err != nil || shared:
 		// The client is another registration's, or may be: it is not touched.
+		s.orphaned(record, record.Mark)
 		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
 			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonRejected, "shared_client_id")
 	case answer.ManagementURI == "" || answer.ManagementToken.IsZero():
+		s.orphaned(record, record.Mark)
 		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
 			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonManagementUnsupported, "")
+	}
+	if record.Live() {
+		s.Audit.Record(s.given(audit.ClientRegistered, record))
+	} else {
+		s.Places.Leave(s.reg)
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	if err != nil && record.Live() {
@@ -288,6 +320,7 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
 	record.Excess, record.Missing = policy.Compare(wish, answer)
 	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
+	s.changes(done.record, record, s.decision.MakeKey || !record.Client.Secret.Equal(done.record.Client.Secret))
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	if err != nil {
 		return err

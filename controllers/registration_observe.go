@@ -24,12 +24,13 @@ import (
 // half-way: what could not be learnt is unknown, and its error comes along.
 func (r *RegistrationReconciler) observe(ctx context.Context, reg *v1alpha1.MCPClientRegistration, now time.Time) observation {
 	seen := observation{facts: policy.RegistrationFacts{Registration: reg}}
-	var errs [5]error
+	var errs [6]error
 	seen.facts.AuthorizationServer, errs[0] = getAuthorizationServer(ctx, r.Client, reg.Spec.AuthorizationServerRef.Name)
 	seen.facts.Namespace, errs[1] = getNamespace(ctx, r.Client, reg.Namespace)
 	errs[2] = r.observeGrants(ctx, reg, &seen.facts)
 	errs[3] = r.observeOwn(ctx, reg, &seen)
-	errs[4] = r.observeClient(ctx, reg, &seen.facts, now)
+	errs[4] = r.observePlaces(ctx, reg, &seen.facts)
+	errs[5] = r.observeClient(ctx, reg, &seen.facts, now)
 	seen.err = errors.Join(errs[:]...)
 	return seen
 }
@@ -43,13 +44,12 @@ func (r *RegistrationReconciler) observeGrants(ctx context.Context, reg *v1alpha
 	facts.GrantsAre = policy.Present
 	var errs []error
 	for i := range grants.Items {
-		grant := &grants.Items[i]
-		server, err := getServer(ctx, r.Client, grant)
-		errs = append(errs, err)
-		facts.Grants = append(facts.Grants, policy.GrantFacts{
-			Grant: grant, RegistrationIs: policy.Present, Server: server,
+		grant := policy.GrantFacts{
+			Grant: &grants.Items[i], RegistrationIs: policy.Present,
 			AuthorizationServer: facts.AuthorizationServer, Namespace: facts.Namespace,
-		})
+		}
+		errs = append(errs, r.Grants.Observe(ctx, &grant))
+		facts.Grants = append(facts.Grants, grant)
 	}
 	return errors.Join(errs...)
 }
@@ -69,13 +69,29 @@ func (r *RegistrationReconciler) observeOwn(ctx context.Context, reg *v1alpha1.M
 	return errors.Join(recordErr, secretErr)
 }
 
+// observePlaces counts the clients of the namespace where that is limited.
+func (r *RegistrationReconciler) observePlaces(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts) error {
+	if facts.Record.Live() {
+		r.Places.Leave(reg)
+	}
+	if policy.Quota(facts.AuthorizationServer) == nil {
+		return nil
+	}
+	taken, err := r.Places.Count(ctx, reg)
+	if err != nil {
+		return err
+	}
+	facts.PlacesAre, facts.PlacesTaken = policy.Present, taken
+	return nil
+}
+
 // observeClient looks at the authorization server, only when a deletion waits
 // for its proof or a drift check is due. A replaced management token is stored
 // at once: it is the one thing that observe writes.
 func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, now time.Time) error {
 	proof := facts.Record.State == policy.RecordDeleted
 	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
-	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now)
+	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now) && !policy.Paused(facts.AuthorizationServer.Object)
 	facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
 	if !proof && (!due || reg.DeletionTimestamp != nil) {
 		return nil
@@ -168,18 +184,6 @@ func getAuthorizationServer(ctx context.Context, reader client.Reader, name stri
 		return policy.AuthorizationServerFact{}, fmt.Errorf("reading AuthorizationServer: %w", err)
 	}
 	return policy.AuthorizationServerFact{Is: policy.Present, Object: &as}, nil
-}
-
-func getServer(ctx context.Context, reader client.Reader, grant *v1alpha1.ScopeGrant) (policy.ServerFact, error) {
-	var server v1alpha1.MCPServer
-	key := types.NamespacedName{Namespace: grant.ServerNamespace(), Name: grant.Spec.ServerRef.Name}
-	switch err := reader.Get(ctx, key, &server); {
-	case apierrors.IsNotFound(err):
-		return policy.ServerFact{Is: policy.Absent}, nil
-	case err != nil:
-		return policy.ServerFact{}, fmt.Errorf("reading MCPServer: %w", err)
-	}
-	return policy.ServerFact{Is: policy.Present, Object: &server}, nil
 }
 
 func getNamespace(ctx context.Context, reader client.Reader, name string) (policy.NamespaceFact, error) {

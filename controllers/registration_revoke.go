@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,6 +14,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -43,6 +45,7 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	record.State = policy.RecordDeleted
 	if !repeated {
 		record.DeletedAt = s.Clock.Now()
+		s.taken(audit.ClientRevoked, record)
 	}
 	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
 		return err
@@ -182,6 +185,8 @@ func (s *step) confirm(ctx context.Context, done *outcome) error {
 	if err := s.Credentials.Delete(ctx, s.seen.secret); err != nil {
 		return err
 	}
+	s.concludes(done.record)
+	s.Places.Leave(s.reg)
 	stored, err := s.Records.Put(ctx, s.reg, s.concluded(done.record))
 	if err != nil {
 		return err
@@ -203,7 +208,7 @@ func (s *step) concluded(old policy.Record) policy.Record {
 		Cause: old.Cause, DueAt: old.DueAt, DeletedAt: old.DeletedAt,
 	}
 	if old.State == policy.RecordPending {
-		record.Orphans = append(record.Orphans, old.Mark)
+		record.Orphans = append(slices.Clone(record.Orphans), old.Mark)
 		record.State = ""
 		return record
 	}
@@ -234,6 +239,8 @@ func (s *step) release(ctx context.Context, done *outcome) error {
 	if err := s.Credentials.Delete(ctx, s.seen.secret); err != nil {
 		return err
 	}
+	s.concludes(done.record)
+	s.Places.Leave(s.reg)
 	last := s.concluded(done.record)
 	if len(last.Orphans) > 0 && done.record.State != last.State {
 		stored, err := s.Records.Put(ctx, s.reg, last)

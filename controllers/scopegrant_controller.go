@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,16 +18,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // ScopeGrantReconciler says of each ScopeGrant whether it is in force and
-// whether the registration carries it. It writes nothing but status: the
-// client at the authorization server has one writer, the registration's.
+// whether the registration carries it, and takes up what the server's owners
+// decided. It writes nothing but status: the client at the authorization server
+// has one writer, the registration's.
 type ScopeGrantReconciler struct {
 	client.Client
 	Clock    clock.PassiveClock
+	Grants   *Grants
 	Recorder events.EventRecorder
+	Audit    audit.Recorder
 }
 
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=scopegrants/status,verbs=get;update;patch
@@ -43,7 +48,7 @@ func (r *ScopeGrantReconciler) Reconcile(ctx context.Context, grant *v1alpha1.Sc
 func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.GrantFacts, *v1alpha1.MCPClientRegistration, error) {
 	facts := policy.GrantFacts{Grant: grant}
 	var errs [4]error
-	facts.Server, errs[0] = getServer(ctx, r.Client, grant)
+	errs[0] = r.Grants.Observe(ctx, &facts)
 	facts.Namespace, errs[1] = getNamespace(ctx, r.Client, grant.Namespace)
 	var reg v1alpha1.MCPClientRegistration
 	err := r.Get(ctx, types.NamespacedName{Namespace: grant.Namespace, Name: grant.Spec.ClientRef.Name}, &reg)
@@ -63,22 +68,63 @@ func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.Scop
 func (r *ScopeGrantReconciler) report(ctx context.Context, grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
 	after := grant.DeepCopy()
 	after.Status = grantStatus(grant, reg, d, applied, now)
-	if observed == nil && settling(grant, after.Status.Conditions, now) {
+	sealErr := r.seal(ctx, after, d, now)
+	if observed == nil && sealErr == nil && settling(grant, after.Status.Conditions, now) && after.Status.Approval == nil {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
-	err := errors.Join(observed, reporter{r.Client, r.Recorder}.write(ctx, grant, after))
+	if sealErr == nil && !equality.Semantic.DeepEqual(grant.Status, after.Status) {
+		for _, event := range grantEvents(grant, after, d, now) {
+			r.Audit.Record(event)
+		}
+	}
+	err := errors.Join(observed, sealErr, reporter{r.Client, r.Recorder}.write(ctx, grant, after))
 	if m := classify(err); m.happened {
 		return m.result(err)
 	}
-	if d.ExpiresAt.After(now) {
-		return requeueAt(d.ExpiresAt, r.Clock.Now()), nil
-	}
-	return ctrl.Result{}, nil
+	return requeueAt(nextOfGrant(d, now), r.Clock.Now()), nil
 }
 
-// grantStatus is the status that follows from the decision.
+// nextOfGrant is when the answer about a grant can change with no event.
+func nextOfGrant(d policy.GrantDecision, now time.Time) time.Time {
+	var next time.Time
+	for _, at := range []time.Time{d.ExpiresAt, d.AcceptableAt} {
+		if at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// seal takes up what an owner of the server decided: it notes when, and that
+// it was checked who decided.
+func (r *ScopeGrantReconciler) seal(ctx context.Context, grant *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) error {
+	switch d.Seal {
+	case policy.LeaveSeal:
+	case policy.MarkUnverified:
+		grant.Status.Approval.ApprovedAt, grant.Status.Approval.Seal = nil, policy.UnverifiedSeal
+	case policy.SetSeal:
+		approval := grant.Status.Approval.DeepCopy()
+		approval.ApprovedAt = timeOf(now)
+		seal, err := r.Grants.Sealer.Seal(ctx, grant, approval)
+		if err != nil {
+			return err
+		}
+		approval.Seal = seal
+		grant.Status.Approval = approval
+	}
+	return nil
+}
+
+// grantStatus is the status that follows from the decision. What the owners of
+// the server decided is theirs, and is carried over.
 func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, now time.Time) v1alpha1.ScopeGrantStatus {
-	status := v1alpha1.ScopeGrantStatus{ObservedGeneration: grant.Generation, ExpiresAt: timeOf(d.ExpiresAt)}
+	status := v1alpha1.ScopeGrantStatus{
+		ObservedGeneration: grant.Generation, ExpiresAt: timeOf(d.ExpiresAt),
+		Approval: grant.Status.Approval.DeepCopy(), Basis: d.Basis, Term: d.Term,
+	}
+	if d.Undecided {
+		status.Basis = grant.Status.Basis
+	}
 	if reg != nil && reg.Status.ExpiresAt != nil && (status.ExpiresAt == nil || reg.Status.ExpiresAt.Before(status.ExpiresAt)) {
 		status.ExpiresAt = reg.Status.ExpiresAt
 	}

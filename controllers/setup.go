@@ -5,11 +5,12 @@ package controllers
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -19,12 +20,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // Field indexes.
@@ -33,6 +34,7 @@ const (
 	indexGrantServer  = "spec.serverRef"
 	indexRegistration = "spec.authorizationServerRef.name"
 	indexRecordClient = "client"
+	indexRecordPlace  = "place"
 )
 
 // maxBackoff caps the retry delay, so that an object that keeps failing for
@@ -72,6 +74,9 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {
 			return []string{object.GetLabels()[v1alpha1.LabelClient]}
 		}},
+		{&corev1.Secret{}, indexRecordPlace, func(object client.Object) []string {
+			return []string{placeOf(object.(*corev1.Secret))}
+		}},
 	}
 	for _, index := range indexes {
 		if err := indexer.IndexField(ctx, index.object, index.field, index.values); err != nil {
@@ -92,6 +97,13 @@ func options(workers int) controller.Options {
 // changed passes what a user changed, and deletions; not status.
 var changed = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, finalizersChanged())
 
+// decided passes what a user changed of a grant: an approval is in its status.
+var decided = predicate.Or(changed, predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.ScopeGrant)
+	after, same := e.ObjectNew.(*v1alpha1.ScopeGrant)
+	return ok && same && !equality.Semantic.DeepEqual(before.Status.Approval, after.Status.Approval)
+}})
+
 // finalizersChanged passes an object whose finalizers changed: ours is put on
 // again where somebody took it off.
 func finalizersChanged() predicate.Predicate {
@@ -102,26 +114,27 @@ func finalizersChanged() predicate.Predicate {
 
 // SetupWithManager starts the reconciler of registrations.
 func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
-	return ctrl.NewControllerManagedBy(mgr).Named("mcpclientregistration").
+	b := ctrl.NewControllerManagedBy(mgr).Named("mcpclientregistration").
 		Watches(&v1alpha1.MCPClientRegistration{}, deletionsFirst(), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(usableChanged())).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
-		Watches(&v1alpha1.ScopeGrant{}, handler.EnqueueRequestsFromMapFunc(ofGrant), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.ScopeGrant{}, handler.EnqueueRequestsFromMapFunc(ofGrant), builder.WithPredicates(decided)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofRecord), builder.WithPredicates(released())).
-		WithOptions(options(workers)).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.waitingForPlace), builder.WithPredicates(placeLeft())).
+		WithOptions(options(workers))
+	return admissionWatched(b, r.Grants.Admission, r.ofApproved).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // SetupWithManager starts the reconciler of grants.
 func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
-	return ctrl.NewControllerManagedBy(mgr).Named("scopegrant").
-		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(changed)).
+	b := ctrl.NewControllerManagedBy(mgr).Named("scopegrant").
+		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(decided)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration)).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
-		WithOptions(options(workers)).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		WithOptions(options(workers))
+	return admissionWatched(b, r.Grants.Admission, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // SetupWithManager starts the reconciler of servers.
@@ -129,6 +142,7 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 	return ctrl.NewControllerManagedBy(mgr).Named("mcpserver").
 		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.ScopeGrant{}, later(serverOf)).
 		WithOptions(options(workers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
@@ -136,8 +150,9 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 // SetupWithManager starts the reconciler of authorization servers.
 func (r *AuthorizationServerReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("authorizationserver").
-		For(&v1alpha1.AuthorizationServer{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&corev1.Secret{}, gathered()).
+		For(&v1alpha1.AuthorizationServer{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		Watches(&v1alpha1.AuthorizationServer{}, handler.Funcs{DeleteFunc: r.gone}).
+		Watches(&corev1.Secret{}, later(authorizationServerOf)).
 		Watches(&v1alpha1.MCPClientRegistration{}, strays()).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofCredential)).
 		WithOptions(options(workers)).
@@ -163,12 +178,12 @@ func deletionsFirst() handler.EventHandler {
 	}
 }
 
-// gathered enqueues the authorization server of a record some time after a
-// change of the record, so that many changes are counted once.
-func gathered() handler.EventHandler {
+// later enqueues what an object counts for some time after a change of the
+// object, so that many changes are counted once.
+func later(of func(client.Object) types.NamespacedName) handler.EventHandler {
 	enqueue := func(object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		if name := object.GetLabels()[v1alpha1.LabelAuthorizationServer]; name != "" {
-			q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, countDelay)
+		if key := of(object); key.Name != "" {
+			q.AddAfter(reconcile.Request{NamespacedName: key}, countDelay)
 		}
 	}
 	return handler.Funcs{
@@ -182,6 +197,30 @@ func gathered() handler.EventHandler {
 			enqueue(e.Object, q)
 		},
 	}
+}
+
+// authorizationServerOf names the authorization server of a record.
+func authorizationServerOf(record client.Object) types.NamespacedName {
+	return types.NamespacedName{Name: record.GetLabels()[v1alpha1.LabelAuthorizationServer]}
+}
+
+// serverOf names the server of a grant.
+func serverOf(object client.Object) types.NamespacedName {
+	grant, ok := object.(*v1alpha1.ScopeGrant)
+	if !ok {
+		return types.NamespacedName{}
+	}
+	return types.NamespacedName{Namespace: grant.ServerNamespace(), Name: grant.Spec.ServerRef.Name}
+}
+
+// gone forgets what is kept in memory of an authorization server whose object
+// is gone.
+func (r *AuthorizationServerReconciler) gone(_ context.Context, e event.DeleteEvent, _ workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.discoveries, e.Object.GetUID())
+	delete(r.suspects, e.Object.GetUID())
+	r.Metrics.Gone(e.Object.GetName())
 }
 
 // strays has the records counted some time after a registration went: one that
@@ -214,6 +253,7 @@ func usableChanged() predicate.Predicate {
 		m, n := before.Status.Metadata, after.Status.Metadata
 		metadata := (m == nil) == (n == nil) && (m == nil || *m == *n)
 		return before.Generation != after.Generation || !metadata ||
+			policy.Paused(before) != policy.Paused(after) ||
 			before.Status.ObservedGeneration != after.Status.ObservedGeneration ||
 			!slices.Equal(before.Status.Capabilities, after.Status.Capabilities) ||
 			(before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil)
@@ -227,115 +267,58 @@ func released() predicate.Predicate {
 	}))
 }
 
-func ofRecord(_ context.Context, object client.Object) []reconcile.Request {
-	annotations := object.GetAnnotations()
-	key := types.NamespacedName{Namespace: annotations[annotationRegistrationNamespace], Name: annotations[annotationRegistrationName]}
-	if key.Name == "" {
-		return nil
+// placeLeft passes a record that no longer stands for a client.
+func placeLeft() predicate.Predicate {
+	place := func(object client.Object) string {
+		secret, ok := object.(*corev1.Secret)
+		if !ok {
+			return ""
+		}
+		return placeOf(secret)
 	}
-	return []reconcile.Request{{NamespacedName: key}}
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool { return place(e.ObjectOld) != "" && place(e.ObjectNew) == "" },
+		DeleteFunc: func(e event.DeleteEvent) bool { return place(e.Object) != "" },
+	}
 }
 
-// ofCredential names the authorization servers whose initial access token a
-// Secret holds.
-func (r *AuthorizationServerReconciler) ofCredential(ctx context.Context, object client.Object) []reconcile.Request {
-	if object.GetLabels()[v1alpha1.LabelRegistrationUID] != "" {
-		return nil
+// admissionWatched adds the watches of the admission policies that approvals
+// rest on. A change counts when the API server is sure to know of it.
+func admissionWatched(b *builder.Builder, admission *Admission, of handler.MapFunc) *builder.Builder {
+	if !admission.Served {
+		return b
 	}
-	var list v1alpha1.AuthorizationServerList
-	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
-		for i := range list.Items {
-			d := list.Items[i].Spec.DynamicRegistration
-			if d != nil && d.InitialAccessTokenSecretRef != nil && d.InitialAccessTokenSecretRef.Name == object.GetName() {
-				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+	matters := builder.WithPredicates(predicate.NewPredicateFuncs(func(object client.Object) bool {
+		return slices.Contains(approvalPolicies, object.GetName())
+	}))
+	for _, kind := range []client.Object{
+		&admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{},
+	} {
+		b = b.Watches(kind, onAdmission(of), matters)
+	}
+	return b
+}
+
+func onAdmission(of handler.MapFunc) handler.EventHandler {
+	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request], delay time.Duration) {
+		for _, request := range of(ctx, object) {
+			q.AddAfter(request, delay)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if !e.IsInInitialList {
+				enqueue(ctx, e.Object, q, admissionDelay+time.Second)
 			}
-		}
-		return keys
-	})
-}
-
-func ofGrant(_ context.Context, object client.Object) []reconcile.Request {
-	grant, ok := object.(*v1alpha1.ScopeGrant)
-	if !ok {
-		return nil
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
+				enqueue(ctx, e.ObjectNew, q, atOnce)
+			}
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, e.Object, q, atOnce)
+		},
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: grant.Namespace, Name: grant.Spec.ClientRef.Name}}}
-}
-
-// requests lists objects and names those that it found. On an error nothing is
-// enqueued: the periodic check finds what was missed.
-func requests(ctx context.Context, reader client.Reader, list client.ObjectList, name func() []types.NamespacedName, options ...client.ListOption) []reconcile.Request {
-	if err := reader.List(ctx, list, options...); err != nil {
-		logf.FromContext(ctx).Error(err, "Listing what a change concerns")
-		return nil
-	}
-	unique := map[types.NamespacedName]bool{}
-	for _, key := range name() {
-		unique[key] = true
-	}
-	found := make([]reconcile.Request, 0, len(unique))
-	for key := range maps.Keys(unique) {
-		found = append(found, reconcile.Request{NamespacedName: key})
-	}
-	return found
-}
-
-func registrations(ctx context.Context, reader client.Reader, options ...client.ListOption) []reconcile.Request {
-	var list v1alpha1.MCPClientRegistrationList
-	return requests(ctx, reader, &list, func() (keys []types.NamespacedName) {
-		for i := range list.Items {
-			keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
-		}
-		return keys
-	}, options...)
-}
-
-func (r *RegistrationReconciler) ofAuthorizationServer(ctx context.Context, object client.Object) []reconcile.Request {
-	return registrations(ctx, r.Client, client.MatchingFields{indexRegistration: object.GetName()})
-}
-
-func (r *RegistrationReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return registrations(ctx, r.Client, client.InNamespace(object.GetName()))
-}
-
-func (r *RegistrationReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
-	return grants(ctx, r.Client, clientOf, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()})
-}
-
-func grants(ctx context.Context, reader client.Reader, name func(*v1alpha1.ScopeGrant) types.NamespacedName, options ...client.ListOption) []reconcile.Request {
-	var list v1alpha1.ScopeGrantList
-	return requests(ctx, reader, &list, func() (keys []types.NamespacedName) {
-		for i := range list.Items {
-			keys = append(keys, name(&list.Items[i]))
-		}
-		return keys
-	}, options...)
-}
-
-func clientOf(grant *v1alpha1.ScopeGrant) types.NamespacedName {
-	return types.NamespacedName{Namespace: grant.Namespace, Name: grant.Spec.ClientRef.Name}
-}
-
-func self(grant *v1alpha1.ScopeGrant) types.NamespacedName { return client.ObjectKeyFromObject(grant) }
-
-func (r *ScopeGrantReconciler) ofRegistration(ctx context.Context, object client.Object) []reconcile.Request {
-	return grants(ctx, r.Client, self, client.InNamespace(object.GetNamespace()), client.MatchingFields{indexGrantClient: object.GetName()})
-}
-
-func (r *ScopeGrantReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
-	return grants(ctx, r.Client, self, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()})
-}
-
-func (r *ScopeGrantReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return grants(ctx, r.Client, self, client.InNamespace(object.GetName()))
-}
-
-func (r *MCPServerReconciler) ofAuthorizationServer(ctx context.Context, object client.Object) []reconcile.Request {
-	var list v1alpha1.MCPServerList
-	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
-		for i := range list.Items {
-			keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
-		}
-		return keys
-	}, client.MatchingFields{indexRegistration: object.GetName()})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -26,6 +28,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/connect"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
@@ -44,6 +47,8 @@ const (
 var shared struct {
 	client.Client
 	cluster *env.ControlPlane
+	audit   recordedEvents
+	writes  writeLog
 }
 
 func TestMain(m *testing.M) {
@@ -102,6 +107,12 @@ func newScheme() (*runtime.Scheme, error) {
 // object that names it.
 func newWorld(t *testing.T, options devas.Options, adapt ...func(*v1alpha1.AuthorizationServer)) *world {
 	t.Helper()
+	return newWorldIn(t, shared.Client, shared.cluster, options, adapt...)
+}
+
+// newWorldIn is newWorld in some cluster.
+func newWorldIn(t *testing.T, c client.Client, cluster *env.ControlPlane, options devas.Options, adapt ...func(*v1alpha1.AuthorizationServer)) *world {
+	t.Helper()
 	as, err := devas.New(options)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +126,7 @@ func newWorld(t *testing.T, options devas.Options, adapt ...func(*v1alpha1.Autho
 		}
 	})
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "team-"}}
-	w := &world{Client: shared.Client, cluster: shared.cluster, as: as}
+	w := &world{Client: c, cluster: cluster, as: as}
 	w.create(t, namespace)
 	w.namespace, w.name = namespace.Name, "as-"+namespace.Name
 	object := &v1alpha1.AuthorizationServer{
@@ -145,7 +156,9 @@ func newManager(ctx context.Context, cluster *env.ControlPlane) (manager.Manager
 	if err := shared.Create(ctx, namespace); err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(cluster.Config, manager.Options{
+	config := rest.CopyConfig(cluster.Config)
+	config.Wrap(shared.writes.wrap)
+	mgr, err := ctrl.NewManager(config, manager.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{operatorNamespace: {}}},
@@ -165,32 +178,36 @@ func newManager(ctx context.Context, cluster *env.ControlPlane) (manager.Manager
 }
 
 func setupReconcilers(ctx context.Context, mgr manager.Manager, connector authserver.Connector, registry prometheus.Registerer, now clock.PassiveClock) error {
-	if err := controllers.SetupIndexes(ctx, mgr); err != nil {
-		return err
-	}
-	servers := &controllers.Servers{Connector: connector, Client: mgr.GetClient(), Namespace: operatorNamespace}
-	metrics, recorder := controllers.NewMetrics(registry), mgr.GetEventRecorder("test")
-	for _, r := range []interface {
-		SetupWithManager(manager.Manager, int) error
-	}{
-		&controllers.RegistrationReconciler{
-			Client: mgr.GetClient(), Clock: now, Servers: servers, Cluster: "cluster-uid",
-			Records:     &controllers.Records{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: operatorNamespace},
-			Credentials: &controllers.Credentials{Client: mgr.GetClient(), Live: mgr.GetAPIReader()},
-			Drift:       controllers.NewDriftSchedule(now.Now()), Recorder: recorder, Metrics: metrics,
-		},
-		&controllers.ScopeGrantReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
-		&controllers.MCPServerReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
-		&controllers.AuthorizationServerReconciler{
-			Client: mgr.GetClient(), Clock: now, Servers: servers, Recorder: recorder, Metrics: metrics,
-			Live: mgr.GetAPIReader(), Namespace: operatorNamespace,
-		},
-	} {
-		if err := r.SetupWithManager(mgr, 16); err != nil {
-			return err
+	return controllers.Setup(ctx, mgr, controllers.Options{
+		Clock: now, Connector: connector, Metrics: controllers.NewMetrics(registry), Audit: &shared.audit,
+		Namespace: operatorNamespace, Cluster: "cluster-uid", Workers: 16,
+	})
+}
+
+// recordedEvents keeps the audit record of a test.
+type recordedEvents struct {
+	mu     sync.Mutex
+	events []audit.Event
+}
+
+// Record implements audit.Recorder.
+func (r *recordedEvents) Record(event audit.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, event)
+}
+
+// of returns the types of the events about a namespace, in order.
+func (r *recordedEvents) of(namespace string) []audit.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []audit.Event
+	for _, event := range r.events {
+		if event.Data.Namespace == namespace {
+			found = append(found, event)
 		}
 	}
-	return nil
+	return found
 }
 
 func (w *world) create(t *testing.T, objects ...client.Object) {

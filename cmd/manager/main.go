@@ -5,9 +5,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,18 +32,25 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/connect"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
 	"github.com/mcp-registrar/mcp-registrar/internal/kubewrites"
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "audit" {
+		os.Exit(auditCommand(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	s, err := parse(flag.CommandLine, os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	ctrl.SetLogger(zap.New(s.logOptions()...))
+	// Nobody reading the audit record must not end the process: the write fails
+	// and is counted.
+	signal.Ignore(syscall.SIGPIPE)
 	if err := run(ctrl.SetupSignalHandler(), s); err != nil {
 		ctrl.Log.Error(err, "Stopped")
 		os.Exit(1)
@@ -59,10 +69,33 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return fmt.Errorf("creating manager: %w", err)
 	}
-	if err := setup(ctx, mgr, s); err != nil {
+	cluster, err := clusterUID(ctx, mgr.GetAPIReader())
+	if err != nil {
 		return err
 	}
-	return mgr.Start(ctx)
+	recorder, closeRecord, err := openRecord(s, cluster)
+	if err != nil {
+		return err
+	}
+	if err := setup(ctx, mgr, s, cluster, recorder); err != nil {
+		return errors.Join(err, closeRecord())
+	}
+	return errors.Join(mgr.Start(ctx), closeRecord())
+}
+
+// openRecord opens the audit record.
+func openRecord(s settings, cluster string) (recorder audit.Recorder, closeRecord func() error, err error) {
+	if s.auditLog == "off" {
+		return audit.Discard, func() error { return nil }, nil
+	}
+	stream, err := audit.Open(audit.Options{
+		Path: s.auditLog, Stdout: os.Stdout, Source: "/clusters/" + cluster + "/mcp-registrar", Now: time.Now, Registerer: metrics.Registry,
+		Report: func(err error) { ctrl.Log.WithName("audit").Error(err, "Writing the audit record") },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return stream, stream.Close, nil
 }
 
 func newManager(config *rest.Config, s settings) (manager.Manager, error) {
@@ -87,7 +120,8 @@ func newManager(config *rest.Config, s settings) (manager.Manager, error) {
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &stop,
 		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
+			DefaultTransform:  cache.TransformStripManagedFields(),
+			DefaultNamespaces: watched(s.watchNamespaces),
 			// Only the operator's own Secrets are watched.
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Secret{}: {Namespaces: map[string]cache.Config{s.operatorNamespace: {}}},
@@ -96,48 +130,36 @@ func newManager(config *rest.Config, s settings) (manager.Manager, error) {
 	})
 }
 
-// setup gives the reconcilers what they need.
-func setup(ctx context.Context, mgr manager.Manager, s settings) error {
-	cluster, err := clusterUID(ctx, mgr.GetAPIReader())
-	if err != nil {
-		return err
+// watched turns names into the cache's form; nil means all namespaces.
+func watched(namespaces []string) map[string]cache.Config {
+	if len(namespaces) == 0 {
+		return nil
 	}
+	configs := map[string]cache.Config{}
+	for _, name := range namespaces {
+		configs[name] = cache.Config{}
+	}
+	return configs
+}
+
+// setup gives the reconcilers what they need.
+func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string, recorder audit.Recorder) error {
 	now := clock.RealClock{}
 	measured, err := instrumented.NewMetrics(metrics.Registry, now.Now)
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
-	servers := &controllers.Servers{
+	err = controllers.Setup(ctx, mgr, controllers.Options{
+		Clock:     now,
 		Connector: connect.New(connect.Options{Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate}),
-		Client:    mgr.GetClient(), Namespace: s.operatorNamespace,
+		Metrics:   controllers.NewMetrics(metrics.Registry),
+		Audit:     recorder, Cluster: cluster, Namespace: s.operatorNamespace,
+		WatchNamespaces: s.watchNamespaces, Workers: s.concurrent,
+	})
+	if err != nil {
+		return fmt.Errorf("starting controllers: %w", err)
 	}
-	if err := controllers.SetupIndexes(ctx, mgr); err != nil {
-		return err
-	}
-	registered := controllers.NewMetrics(metrics.Registry)
-	recorder := mgr.GetEventRecorder("mcp-registrar")
-	reconcilers := []interface {
-		SetupWithManager(mgr manager.Manager, workers int) error
-	}{
-		&controllers.RegistrationReconciler{
-			Client: mgr.GetClient(), Clock: now, Servers: servers, Cluster: cluster,
-			Records:     &controllers.Records{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: s.operatorNamespace},
-			Credentials: &controllers.Credentials{Client: mgr.GetClient(), Live: mgr.GetAPIReader()},
-			Drift:       controllers.NewDriftSchedule(now.Now()), Recorder: recorder, Metrics: registered,
-		},
-		&controllers.ScopeGrantReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
-		&controllers.MCPServerReconciler{Client: mgr.GetClient(), Clock: now, Recorder: recorder},
-		&controllers.AuthorizationServerReconciler{
-			Client: mgr.GetClient(), Clock: now, Servers: servers, Recorder: recorder, Metrics: registered,
-			Live: mgr.GetAPIReader(), Namespace: s.operatorNamespace,
-		},
-	}
-	workers := []int{s.concurrent, s.concurrent/4 + 1, 4, 4}
-	for i, reconciler := range reconcilers {
-		if err := reconciler.SetupWithManager(mgr, workers[i]); err != nil {
-			return fmt.Errorf("starting controllers: %w", err)
-		}
-	}
+	metrics.Registry.MustRegister(controllers.NewCollector(ctx, mgr.GetCache()))
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding health check: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -25,6 +26,8 @@ type settings struct {
 	kubeQPS             float64
 	kubeBurst           int
 	logLevel, logFormat string
+	watchNamespaces     []string
+	auditLog            string
 }
 
 // parse reads the flags.
@@ -50,16 +53,36 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 		"How many requests may be sent to the Kubernetes API at one time.")
 	flags.StringVar(&s.logLevel, "log-level", "info", "What is logged: debug, info or error.")
 	flags.StringVar(&s.logFormat, "log-format", "json", "How logs are written: json or console.")
+	flags.Func("watch-namespaces", "Namespaces whose objects are worked on, separated by commas. Left out, all. MCPServers of other namespaces are not seen.",
+		func(text string) error {
+			s.watchNamespaces = namespaces(text)
+			return nil
+		})
+	flags.StringVar(&s.auditLog, "audit-log", "-",
+		`Where the audit record is written: a file, "-" for the standard output, or "off".`)
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
 	}
 	return s, s.check()
 }
 
+// namespaces splits a list of names.
+func namespaces(text string) []string {
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func (s settings) check() error {
 	switch {
 	case s.operatorNamespace == "":
 		return errors.New("--operator-namespace is empty: set it, or the environment variable POD_NAMESPACE")
+	case s.auditLog == "":
+		return errors.New(`--audit-log is empty: name a file, "-" for the standard output, or "off"`)
 	case s.concurrent < 1:
 		return errors.New("--concurrent-reconciles must be at least 1")
 	case !slices.Contains([]string{"debug", "info", "error"}, s.logLevel):

@@ -19,6 +19,36 @@ const (
 	methodLabel    = "method"
 )
 
+// Operations that are measured, as values of the label.
+const (
+	opDiscover = "discover"
+	opRegister = "register"
+	opFind     = "find"
+	opReplace  = "replace"
+	opRevoke   = "revoke"
+)
+
+// Outcomes besides the kinds of errors, as values of the label.
+const (
+	success = "success"
+	// unsent: the call was held back, and no request was sent.
+	unsent = "unsent"
+)
+
+// Operations returns every value of the label operation.
+func Operations() []string {
+	return []string{opDiscover, opRegister, opFind, opReplace, opRevoke}
+}
+
+// Outcomes returns every value of the label outcome.
+func Outcomes() []string {
+	outcomes := []string{success, unsent}
+	for _, kind := range []authserver.Kind{authserver.Unavailable, authserver.Unauthorized, authserver.Rejected, authserver.Conflict} {
+		outcomes = append(outcomes, kind.String())
+	}
+	return outcomes
+}
+
 // Metrics holds the metrics of every authorization server.
 type Metrics struct {
 	now      func() time.Time
@@ -34,7 +64,7 @@ func NewMetrics(registerer prometheus.Registerer, now func() time.Time) (*Metric
 		now: now,
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mcp_registrar_authorization_server_request_duration_seconds",
-			Help:    "How long calls of an authorization server took, by operation.",
+			Help:    "How long calls of an authorization server took, by operation. A call is one HTTP request, or a few.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{serverLabel, operationLabel}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -74,14 +104,14 @@ func (m *Metrics) observe(name, operation string, start time.Time, err error) {
 
 func outcome(err error) string {
 	if err == nil {
-		return "success"
+		return success
 	}
 	var failure *authserver.Error
 	switch {
 	case !errors.As(err, &failure):
 		return authserver.Unavailable.String()
 	case failure.Unsent:
-		return "unsent"
+		return unsent
 	}
 	return failure.Kind.String()
 }

@@ -24,7 +24,7 @@ func Wrap(name string, next authserver.Server, metrics *Metrics) authserver.Serv
 func (s *server) Discover(ctx context.Context) (authserver.Metadata, error) {
 	start := s.metrics.now()
 	metadata, err := s.next.Discover(ctx)
-	s.metrics.observe(s.name, "discover", start, err)
+	s.metrics.observe(s.name, opDiscover, start, err)
 	return metadata, err
 }
 
@@ -32,7 +32,7 @@ func (s *server) Discover(ctx context.Context) (authserver.Metadata, error) {
 func (s *server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
 	start := s.metrics.now()
 	client, err := s.next.Register(ctx, wish)
-	s.metrics.observe(s.name, "register", start, err)
+	s.metrics.observe(s.name, opRegister, start, err)
 	return client, err
 }
 
@@ -40,7 +40,7 @@ func (s *server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 func (s *server) Find(ctx context.Context, handle authserver.Handle) (authserver.Client, bool, error) {
 	start := s.metrics.now()
 	client, found, err := s.next.Find(ctx, handle)
-	s.metrics.observe(s.name, "find", start, err)
+	s.metrics.observe(s.name, opFind, start, err)
 	return client, found, err
 }
 
@@ -50,7 +50,7 @@ func (s *server) Replace(
 ) (authserver.Client, error) {
 	start := s.metrics.now()
 	client, err := s.next.Replace(ctx, handle, wish)
-	s.metrics.observe(s.name, "replace", start, err)
+	s.metrics.observe(s.name, opReplace, start, err)
 	return client, err
 }
 
@@ -58,6 +58,6 @@ func (s *server) Replace(
 func (s *server) Revoke(ctx context.Context, handle authserver.Handle) error {
 	start := s.metrics.now()
 	err := s.next.Revoke(ctx, handle)
-	s.metrics.observe(s.name, "revoke", start, err)
+	s.metrics.observe(s.name, opRevoke, start, err)
 	return err
 }

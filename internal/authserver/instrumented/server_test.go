@@ -5,6 +5,7 @@ package instrumented
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 	}
 	want := "# HELP mcp_registrar_authorization_server_requests_total Calls of an authorization server, by operation and outcome.\n" +
 		"# TYPE mcp_registrar_authorization_server_requests_total counter\n"
-	for _, outcome := range []string{"conflict", "rejected", "success", "unauthorized", "unavailable", "unsent"} {
+	for _, outcome := range slices.Sorted(slices.Values(Outcomes())) {
 		want += "mcp_registrar_authorization_server_requests_total{authorization_server=\"main\"," +
 			"operation=\"discover\",outcome=\"" + outcome + "\"} 1\n"
 	}
@@ -82,8 +83,16 @@ func TestEveryOperationIsTimedAndUnchanged(t *testing.T) {
 		t.Errorf("revoke: %v", err)
 	}
 	const duration = "mcp_registrar_authorization_server_request_duration_seconds"
-	if n, err := testutil.GatherAndCount(registry, duration); err != nil || n != 4 {
+	if _, err := server.Discover(t.Context()); err != nil {
+		t.Errorf("discover: %v", err)
+	}
+	if n, err := testutil.GatherAndCount(registry, duration); err != nil || n != len(Operations()) {
 		t.Errorf("%d histograms, %v", n, err)
+	}
+	for _, operation := range Operations() {
+		if n := testutil.ToFloat64(metrics.calls.WithLabelValues("main", operation, success)); n != 1 {
+			t.Errorf("%v calls of %s", n, operation)
+		}
 	}
 	metrics.Sent("main")("POST")
 	if n := testutil.ToFloat64(metrics.sent.WithLabelValues("main", "POST")); n != 1 {

@@ -1,0 +1,211 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// The audit record tells of what happened at the authorization server before
+// the registration record does: a crash in between repeats an event, it does
+// not lose one.
+
+// auditEvent begins an event about an object.
+func auditEvent(kind audit.Type, objectKind string, object metav1.Object) audit.Event {
+	annotations := object.GetAnnotations()
+	return audit.Event{
+		Type:    kind,
+		Subject: objectKind + "/" + object.GetNamespace() + "/" + object.GetName(),
+		Data: audit.Data{
+			Kind: objectKind, Namespace: object.GetNamespace(), Name: object.GetName(),
+			UID: string(object.GetUID()), Generation: object.GetGeneration(),
+			Owner:       annotations[v1alpha1.AnnotationOwner],
+			RequestedBy: annotations[v1alpha1.AnnotationRequestedBy],
+			ChangedBy:   annotations[v1alpha1.AnnotationChangedBy],
+		},
+	}
+}
+
+// event begins an event about the client of a registration.
+func (s *step) event(kind audit.Type, record policy.Record) audit.Event {
+	e := auditEvent(kind, kindRegistration, s.reg)
+	e.Time = s.Clock.Now()
+	e.Data.AuthorizationServer, e.Data.Issuer = record.Connection.Name, record.Connection.Issuer
+	e.Data.ClientID = record.Client.ID
+	return e
+}
+
+// announce puts on record that a registration was asked for, once.
+func (s *step) announce() {
+	if s.reg.Status.ObservedGeneration >= 0 {
+		s.announced.Delete(s.reg.UID)
+		return
+	}
+	if _, done := s.announced.LoadOrStore(s.reg.UID, true); done {
+		return
+	}
+	e := s.event(audit.RegistrationRequested, policy.Record{Connection: s.decision.Connection})
+	e.Data.ExpiresAt = s.decision.ExpiresAt
+	e.Data.Reason = s.decision.Verdict.Reason
+	s.Audit.Record(e)
+}
+
+// given tells of a client as the authorization server answered it.
+func (s *step) given(kind audit.Type, record policy.Record) audit.Event {
+	e := s.event(kind, record)
+	got := record.Client.Registered
+	e.Data.Scopes, e.Data.RedirectURIs, e.Data.GrantTypes = got.Scopes, got.RedirectURIs, got.GrantTypes
+	e.Data.AuthMethod, e.Data.ExpiresAt, e.Data.Mark = got.AuthMethod, s.decision.ExpiresAt, record.Mark
+	for _, grant := range s.decision.Grants {
+		e.Data.Grants = append(e.Data.Grants, auditGrant(grant))
+	}
+	return e
+}
+
+func auditGrant(g policy.GrantInForce) audit.Grant {
+	told := audit.Grant{Name: g.Grant.Name, Approval: string(g.Basis), Generation: g.Grant.Generation}
+	for _, scope := range g.Grant.Spec.Scopes {
+		told.Scopes = append(told.Scopes, string(scope))
+	}
+	if a := g.Grant.Status.Approval; a != nil && g.Basis == v1alpha1.BasisApproved {
+		told.ApprovedBy, told.ApprovedAt = a.ApprovedBy, timeAt(a.ApprovedAt)
+	}
+	return told
+}
+
+// changes tells of an update, and of new credentials.
+func (s *step) changes(old, next policy.Record, rotated bool) {
+	e := s.given(audit.ClientChanged, next)
+	e.Data.Added, e.Data.Removed = changedMetadata(old.Client.Registered, next.Client.Registered)
+	if len(e.Data.Added) > 0 || len(e.Data.Removed) > 0 || !rotated {
+		s.Audit.Record(e)
+	}
+	if rotated {
+		s.Audit.Record(s.given(audit.ClientRotated, next))
+	}
+}
+
+// changedMetadata lists what an update added to a client and took from it.
+func changedMetadata(old, next authserver.ClientMetadata) (added, removed []string) {
+	for _, field := range []struct {
+		name      string
+		old, next []string
+	}{
+		{"scope ", old.Scopes, next.Scopes},
+		{"redirect URI ", old.RedirectURIs, next.RedirectURIs},
+		{"grant type ", old.GrantTypes, next.GrantTypes},
+	} {
+		added = append(added, beyond(field.name, field.next, field.old)...)
+		removed = append(removed, beyond(field.name, field.old, field.next)...)
+	}
+	return added, removed
+}
+
+func beyond(what string, values, known []string) []string {
+	var more []string
+	for _, value := range values {
+		if !slices.Contains(known, value) {
+			more = append(more, what+value)
+		}
+	}
+	return more
+}
+
+// taken tells of the end of a client.
+func (s *step) taken(kind audit.Type, record policy.Record) {
+	e := s.event(kind, record)
+	e.Data.Cause, e.Data.DueAt = string(record.Cause), record.DueAt
+	if kind == audit.ClientReleased {
+		e.Data.Message = record.Released
+	}
+	s.Audit.Record(e)
+}
+
+// concludes tells how a client ended, once.
+func (s *step) concludes(old policy.Record) {
+	switch {
+	case old.State == policy.RecordPending:
+		s.orphaned(old, old.Mark)
+	case !old.Live() && old.State != policy.RecordDeleted:
+	case old.Released != "":
+		s.taken(audit.ClientReleased, old)
+	case s.decision.Verdict.Cause == v1alpha1.CauseVanished:
+		s.taken(audit.ClientVanished, old)
+	default:
+		s.taken(audit.RevocationVerified, old)
+	}
+}
+
+// orphaned tells of a request that ended without an answer.
+func (s *step) orphaned(record policy.Record, mark string) {
+	e := s.event(audit.PossibleOrphan, policy.Record{Connection: record.Connection})
+	e.Data.Mark = mark
+	s.Audit.Record(e)
+}
+
+// grantEvent begins an event about a grant.
+func grantEvent(kind audit.Type, grant *v1alpha1.ScopeGrant, now time.Time) audit.Event {
+	e := auditEvent(kind, kindGrant, grant)
+	e.Time = now
+	e.Data.Server = grant.ServerNamespace() + "/" + grant.Spec.ServerRef.Name
+	e.Data.Client = grant.Namespace + "/" + grant.Spec.ClientRef.Name
+	e.Data.Reason = grant.Spec.Reason
+	for _, scope := range grant.Spec.Scopes {
+		e.Data.Scopes = append(e.Data.Scopes, string(scope))
+	}
+	if a := grant.Status.Approval; a != nil {
+		e.Data.Decision = &audit.Approval{
+			By: a.ApprovedBy, At: timeAt(a.ApprovedAt), Generation: a.Generation, Reason: a.Reason, ExpiresAt: timeAt(a.ExpiresAt),
+		}
+	}
+	return e
+}
+
+// grantEvents tells what became of a grant since its status was last written.
+func grantEvents(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) []audit.Event {
+	var told []audit.Event
+	if before.Status.ObservedGeneration < before.Generation {
+		told = append(told, grantEvent(audit.GrantRequested, after, now))
+	}
+	if d.Seal == policy.SetSeal {
+		kind := audit.GrantApproved
+		if after.Status.Approval.Decision == v1alpha1.DecisionDenied {
+			kind = audit.GrantDenied
+		}
+		told = append(told, grantEvent(kind, after, now))
+	}
+	if before.Status.Basis != v1alpha1.BasisApproved || d.Undecided || d.InForce {
+		return told
+	}
+	switch approval := after.Status.Approval; {
+	case approval == nil:
+		told = append(told, grantEvent(audit.ApprovalWithdrawn, after, now))
+	case approval.Decision == v1alpha1.DecisionApproved && policy.Void(after) != "":
+		e := grantEvent(audit.ApprovalVoided, after, now)
+		e.Data.Message = policy.Void(after)
+		told = append(told, e)
+	}
+	return told
+}
+
+func timeAt(t *metav1.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}
+
+// Kinds of objects, as events name them.
+const (
+	kindRegistration = "MCPClientRegistration"
+	kindGrant        = "ScopeGrant"
+)

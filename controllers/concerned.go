@@ -1,0 +1,174 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"maps"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// The functions of this file name the objects that a change of another object
+// concerns.
+
+func ofRecord(_ context.Context, object client.Object) []reconcile.Request {
+	annotations := object.GetAnnotations()
+	key := types.NamespacedName{Namespace: annotations[annotationRegistrationNamespace], Name: annotations[annotationRegistrationName]}
+	if key.Name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: key}}
+}
+
+// ofCredential names the authorization servers whose initial access token a
+// Secret holds.
+func (r *AuthorizationServerReconciler) ofCredential(ctx context.Context, object client.Object) []reconcile.Request {
+	if object.GetLabels()[v1alpha1.LabelRegistrationUID] != "" {
+		return nil
+	}
+	var list v1alpha1.AuthorizationServerList
+	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			d := list.Items[i].Spec.DynamicRegistration
+			if d != nil && d.InitialAccessTokenSecretRef != nil && d.InitialAccessTokenSecretRef.Name == object.GetName() {
+				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+			}
+		}
+		return keys
+	})
+}
+
+func ofGrant(_ context.Context, object client.Object) []reconcile.Request {
+	grant, ok := object.(*v1alpha1.ScopeGrant)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: grant.Namespace, Name: grant.Spec.ClientRef.Name}}}
+}
+
+// requests lists objects and names those that it found. On an error nothing is
+// enqueued: the periodic check finds what was missed.
+func requests(ctx context.Context, reader client.Reader, list client.ObjectList, name func() []types.NamespacedName, options ...client.ListOption) []reconcile.Request {
+	if err := reader.List(ctx, list, options...); err != nil {
+		logf.FromContext(ctx).Error(err, "Listing what a change concerns")
+		return nil
+	}
+	unique := map[types.NamespacedName]bool{}
+	for _, key := range name() {
+		unique[key] = true
+	}
+	found := make([]reconcile.Request, 0, len(unique))
+	for key := range maps.Keys(unique) {
+		found = append(found, reconcile.Request{NamespacedName: key})
+	}
+	return found
+}
+
+func registrations(ctx context.Context, reader client.Reader, options ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.MCPClientRegistrationList
+	return requests(ctx, reader, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+		}
+		return keys
+	}, options...)
+}
+
+func (r *RegistrationReconciler) ofAuthorizationServer(ctx context.Context, object client.Object) []reconcile.Request {
+	return registrations(ctx, r.Client, client.MatchingFields{indexRegistration: object.GetName()})
+}
+
+func (r *RegistrationReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return registrations(ctx, r.Client, client.InNamespace(object.GetName()))
+}
+
+func (r *RegistrationReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
+	return grants(ctx, r.Client, clientOf, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()})
+}
+
+func grants(ctx context.Context, reader client.Reader, name func(*v1alpha1.ScopeGrant) types.NamespacedName, options ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.ScopeGrantList
+	return requests(ctx, reader, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			keys = append(keys, name(&list.Items[i]))
+		}
+		return keys
+	}, options...)
+}
+
+func clientOf(grant *v1alpha1.ScopeGrant) types.NamespacedName {
+	return types.NamespacedName{Namespace: grant.Namespace, Name: grant.Spec.ClientRef.Name}
+}
+
+func self(grant *v1alpha1.ScopeGrant) types.NamespacedName { return client.ObjectKeyFromObject(grant) }
+
+func (r *ScopeGrantReconciler) ofRegistration(ctx context.Context, object client.Object) []reconcile.Request {
+	return grants(ctx, r.Client, self, client.InNamespace(object.GetNamespace()), client.MatchingFields{indexGrantClient: object.GetName()})
+}
+
+func (r *ScopeGrantReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
+	return grants(ctx, r.Client, self, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()})
+}
+
+func (r *ScopeGrantReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return grants(ctx, r.Client, self, client.InNamespace(object.GetName()))
+}
+
+func (r *MCPServerReconciler) ofAuthorizationServer(ctx context.Context, object client.Object) []reconcile.Request {
+	var list v1alpha1.MCPServerList
+	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+		}
+		return keys
+	}, client.MatchingFields{indexRegistration: object.GetName()})
+}
+
+// waitingForPlace names the registrations of a record's namespace that wait for
+// a place there.
+func (r *RegistrationReconciler) waitingForPlace(ctx context.Context, record client.Object) []reconcile.Request {
+	var list v1alpha1.MCPClientRegistrationList
+	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			accepted := meta.FindStatusCondition(list.Items[i].Status.Conditions, v1alpha1.ConditionAccepted)
+			if accepted != nil && accepted.Reason == v1alpha1.ReasonQuotaExceeded {
+				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+			}
+		}
+		return keys
+	}, client.InNamespace(record.GetAnnotations()[annotationRegistrationNamespace]))
+}
+
+// ofApproved names the clients of the grants that somebody decided on.
+func (r *RegistrationReconciler) ofApproved(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list v1alpha1.ScopeGrantList
+	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			if list.Items[i].Status.Approval != nil {
+				keys = append(keys, clientOf(&list.Items[i]))
+			}
+		}
+		return keys
+	})
+}
+
+// ofAdmission names the grants that the admission policies matter to.
+func (r *ScopeGrantReconciler) ofAdmission(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list v1alpha1.ScopeGrantList
+	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			if list.Items[i].Status.Approval != nil || awaitsApproval(&list.Items[i]) {
+				keys = append(keys, self(&list.Items[i]))
+			}
+		}
+		return keys
+	})
+}

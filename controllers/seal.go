@@ -1,0 +1,140 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// The Secret of the key that approvals are sealed with.
+const (
+	sealSecretName = "mcp-registrar-seal"
+	sealSecretKey  = "key"
+	sealKeyBytes   = 32
+)
+
+// Sealer marks the approvals that were taken up while the admission policies
+// were in force, so that none that was written without them ever passes for
+// one. The key is in the operator's own namespace. Without it every approval
+// must be given again.
+type Sealer struct {
+	// Client writes, Live reads from the API server.
+	Client client.Client
+	Live   client.Reader
+	// Namespace is the operator's own.
+	Namespace string
+
+	mu  sync.Mutex
+	key []byte
+}
+
+// Is says whether the seal of a grant's approval is the operator's.
+func (s *Sealer) Is(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.Knowledge, error) {
+	approval := grant.Status.Approval
+	if approval == nil || approval.Seal == "" || approval.Seal == policy.UnverifiedSeal {
+		return policy.Absent, nil
+	}
+	seal, err := s.Seal(ctx, grant, approval)
+	if err != nil {
+		return policy.Unknown, err
+	}
+	if !hmac.Equal([]byte(seal), []byte(approval.Seal)) {
+		return policy.Absent, nil
+	}
+	return policy.Present, nil
+}
+
+// Seal computes the seal of an approval of a grant.
+func (s *Sealer) Seal(ctx context.Context, grant *v1alpha1.ScopeGrant, approval *v1alpha1.Approval) (string, error) {
+	key, err := s.load(ctx)
+	if err != nil {
+		return "", err
+	}
+	sealed := struct {
+		UID        types.UID                 `json:"uid"`
+		Decision   v1alpha1.ApprovalDecision `json:"decision"`
+		Generation int64                     `json:"generation"`
+		Reason     string                    `json:"reason"`
+		ApprovedBy string                    `json:"approvedBy"`
+		ExpiresAt  int64                     `json:"expiresAt"`
+		ApprovedAt int64                     `json:"approvedAt"`
+	}{grant.UID, approval.Decision, approval.Generation, approval.Reason, approval.ApprovedBy, unix(approval.ExpiresAt), unix(approval.ApprovedAt)}
+	text, err := json.Marshal(sealed)
+	if err != nil {
+		return "", fmt.Errorf("encoding approval: %w", err)
+	}
+	mac := hmac.New(sha256.New, key)
+	_, _ = mac.Write(text)
+	return hex.EncodeToString(mac.Sum(nil)), nil
+}
+
+func unix(t *metav1.Time) int64 {
+	if t == nil {
+		return time.Time{}.Unix()
+	}
+	return t.Unix()
+}
+
+// load reads the key once, and makes it where there is none.
+func (s *Sealer) load(ctx context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key != nil {
+		return s.key, nil
+	}
+	key, err := s.read(ctx)
+	if apierrors.IsNotFound(err) {
+		if err = s.create(ctx); err == nil || apierrors.IsAlreadyExists(err) {
+			key, err = s.read(ctx)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the key of the seals, Secret %s/%s: %w", s.Namespace, sealSecretName, err)
+	}
+	s.key = key
+	return key, nil
+}
+
+func (s *Sealer) read(ctx context.Context) ([]byte, error) {
+	var secret corev1.Secret
+	if err := s.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: sealSecretName}, &secret); err != nil {
+		return nil, err
+	}
+	if len(secret.Data[sealSecretKey]) < sealKeyBytes {
+		return nil, errors.New("the key is too short: delete the Secret; every approval must then be given again")
+	}
+	return secret.Data[sealSecretKey], nil
+}
+
+func (s *Sealer) create(ctx context.Context) error {
+	key := make([]byte, sealKeyBytes)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	return s.Client.Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.Namespace, Name: sealSecretName,
+			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedByValue},
+		},
+		Data: map[string][]byte{sealSecretKey: key},
+	})
+}

@@ -1,0 +1,87 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Options are what the reconcilers are given.
+type Options struct {
+	Clock     clock.PassiveClock
+	Connector authserver.Connector
+	Metrics   *Metrics
+	Audit     audit.Recorder
+	// Namespace is the operator's own.
+	Namespace string
+	// Cluster is the UID of the cluster: ownership marks name it.
+	Cluster string
+	// WatchNamespaces are the namespaces that the manager watches; empty means
+	// all.
+	WatchNamespaces []string
+	// Workers is how many registrations are worked on at one time.
+	Workers int
+}
+
+// Setup adds the reconcilers to a manager.
+func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
+	if err := SetupIndexes(ctx, mgr); err != nil {
+		return err
+	}
+	served, err := policiesServed(mgr)
+	if err != nil {
+		return err
+	}
+	c, live, recorder := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("mcp-registrar")
+	servers := &Servers{Connector: o.Connector, Client: c, Namespace: o.Namespace}
+	grants := &Grants{
+		Client: c, Namespaces: o.WatchNamespaces,
+		Admission: &Admission{Client: c, Clock: o.Clock, Served: served},
+		Sealer:    &Sealer{Client: c, Live: live, Namespace: o.Namespace},
+	}
+	for _, r := range []struct {
+		reconciler interface {
+			SetupWithManager(mgr manager.Manager, workers int) error
+		}
+		workers int
+	}{
+		{&RegistrationReconciler{
+			Client: c, Clock: o.Clock, Servers: servers, Grants: grants, Cluster: o.Cluster,
+			Records:     &Records{Client: c, Live: live, Namespace: o.Namespace},
+			Credentials: &Credentials{Client: c, Live: live},
+			Places:      &Places{Client: c, Namespace: o.Namespace},
+			Drift:       NewDriftSchedule(o.Clock.Now()), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
+		}, o.Workers},
+		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
+		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder}, 4},
+		{&AuthorizationServerReconciler{
+			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
+			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces,
+		}, 4},
+	} {
+		if err := r.reconciler.SetupWithManager(mgr, r.workers); err != nil {
+			return wrap("starting controllers", err)
+		}
+	}
+	return nil
+}
+
+// policiesServed says that the cluster has the API of admission policies.
+func policiesServed(mgr manager.Manager) (bool, error) {
+	kind := schema.GroupKind{Group: admissionregistrationv1.GroupName, Kind: "ValidatingAdmissionPolicy"}
+	_, err := mgr.GetRESTMapper().RESTMapping(kind, admissionregistrationv1.SchemeGroupVersion.Version)
+	if meta.IsNoMatchError(err) {
+		return false, nil
+	}
+	return err == nil, wrap("asking for the API of admission policies", err)
+}
