@@ -38,8 +38,10 @@ fi
 echo "verify: go mod tidy -diff"
 go mod tidy -diff || fail "go.mod or go.sum is not tidy: run \"go mod tidy\""
 
+go -C test/node/parts mod tidy -diff || fail "test/node/parts: go.mod or go.sum is not tidy"
+
 echo "verify: go vet"
-go vet -tags=e2e,soak,bench ./... || fail "go vet found faults"
+go vet -tags=e2e,soak,bench,node ./... || fail "go vet found faults"
 
 if ((failed)); then exit 1; fi
 echo "verify: all as it should be"

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -24,16 +25,21 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out io.Writer, names []string) error {
+func run(ctx context.Context, out io.Writer, args []string) error {
+	flags := flag.NewFlagSet("build", flag.ContinueOnError)
+	into := flags.String("into", "controlplane", "the folder in bin of the repository to build into")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	module, err := moduleDir()
 	if err != nil {
 		return err
 	}
-	wanted, err := choose(names)
+	wanted, err := choose(flags.Args())
 	if err != nil {
 		return err
 	}
-	bin := filepath.Join(module, "..", "..", "bin", "controlplane")
+	bin := filepath.Join(module, "..", "..", "bin", *into)
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("creating the binary directory: %w", err)
 	}

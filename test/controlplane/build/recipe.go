@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +21,8 @@ type binary struct {
 	pkg  string
 }
 
-// binaries lists all of them, the quickest first.
+// binaries lists those of the control plane, the quickest first. They are what is
+// built if nothing is named.
 var binaries = []binary{
 	{name: "tether", pkg: modulePath + "/tether"},
 	{name: "etcd", pkg: "go.etcd.io/etcd/server/v3"},
@@ -29,7 +31,15 @@ var binaries = []binary{
 	{name: "kubectl", pkg: "k8s.io/kubernetes/cmd/kubectl"},
 }
 
-// choose returns the binaries of these names, or all if there are none.
+// nodeBinaries are what a node takes of Kubernetes itself. They are here, and not
+// with the other parts of a node, so that there is one pinned version.
+var nodeBinaries = []binary{
+	{name: "kube-scheduler", pkg: "k8s.io/kubernetes/cmd/kube-scheduler"},
+	{name: "kubelet", pkg: "k8s.io/kubernetes/cmd/kubelet"},
+}
+
+// choose returns the binaries of these names, or the control plane's if there are
+// none.
 func choose(names []string) ([]binary, error) {
 	if len(names) == 0 {
 		return binaries, nil
@@ -37,7 +47,7 @@ func choose(names []string) ([]binary, error) {
 	var chosen []binary
 	for _, name := range names {
 		found := false
-		for _, b := range binaries {
+		for _, b := range slices.Concat(binaries, nodeBinaries) {
 			if b.name == name {
 				chosen, found = append(chosen, b), true
 			}

@@ -68,7 +68,7 @@ func TestBuild(t *testing.T) {
 }
 
 func TestChooseRefusesUnknownNames(t *testing.T) {
-	if got, err := choose([]string{"etcd", "kube-scheduler"}); err == nil {
+	if got, err := choose([]string{"etcd", "kube-proxy"}); err == nil {
 		t.Errorf("got %v, want an error", got)
 	}
 }
