@@ -82,7 +82,7 @@ test: controlplane ## Run every test but e2e, soak and bench, with the race dete
 
 .PHONY: test-api
 test-api: controlplane ## Run the tests of schema and admission against a real API server.
-	@$(TEST) -timeout=20m $(ARGS) ./test/api/...
+	@$(TEST) -timeout=20m $(ARGS) ./test/api/... ./test/admission/...
 
 .PHONY: e2e
 e2e: controlplane build ## Run the real binary against a real control plane and authorization server.

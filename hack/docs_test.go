@@ -22,8 +22,15 @@ import (
 // kindPages are the pages whose tables say what conditions and reasons mean.
 var kindPages = []string{"authorizationserver.md", "mcpserver.md", "mcpclientregistration.md", "scopegrant.md"}
 
-// reasonRow is a row of a table of reasons: | `Reason` | meaning | remedy |.
-var reasonRow = regexp.MustCompile("(?m)^\\| `([A-Za-z0-9]+)` \\| [^|]+ \\| [^|]+ \\|$")
+// reasonRow is a row of a table of reasons: | `Reason` | kstatus | meaning | remedy |.
+var reasonRow = regexp.MustCompile("(?m)^\\| `([A-Za-z0-9]+)` \\| ([^|]+) \\| [^|]+ \\| [^|]+ \\|$")
+
+// kstatusCell is what a row may say of kstatus. TestReasons in controllers
+// compares it with the truth.
+var kstatusCell = regexp.MustCompile("^(Current|InProgress|Failed|Terminating)( or (InProgress|Failed|Terminating))?$")
+
+// shortRow is a row of a table of reasons that lacks the column.
+var shortRow = regexp.MustCompile("(?m)^\\| `([A-Z][A-Za-z0-9]+)` \\| [^|]+ \\| [^|]+ \\|$")
 
 // conditionRow is a row of the table of condition types: | **`Type`** | … |.
 var conditionRow = regexp.MustCompile("(?m)^\\| \\*\\*`([A-Za-z]+)`\\*\\* \\|")
@@ -39,6 +46,14 @@ func TestEveryConditionAndReasonIsDocumented(t *testing.T) {
 			documented[match[1]] = true
 			if !slices.Contains(reasons, match[1]) {
 				t.Errorf("docs/%s: there is no reason %s in conditions.go", page, match[1])
+			}
+			if !kstatusCell.MatchString(match[2]) {
+				t.Errorf("docs/%s: kstatus of %s is %q", page, match[1], match[2])
+			}
+		}
+		for _, match := range shortRow.FindAllStringSubmatch(text, -1) {
+			if slices.Contains(reasons, match[1]) {
+				t.Errorf("docs/%s: the row of %s does not say what kstatus is", page, match[1])
 			}
 		}
 		for _, match := range conditionRow.FindAllStringSubmatch(text, -1) {

@@ -15,24 +15,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// Each case is rendered with testdata/<name>.values.yaml and compared with
-// testdata/<name>.golden.yaml. CRDs are left out: TestCRDs compares those.
+// Each set of values is rendered with testdata/<name>.values.yaml and compared with
+// testdata/<name>.golden.yaml. CRDs and
+// policies are left out: TestCRDs and TestPolicies compare those.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name        string
-		kubeVersion string
-	}{
-		{name: "defaults", kubeVersion: "1.37.0"},
-		{name: "older-cluster", kubeVersion: "1.30.0"},
-		{name: "every-value", kubeVersion: "1.37.0"},
-		{name: "least", kubeVersion: "1.37.0"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	for _, set := range valueSets {
+		t.Run(set.name, func(t *testing.T) {
 			t.Parallel()
-			values := filepath.Join(testdata(t), c.name+".values.yaml")
-			got := mustTemplate(t, c.kubeVersion, "--values="+values, "--set=crds.enabled=false")
-			compareWithGolden(t, c.name+".golden.yaml", got)
+			compareWithGolden(t, set.name+".golden.yaml", set.render(t, "--set=crds.enabled=false", "--set=admission.enabled=false"))
 		})
 	}
 }

@@ -4,58 +4,132 @@
 package chart
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
+// everywhere is the place of a ClusterRole.
+const everywhere = "the whole cluster"
+
+// role is a role that the operator's account is bound to, and where it holds.
+type role struct {
+	name, place string
+	rules       []rbacv1.PolicyRule
+}
+
 func TestT10GrantsAreNoWiderThanNeeded(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name   string
-		render func(*testing.T) string
-	}{
-		{name: "chart", render: func(t *testing.T) string { return mustTemplate(t, "1.37.0") }},
-		{name: "kustomize", render: func(t *testing.T) string { return kustomizeBuild(t, "default") }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	renderings := map[string]func(*testing.T) string{
+		"kustomize": func(t *testing.T) string { return kustomizeBuild(t, "default") },
+	}
+	for _, set := range valueSets {
+		renderings[set.name] = func(t *testing.T) string { return set.render(t) }
+	}
+	for name, render := range renderings {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			objects := parse(t, c.render(t))
-			clusterRoles := ofKind(objects, "ClusterRole")
-			if len(clusterRoles) != 3 {
-				t.Errorf("%d ClusterRoles, want 3", len(clusterRoles))
-			}
-			for _, role := range append(clusterRoles, ofKind(objects, "Role")...) {
-				for _, rule := range rules(t, role) {
-					checkRule(t, role.GetName(), rule)
+			objects := parse(t, render(t))
+			for _, kind := range []string{"ClusterRole", "Role"} {
+				for _, object := range ofKind(objects, kind) {
+					for _, rule := range rules(t, object) {
+						checkRule(t, object.GetName(), rule)
+					}
 				}
 			}
-			for _, role := range clusterRoles {
-				for _, rule := range rules(t, role) {
-					checkSecrets(t, role.GetName(), rule)
+			for _, role := range operatorRoles(t, objects) {
+				for _, rule := range role.rules {
+					checkSecrets(t, role, rule)
 				}
 			}
 		})
 	}
 }
 
-func TestChartAndKustomizeGrantTheSame(t *testing.T) {
+// With a list of namespaces nothing but what belongs to none is granted in the
+// whole cluster.
+func TestT10AListOfNamespacesHoldsNothingElsewhere(t *testing.T) {
 	t.Parallel()
-	chart := parse(t, mustTemplate(t, "1.37.0"))
-	kustomize := parse(t, kustomizeBuild(t, "default"))
-	for _, kind := range []string{"ClusterRole", "Role"} {
-		if diff := cmp.Diff(allRules(t, ofKind(kustomize, kind)), allRules(t, ofKind(chart, kind))); diff != "" {
-			t.Errorf("the rules of kind %s differ (-config +chart)\n%s", kind, diff)
+	allowed := []string{
+		"namespaces", "authorizationservers", "authorizationservers/status",
+		"validatingadmissionpolicies", "validatingadmissionpolicybindings", "tokenreviews", "subjectaccessreviews",
+	}
+	for _, mode := range []string{"watch-list", "watch-single"} {
+		for _, role := range operatorRoles(t, parse(t, valueSet{mode, "1.37.0"}.render(t))) {
+			for _, rule := range role.rules {
+				for _, resource := range rule.Resources {
+					if role.place == everywhere && !slices.Contains(allowed, resource) {
+						t.Errorf("%s: %s grants %s of %s in the whole cluster", mode, role.name, rule.Verbs, resource)
+					}
+				}
+			}
 		}
 	}
 }
 
-// checkRule holds for every role: nothing by wildcard, nothing that lets the
-// manager grant itself more.
+func TestChartAndKustomizeGrantTheSame(t *testing.T) {
+	t.Parallel()
+	chart := rulesByPlace(operatorRoles(t, parse(t, mustTemplate(t, "1.37.0"))))
+	kustomize := rulesByPlace(operatorRoles(t, parse(t, kustomizeBuild(t, "default"))))
+	if diff := gocmp.Diff(kustomize, chart); diff != "" {
+		t.Errorf("the operator's rules differ (-config +chart)\n%s", diff)
+	}
+}
+
+func rulesByPlace(roles []role) map[string][][]rbacv1.PolicyRule {
+	found := map[string][][]rbacv1.PolicyRule{}
+	for _, role := range roles {
+		found[role.place] = append(found[role.place], role.rules)
+	}
+	for _, rules := range found {
+		slices.SortFunc(rules, func(a, b []rbacv1.PolicyRule) int { return cmp.Compare(a[0].String(), b[0].String()) })
+	}
+	return found
+}
+
+// operatorRoles are the roles that something is bound to: the chart and the
+// kustomize folders bind nobody but the operator's account, and, where they are
+// named, those who read metrics.
+func operatorRoles(t *testing.T, objects []unstructured.Unstructured) []role {
+	t.Helper()
+	ruled := map[string][]rbacv1.PolicyRule{}
+	for _, kind := range []string{"ClusterRole", "Role"} {
+		for _, object := range ofKind(objects, kind) {
+			ruled[kind+"/"+object.GetNamespace()+"/"+object.GetName()] = rules(t, object)
+		}
+	}
+	accounts := ofKind(objects, "ServiceAccount")
+	var found []role
+	for _, kind := range []string{"ClusterRoleBinding", "RoleBinding"} {
+		for _, object := range ofKind(objects, kind) {
+			var binding rbacv1.RoleBinding
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &binding); err != nil {
+				t.Fatal(err)
+			}
+			if len(binding.Subjects) != 1 || len(accounts) != 1 || binding.Subjects[0].Name != accounts[0].GetName() {
+				continue
+			}
+			place := binding.Namespace
+			if kind == "ClusterRoleBinding" {
+				place = everywhere
+			}
+			rules := ruled[binding.RoleRef.Kind+"/"+binding.Namespace+"/"+binding.RoleRef.Name]
+			if len(rules) == 0 {
+				t.Fatalf("the binding %s is to a role that is not rendered", binding.Name)
+			}
+			found = append(found, role{name: binding.RoleRef.Name, place: place, rules: rules})
+		}
+	}
+	return found
+}
+
+// checkRule holds for every role: nothing by wildcard, nothing that lets its
+// holder grant more.
 func checkRule(t *testing.T, role string, rule rbacv1.PolicyRule) {
 	t.Helper()
 	for _, list := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs, rule.NonResourceURLs} {
@@ -63,7 +137,7 @@ func checkRule(t *testing.T, role string, rule rbacv1.PolicyRule) {
 			t.Errorf("%s grants by wildcard: %v", role, rule)
 		}
 	}
-	for _, verb := range []string{"escalate", "bind", "impersonate"} {
+	for _, verb := range []string{"escalate", "bind", "impersonate", "deletecollection"} {
 		if slices.Contains(rule.Verbs, verb) {
 			t.Errorf("%s grants %s: %v", role, verb, rule)
 		}
@@ -73,30 +147,18 @@ func checkRule(t *testing.T, role string, rule rbacv1.PolicyRule) {
 	}
 }
 
-// checkSecrets holds for cluster roles: a Secret may be asked for by its name,
-// but no one may read them all.
-func checkSecrets(t *testing.T, role string, rule rbacv1.PolicyRule) {
+// checkSecrets holds for the operator: a Secret may be asked for by its name,
+// but only those of its own namespace may be listed.
+func checkSecrets(t *testing.T, role role, rule rbacv1.PolicyRule) {
 	t.Helper()
-	if !slices.Contains(rule.Resources, "secrets") {
+	if role.place == namespace || !slices.Contains(rule.Resources, "secrets") {
 		return
 	}
-	for _, verb := range []string{"list", "watch", "deletecollection"} {
+	for _, verb := range []string{"list", "watch"} {
 		if slices.Contains(rule.Verbs, verb) {
-			t.Errorf("%s grants %s on the Secrets of the whole cluster", role, verb)
+			t.Errorf("%s grants %s on Secrets in %s", role.name, verb, role.place)
 		}
 	}
-}
-
-func allRules(t *testing.T, roles []unstructured.Unstructured) [][]rbacv1.PolicyRule {
-	t.Helper()
-	var all [][]rbacv1.PolicyRule
-	for _, role := range roles {
-		all = append(all, rules(t, role))
-	}
-	slices.SortFunc(all, func(a, b []rbacv1.PolicyRule) int {
-		return slices.Compare([]string{a[0].String()}, []string{b[0].String()})
-	})
-	return all
 }
 
 func rules(t *testing.T, role unstructured.Unstructured) []rbacv1.PolicyRule {

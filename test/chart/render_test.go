@@ -29,8 +29,7 @@ const (
 // helm printed, on standard error if it failed.
 func helmTemplate(t *testing.T, kubeVersion string, args ...string) (output string, ok bool) {
 	t.Helper()
-	chart := filepath.Join(root(t), "charts", "mcp-registrar")
-	all := append([]string{"template", release, chart, "--namespace=" + namespace, "--kube-version=" + kubeVersion}, args...)
+	all := append([]string{"template", release, chartDir(t), "--namespace=" + namespace, "--kube-version=" + kubeVersion}, args...)
 	return run(t, helm, all...)
 }
 

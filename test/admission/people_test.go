@@ -1,0 +1,144 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/test/env"
+)
+
+// everyVerb is what a role gives that gives everything but what this product
+// adds: no wildcard, which would hold operate, grant and release.
+var everyVerb = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
+
+func rule(verbs []string, resources ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: resources, Verbs: verbs}
+}
+
+func secretRule(verbs ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: verbs}
+}
+
+// role is what one person may do in one namespace; none: in the cluster.
+type role struct {
+	who       string
+	namespace string
+	rules     []rbacv1.PolicyRule
+}
+
+// roles: alice and bob are client developers who have a say over servers, too
+// (bob over one of them); tina is the tenant's admin with every right on the
+// kinds; olga owns the servers and writes the grants of others; sven has a say
+// in the client's namespace only; rita lets go of clients. The operator has the
+// roles of config/rbac and nothing else.
+func roles() []role {
+	developer := []rbacv1.PolicyRule{rule(everyVerb, "mcpclientregistrations", "scopegrants"), secretRule(everyVerb...)}
+	decides := []rbacv1.PolicyRule{rule([]string{"get", "patch", "update"}, "scopegrants", "scopegrants/status")}
+	return []role{
+		{alice, clientsNamespace, developer},
+		{bob, clientsNamespace, developer},
+		{tenant, clientsNamespace, []rbacv1.PolicyRule{
+			rule(everyVerb, "mcpclientregistrations", "scopegrants", "mcpservers"),
+			rule(everyVerb, "mcpclientregistrations/status", "scopegrants/status", "mcpservers/status"),
+			secretRule(everyVerb...),
+		}},
+		{tenant, "", []rbacv1.PolicyRule{rule(everyVerb, "authorizationservers", "authorizationservers/status")}},
+		{owner, serversNamespace, []rbacv1.PolicyRule{rule(append([]string{"grant"}, everyVerb...), "mcpservers")}},
+		{owner, clientsNamespace, append(decides, rule(everyVerb, "scopegrants"))},
+		{alice, serversNamespace, []rbacv1.PolicyRule{rule([]string{"grant"}, "mcpservers")}},
+		{alice, clientsNamespace, decides},
+		{bob, serversNamespace, []rbacv1.PolicyRule{{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"mcpservers"}, ResourceNames: []string{"invoices"}, Verbs: []string{"grant"}}}},
+		{bob, clientsNamespace, decides},
+		{stranger, clientsNamespace, append(decides, rule([]string{"grant"}, "mcpservers"))},
+		{releaser, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"release", "get", "patch", "update"}, "mcpclientregistrations"), secretRule(everyVerb...)}},
+		{releaser, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
+		{tenant, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
+	}
+}
+
+// settle makes the namespaces, the roles and the people.
+func (w *world) settle(ctx context.Context) error {
+	c := w.clients[admin]
+	for _, name := range []string{clientsNamespace, serversNamespace, systemNamespace} {
+		if err := c.Create(ctx, namespace(name)); err != nil {
+			return err
+		}
+	}
+	root, err := env.ModuleRoot()
+	if err != nil {
+		return err
+	}
+	if _, err := w.RunKubectl(ctx, "apply", "--kustomize", filepath.Join(root, "config", "rbac")); err != nil {
+		return err
+	}
+	for i, r := range roles() {
+		if err := grantRole(ctx, c, fmt.Sprintf("%s-%d", r.who, i), r); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{alice, bob, tenant, owner, stranger, releaser} {
+		config, err := w.UserConfig(name)
+		if err != nil {
+			return err
+		}
+		if err := w.enter(name, config); err != nil {
+			return err
+		}
+	}
+	config, err := w.ServiceAccountConfig(ctx, systemNamespace, "mcp-registrar-manager")
+	if err != nil {
+		return err
+	}
+	if err := w.enter(operator, config); err != nil {
+		return err
+	}
+	for _, as := range []*v1alpha1.AuthorizationServer{authorizationServer("strict"), broken("broken"), open("open")} {
+		if err := c.Create(ctx, as); err != nil {
+			return err
+		}
+	}
+	return c.Create(ctx, server("invoices"))
+}
+
+func grantRole(ctx context.Context, c client.Client, name string, r role) error {
+	subjects := []rbacv1.Subject{{Kind: "User", Name: r.who, APIGroup: rbacv1.GroupName}}
+	meta := metav1.ObjectMeta{Name: name, Namespace: r.namespace}
+	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name}
+	if r.namespace != "" {
+		if err := c.Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: r.rules}); err != nil {
+			return err
+		}
+		return c.Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects})
+	}
+	if err := c.Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: r.rules}); err != nil {
+		return err
+	}
+	ref.Kind = "ClusterRole"
+	return c.Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects})
+}
+
+// record is a registration record of a client in a namespace.
+func record(name, clientNamespace string) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: systemNamespace,
+			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedByValue, v1alpha1.LabelRegistrationUID: "0a1b"},
+			Annotations: map[string]string{
+				"mcp-registrar.dev/registration-namespace": clientNamespace,
+				"mcp-registrar.dev/registration-name":      name,
+			},
+		},
+		Type: v1alpha1.SecretTypeRecord,
+		Data: map[string][]byte{"record.json": []byte("{}")},
+	}
+}

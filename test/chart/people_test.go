@@ -1,0 +1,177 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/test/env"
+)
+
+// The roles and policies of the chart and the bindings of docs/helm.md together:
+// what a team asks for is stamped, its server's owners decide, nobody else does.
+func TestRolesAndPoliciesTogether(t *testing.T) {
+	t.Parallel()
+	plane := env.StartForTest(t, env.Options{CRDs: true})
+	createNamespaces(t, plane, namespace)
+	rendered := mustTemplate(t, "1.37.0", "--show-only=templates/roles.yaml", "--show-only=templates/admission.yaml")
+	// The samples bring the namespaces invoices, payments and assistants.
+	samples := written(t, kustomizeBuild(t, "samples"))
+	if err := plane.Apply(t.Context(), samples, written(t, rendered), filepath.Join(testdata(t), "bindings.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	developer := person(t, plane, "dora", "team-payments")
+	waitForPolicies(t, developer)
+
+	t.Run("the samples are taken with the policies in force", func(t *testing.T) {
+		if err := plane.Apply(t.Context(), samples); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a registration is stamped and gets the finalizer", func(t *testing.T) {
+		reg := registration("plain")
+		if err := developer.Create(t.Context(), reg); err != nil {
+			t.Fatal(err)
+		}
+		if by := reg.Annotations[v1alpha1.AnnotationRequestedBy]; by != "dora" {
+			t.Errorf("requested by %q", by)
+		}
+		if len(reg.Finalizers) != 1 || reg.Finalizers[0] != v1alpha1.Finalizer {
+			t.Errorf("the finalizers are %q", reg.Finalizers)
+		}
+	})
+	asked := grant("asked")
+	if err := developer.Create(t.Context(), asked); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, user, group, refused string
+	}{
+		{name: "who asked may not approve", user: "dora", group: "team-payments", refused: `cannot patch resource "scopegrants/status"`},
+		{name: "the platform team may not approve", user: "paul", group: "platform-team", refused: `cannot patch resource "scopegrants/status"`},
+		{name: "an auditor may not approve", user: "anna", group: "auditors", refused: `cannot patch resource "scopegrants/status"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := approve(t.Context(), person(t, plane, c.user, c.group), asked)
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("the answer is %v, want a refusal with %q", err, c.refused)
+			}
+		})
+	}
+	t.Run("an owner of the server may", func(t *testing.T) {
+		owner := person(t, plane, "otto", "team-invoices")
+		var last error
+		// The policy that stamps approvals may be taken up after the others.
+		err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true,
+			func(ctx context.Context) (bool, error) {
+				last = approve(ctx, owner, asked)
+				return last == nil, nil
+			})
+		if err != nil {
+			t.Errorf("not within 30 seconds: %v", last)
+		}
+	})
+	t.Run("an approver without the verb grant on the server may not", func(t *testing.T) {
+		other := grant("other")
+		other.Spec.ServerRef = v1alpha1.ServerReference{Name: "ledger"}
+		if err := developer.Create(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		err := approve(t.Context(), person(t, plane, "otto", "team-invoices"), other)
+		if err == nil || !strings.Contains(err.Error(), "mcp-registrar-approval") {
+			t.Errorf("the answer is %v, want a refusal by the policy mcp-registrar-approval", err)
+		}
+	})
+}
+
+func approve(ctx context.Context, c client.Client, asked *v1alpha1.ScopeGrant) error {
+	patch := []byte(`{"status":{"approval":{"decision":"Approved","generation":1}}}`)
+	return c.Status().Patch(ctx, asked.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+}
+
+// waitForPolicies returns once the API server has taken the policies up. Until it
+// knows the schema of a new kind, it refuses what a mutating policy matches.
+func waitForPolicies(t *testing.T, c client.Client) {
+	t.Helper()
+	var last error
+	by := func(ctx context.Context, policy string, probe client.Object) bool {
+		last = c.Create(ctx, probe, client.DryRunAll)
+		return last != nil && strings.Contains(last.Error(), policy)
+	}
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true,
+		func(ctx context.Context) (bool, error) {
+			unowned, forged := registration("probe"), registration("probe")
+			delete(unowned.Annotations, v1alpha1.AnnotationOwner)
+			forged.Annotations[v1alpha1.AnnotationRequestedBy] = "somebody"
+			if !by(ctx, "mcp-registrar-identity", unowned) || !by(ctx, "mcp-registrar-requester", forged) {
+				return false, nil
+			}
+			probe := registration("probe")
+			last = c.Create(ctx, probe, client.DryRunAll)
+			return last == nil && probe.Annotations[v1alpha1.AnnotationRequestedBy] != "", nil
+		})
+	if err != nil {
+		t.Fatalf("the policies did not take effect: %v: %v", err, last)
+	}
+}
+
+func person(t *testing.T, plane *env.ControlPlane, name, group string) client.Client {
+	t.Helper()
+	config, err := plane.UserConfig(name, group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Namespace: "payments", Annotations: map[string]string{
+		v1alpha1.AnnotationOwner:     "team-payments@example.com",
+		v1alpha1.AnnotationExpiresAt: time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339),
+	}}
+}
+
+func registration(name string) *v1alpha1.MCPClientRegistration {
+	return &v1alpha1.MCPClientRegistration{
+		ObjectMeta: meta(name),
+		Spec: v1alpha1.MCPClientRegistrationSpec{
+			AuthorizationServerRef:  v1alpha1.AuthorizationServerReference{Name: "company"},
+			ClientName:              "Client " + name,
+			ApplicationType:         v1alpha1.ApplicationWeb,
+			GrantTypes:              []v1alpha1.GrantType{v1alpha1.GrantClientCredentials},
+			TokenEndpointAuthMethod: v1alpha1.AuthMethodPrivateKeyJWT,
+		},
+	}
+}
+
+func grant(name string) *v1alpha1.ScopeGrant {
+	return &v1alpha1.ScopeGrant{
+		ObjectMeta: meta(name),
+		Spec: v1alpha1.ScopeGrantSpec{
+			ClientRef: v1alpha1.LocalReference{Name: name},
+			ServerRef: v1alpha1.ServerReference{Name: "invoices", Namespace: "invoices"},
+			Scopes:    []v1alpha1.ScopeName{"invoices:read"},
+			Reason:    "monthly close",
+		},
+	}
+}
