@@ -63,7 +63,9 @@ func requests(ctx context.Context, reader client.Reader, list client.ObjectList,
 	}
 	unique := map[types.NamespacedName]bool{}
 	for _, key := range name() {
-		unique[key] = true
+		if key.Name != "" {
+			unique[key] = true
+		}
 	}
 	found := make([]reconcile.Request, 0, len(unique))
 	for key := range maps.Keys(unique) {
@@ -86,8 +88,21 @@ func (r *RegistrationReconciler) ofAuthorizationServer(ctx context.Context, obje
 	return registrations(ctx, r.Client, client.MatchingFields{indexRegistration: object.GetName()})
 }
 
+// ofNamespace names the registrations of a namespace, and those that hold
+// grants of its servers.
 func (r *RegistrationReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return registrations(ctx, r.Client, client.InNamespace(object.GetName()))
+	return append(registrations(ctx, r.Client, client.InNamespace(object.GetName())),
+		ofServersIn(ctx, r.Client, object.GetName(), clientOf)...)
+}
+
+// ofServersIn names what the grants of the servers of a namespace concern.
+func ofServersIn(ctx context.Context, reader client.Reader, namespace string, name func(*v1alpha1.ScopeGrant) types.NamespacedName) []reconcile.Request {
+	return grants(ctx, reader, func(grant *v1alpha1.ScopeGrant) types.NamespacedName {
+		if grant.ServerNamespace() != namespace || grant.Namespace == namespace {
+			return types.NamespacedName{}
+		}
+		return name(grant)
+	})
 }
 
 func (r *RegistrationReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
@@ -119,17 +134,26 @@ func (r *ScopeGrantReconciler) ofServer(ctx context.Context, object client.Objec
 }
 
 func (r *ScopeGrantReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return grants(ctx, r.Client, self, client.InNamespace(object.GetName()))
+	return append(grants(ctx, r.Client, self, client.InNamespace(object.GetName())),
+		ofServersIn(ctx, r.Client, object.GetName(), self)...)
 }
 
 func (r *MCPServerReconciler) ofAuthorizationServer(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.servers(ctx, client.MatchingFields{indexRegistration: object.GetName()})
+}
+
+func (r *MCPServerReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.servers(ctx, client.InNamespace(object.GetName()))
+}
+
+func (r *MCPServerReconciler) servers(ctx context.Context, options ...client.ListOption) []reconcile.Request {
 	var list v1alpha1.MCPServerList
 	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
 		for i := range list.Items {
 			keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
 		}
 		return keys
-	}, client.MatchingFields{indexRegistration: object.GetName()})
+	}, options...)
 }
 
 // waitingForPlace names the registrations of a record's namespace that wait for

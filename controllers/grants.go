@@ -31,10 +31,11 @@ type Grants struct {
 // Observe adds the server of a grant and what is known of its approval. What
 // could not be learnt is unknown, and its error comes along.
 func (g *Grants) Observe(ctx context.Context, facts *policy.GrantFacts) error {
-	var errs [3]error
+	var errs [4]error
 	facts.Server, errs[0] = g.server(ctx, facts.Grant)
-	facts.AdmissionIs, errs[1] = g.Admission.Is(ctx)
-	facts.SealIs, errs[2] = g.Sealer.Is(ctx, facts.Grant)
+	facts.AdmissionIs, facts.Epoch, errs[1] = g.Admission.Is(ctx)
+	facts.ServerNamespace, errs[3] = getNamespace(ctx, g.Client, facts.Grant.ServerNamespace())
+	facts.SealIs, errs[2] = g.Sealer.Is(ctx, facts.Grant, facts.Epoch)
 	return errors.Join(errs[:]...)
 }
 

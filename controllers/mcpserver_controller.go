@@ -36,13 +36,14 @@ type MCPServerReconciler struct {
 func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MCPServer) (ctrl.Result, error) {
 	now := r.Clock.Now()
 	as, asErr := getAuthorizationServer(ctx, r.Client, server.Spec.AuthorizationServerRef.Name)
+	namespace, nsErr := getNamespace(ctx, r.Client, server.Namespace)
 	counts, pending, countErr := r.count(ctx, server)
-	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as})
+	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace})
 	after := server.DeepCopy()
 	if countErr == nil {
 		after.Status.Grants, after.Status.PendingGrants = counts, pending
 	}
-	return r.report(ctx, server, after, verdict, errors.Join(asErr, countErr), now)
+	return r.report(ctx, server, after, verdict, errors.Join(asErr, nsErr, countErr), now)
 }
 
 // maxPending is how many pending grants the status of a server names.

@@ -131,6 +131,10 @@ func (s *Records) read(ctx context.Context, reader client.Reader, uid types.UID)
 	if err != nil {
 		return policy.Record{}, policy.Unknown, fmt.Errorf("reading registration record: %w", err)
 	}
+	if secret.Type != v1alpha1.SecretTypeRecord || secret.Labels[v1alpha1.LabelRegistrationUID] != string(uid) {
+		// Such a Secret escapes the admission policy that guards records.
+		return policy.Record{}, policy.Unknown, fmt.Errorf("registration record %s has another type or no label %s", secret.Name, v1alpha1.LabelRegistrationUID)
+	}
 	record, err := decodeRecord(&secret)
 	if err != nil {
 		return policy.Record{}, policy.Unknown, fmt.Errorf("decoding registration record %s: %w", secret.Name, err)

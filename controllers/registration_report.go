@@ -78,7 +78,12 @@ func (r *RegistrationReconciler) next(d policy.RegistrationDecision, done outcom
 	case d.Verdict.Reason == v1alpha1.ReasonManagementLost:
 		return ctrl.Result{RequeueAfter: blockedDelay}
 	}
-	return requeueAt(d.Next, r.Clock.Now())
+	result := requeueAt(d.Next, r.Clock.Now())
+	if d.Verdict.Reason == v1alpha1.ReasonQuotaExceeded && (result.RequeueAfter == 0 || result.RequeueAfter > blockedDelay) {
+		// A place may have become free before the status said that one is needed.
+		result.RequeueAfter = blockedDelay
+	}
+	return result
 }
 
 // The priorities of the queue: revocations overtake the rest.

@@ -133,50 +133,54 @@ func (s *step) giveWitnessKey(ctx context.Context, server authserver.Server, don
 	return err
 }
 
-// current fails with errStale unless what the decision rests on is what the
-// API server holds: a deletion cannot be taken back, and a cache may be behind
-// a renewal.
+// current fails with errStale unless the decision is the same with what the API
+// server holds: a deletion cannot be taken back, and a cache may be behind a
+// renewal. Versions are not compared: a tenant who keeps touching objects would
+// keep the client.
 func (s *step) current(ctx context.Context, record policy.Record) error {
 	var reg v1alpha1.MCPClientRegistration
 	if err := s.Records.Live.Get(ctx, client.ObjectKeyFromObject(s.reg), &reg); err != nil {
 		return wrap("reading registration", err)
 	}
-	if reg.UID != s.reg.UID || reg.ResourceVersion != s.reg.ResourceVersion {
-		return errStale
-	}
+	facts := s.seen.facts
+	facts.Registration = &reg
+	var err error
 	if s.decision.Verdict.Cause == v1alpha1.CauseAuthorizationServerGone {
-		as, err := getAuthorizationServer(ctx, s.Records.Live, s.reg.Spec.AuthorizationServerRef.Name)
-		if err != nil {
-			return err
-		}
-		if as.Is == policy.Present && as.Object.DeletionTimestamp == nil && as.Object.Spec.Issuer == record.Connection.Issuer {
-			return errStale
-		}
+		facts.AuthorizationServer, err = getAuthorizationServer(ctx, s.Records.Live, reg.Spec.AuthorizationServerRef.Name)
 	}
 	if s.decision.Verdict.Cause == v1alpha1.CauseNoGrantInForce {
-		if err := s.currentGrants(ctx); err != nil {
-			return err
-		}
+		facts.Grants, err = s.currentGrants(ctx, facts)
+	}
+	switch {
+	case err != nil:
+		return err
+	case reg.UID != s.reg.UID, policy.Registration(facts, s.Clock.Now()).Action != policy.Revoke:
+		return errStale
 	}
 	return s.Records.Fresh(ctx, s.reg.UID, record.Version)
 }
 
-func (s *step) currentGrants(ctx context.Context) error {
-	known := map[string]string{}
-	for _, facts := range s.seen.facts.Grants {
-		known[string(facts.Grant.UID)] = facts.Grant.ResourceVersion
+// currentGrants are the grants of the registration as the API server holds them.
+func (s *step) currentGrants(ctx context.Context, facts policy.RegistrationFacts) ([]policy.GrantFacts, error) {
+	var list v1alpha1.ScopeGrantList
+	if err := s.Records.Live.List(ctx, &list, client.InNamespace(s.reg.Namespace)); err != nil {
+		return nil, wrap("listing grants", err)
 	}
-	var grants v1alpha1.ScopeGrantList
-	if err := s.Records.Live.List(ctx, &grants, client.InNamespace(s.reg.Namespace)); err != nil {
-		return wrap("listing grants", err)
-	}
-	for i := range grants.Items {
-		grant := &grants.Items[i]
-		if grant.Spec.ClientRef.Name == s.reg.Name && known[string(grant.UID)] != grant.ResourceVersion {
-			return errStale
+	var grants []policy.GrantFacts
+	for i := range list.Items {
+		if list.Items[i].Spec.ClientRef.Name != s.reg.Name {
+			continue
 		}
+		grant := policy.GrantFacts{
+			Grant: &list.Items[i], RegistrationIs: policy.Present,
+			AuthorizationServer: facts.AuthorizationServer, Namespace: facts.Namespace,
+		}
+		if err := s.Grants.Observe(ctx, &grant); err != nil {
+			return nil, err
+		}
+		grants = append(grants, grant)
 	}
-	return nil
+	return grants, nil
 }
 
 // confirm records that nothing is left of the client and forgets its secrets.

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -32,6 +33,10 @@ type ScopeGrantReconciler struct {
 	Grants   *Grants
 	Recorder events.EventRecorder
 	Audit    audit.Recorder
+
+	// told are the events on the audit record that no stored status follows
+	// from yet, by UID of the grant.
+	told sync.Map
 }
 
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=scopegrants/status,verbs=get;update;patch
@@ -42,7 +47,7 @@ func (r *ScopeGrantReconciler) Reconcile(ctx context.Context, grant *v1alpha1.Sc
 	facts, reg, err := r.observe(ctx, grant)
 	decision := policy.Grant(facts, now)
 	applied := policy.Applied(grant, decision, reg)
-	return r.report(ctx, grant, reg, decision, applied, err, now)
+	return r.report(ctx, facts, reg, decision, applied, err, now)
 }
 
 func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.GrantFacts, *v1alpha1.MCPClientRegistration, error) {
@@ -65,23 +70,41 @@ func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.Scop
 	return facts, &reg, errors.Join(errs[:]...)
 }
 
-func (r *ScopeGrantReconciler) report(ctx context.Context, grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
-	after := grant.DeepCopy()
+func (r *ScopeGrantReconciler) report(ctx context.Context, facts policy.GrantFacts, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
+	grant, after := facts.Grant, facts.Grant.DeepCopy()
 	after.Status = grantStatus(grant, reg, d, applied, now)
-	sealErr := r.seal(ctx, after, d, now)
+	sealErr := r.seal(ctx, after, facts.Epoch, d, now)
 	if observed == nil && sealErr == nil && settling(grant, after.Status.Conditions, now) && after.Status.Approval == nil {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
 	if sealErr == nil && !equality.Semantic.DeepEqual(grant.Status, after.Status) {
-		for _, event := range grantEvents(grant, after, d, now) {
-			r.Audit.Record(event)
-		}
+		r.tell(grant, after, d, now)
 	}
-	err := errors.Join(observed, sealErr, reporter{r.Client, r.Recorder}.write(ctx, grant, after))
+	writeErr := reporter{r.Client, r.Recorder}.write(ctx, grant, after)
+	if sealErr == nil && writeErr == nil {
+		r.told.Delete(grant.UID)
+	}
+	err := errors.Join(observed, sealErr, writeErr)
 	if m := classify(err); m.happened {
 		return m.result(err)
 	}
 	return requeueAt(nextOfGrant(d, now), r.Clock.Now()), nil
+}
+
+// tell puts on the audit record what became of a grant, before the status says
+// so. A status that cannot be written at once does not repeat it.
+func (r *ScopeGrantReconciler) tell(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) {
+	stored, _ := r.told.LoadOrStore(before.UID, &sync.Map{})
+	told, ok := stored.(*sync.Map)
+	for _, event := range grantEvents(before, after, d, now) {
+		key := [2]any{event.Type, event.Data.Generation}
+		if !ok {
+			continue
+		}
+		if _, done := told.LoadOrStore(key, true); !done {
+			r.Audit.Record(event)
+		}
+	}
 }
 
 // nextOfGrant is when the answer about a grant can change with no event.
@@ -97,7 +120,7 @@ func nextOfGrant(d policy.GrantDecision, now time.Time) time.Time {
 
 // seal takes up what an owner of the server decided: it notes when, and that
 // it was checked who decided.
-func (r *ScopeGrantReconciler) seal(ctx context.Context, grant *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) error {
+func (r *ScopeGrantReconciler) seal(ctx context.Context, grant *v1alpha1.ScopeGrant, epoch string, d policy.GrantDecision, now time.Time) error {
 	switch d.Seal {
 	case policy.LeaveSeal:
 	case policy.MarkUnverified:
@@ -105,7 +128,7 @@ func (r *ScopeGrantReconciler) seal(ctx context.Context, grant *v1alpha1.ScopeGr
 	case policy.SetSeal:
 		approval := grant.Status.Approval.DeepCopy()
 		approval.ApprovedAt = timeOf(now)
-		seal, err := r.Grants.Sealer.Seal(ctx, grant, approval)
+		seal, err := r.Grants.Sealer.Seal(ctx, grant, approval, epoch)
 		if err != nil {
 			return err
 		}
@@ -122,7 +145,7 @@ func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration
 		ObservedGeneration: grant.Generation, ExpiresAt: timeOf(d.ExpiresAt),
 		Approval: grant.Status.Approval.DeepCopy(), Basis: d.Basis, Term: d.Term,
 	}
-	if d.Undecided {
+	if d.Undecided && grant.Status.ObservedGeneration == grant.Generation {
 		status.Basis = grant.Status.Basis
 	}
 	if reg != nil && reg.Status.ExpiresAt != nil && (status.ExpiresAt == nil || reg.Status.ExpiresAt.Before(status.ExpiresAt)) {

@@ -29,13 +29,14 @@ import (
 const (
 	sealSecretName = "mcp-registrar-seal"
 	sealSecretKey  = "key"
+	sealEpochKey   = "policies"
 	sealKeyBytes   = 32
 )
 
 // Sealer marks the approvals that were taken up while the admission policies
 // were in force, so that none that was written without them ever passes for
-// one. The key is in the operator's own namespace. Without it every approval
-// must be given again.
+// one. The key is in the operator's own namespace, beside the epoch of the
+// policies that it is used in. Without it every approval must be given again.
 type Sealer struct {
 	// Client writes, Live reads from the API server.
 	Client client.Client
@@ -43,17 +44,19 @@ type Sealer struct {
 	// Namespace is the operator's own.
 	Namespace string
 
-	mu  sync.Mutex
-	key []byte
+	mu    sync.Mutex
+	key   []byte
+	epoch string
 }
 
-// Is says whether the seal of a grant's approval is the operator's.
-func (s *Sealer) Is(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.Knowledge, error) {
+// Is says whether the seal of a grant's approval is the operator's, of the
+// given epoch.
+func (s *Sealer) Is(ctx context.Context, grant *v1alpha1.ScopeGrant, epoch string) (policy.Knowledge, error) {
 	approval := grant.Status.Approval
-	if approval == nil || approval.Seal == "" || approval.Seal == policy.UnverifiedSeal {
+	if approval == nil || approval.Seal == "" || approval.Seal == policy.UnverifiedSeal || epoch == "" {
 		return policy.Absent, nil
 	}
-	seal, err := s.Seal(ctx, grant, approval)
+	seal, err := s.Seal(ctx, grant, approval, epoch)
 	if err != nil {
 		return policy.Unknown, err
 	}
@@ -63,13 +66,17 @@ func (s *Sealer) Is(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.Kno
 	return policy.Present, nil
 }
 
-// Seal computes the seal of an approval of a grant.
-func (s *Sealer) Seal(ctx context.Context, grant *v1alpha1.ScopeGrant, approval *v1alpha1.Approval) (string, error) {
-	key, err := s.load(ctx)
+// Seal computes the seal of an approval of a grant in an epoch.
+func (s *Sealer) Seal(ctx context.Context, grant *v1alpha1.ScopeGrant, approval *v1alpha1.Approval, epoch string) (string, error) {
+	if epoch == "" {
+		return "", errNoEpoch
+	}
+	key, _, err := s.load(ctx)
 	if err != nil {
 		return "", err
 	}
 	sealed := struct {
+		Epoch      string                    `json:"epoch"`
 		UID        types.UID                 `json:"uid"`
 		Decision   v1alpha1.ApprovalDecision `json:"decision"`
 		Generation int64                     `json:"generation"`
@@ -77,7 +84,10 @@ func (s *Sealer) Seal(ctx context.Context, grant *v1alpha1.ScopeGrant, approval 
 		ApprovedBy string                    `json:"approvedBy"`
 		ExpiresAt  int64                     `json:"expiresAt"`
 		ApprovedAt int64                     `json:"approvedAt"`
-	}{grant.UID, approval.Decision, approval.Generation, approval.Reason, approval.ApprovedBy, unix(approval.ExpiresAt), unix(approval.ApprovedAt)}
+	}{
+		epoch, grant.UID, approval.Decision, approval.Generation, approval.Reason, approval.ApprovedBy,
+		unix(approval.ExpiresAt), unix(approval.ApprovedAt),
+	}
 	text, err := json.Marshal(sealed)
 	if err != nil {
 		return "", fmt.Errorf("encoding approval: %w", err)
@@ -94,27 +104,53 @@ func unix(t *metav1.Time) int64 {
 	return t.Unix()
 }
 
+// Epoch returns the epoch that has begun; empty when none has.
+func (s *Sealer) Epoch(ctx context.Context) (string, error) {
+	_, epoch, err := s.load(ctx)
+	return epoch, err
+}
+
+// BeginEpoch stores that an epoch has begun.
+func (s *Sealer) BeginEpoch(ctx context.Context, epoch string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	secret, err := s.read(ctx)
+	if err != nil {
+		return s.failed("reading", err)
+	}
+	secret.Data[sealEpochKey] = []byte(epoch)
+	if err := s.Client.Update(ctx, secret); err != nil {
+		return s.failed("writing", err)
+	}
+	s.key, s.epoch = secret.Data[sealSecretKey], epoch
+	return nil
+}
+
 // load reads the key once, and makes it where there is none.
-func (s *Sealer) load(ctx context.Context) ([]byte, error) {
+func (s *Sealer) load(ctx context.Context) (key []byte, epoch string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.key != nil {
-		return s.key, nil
+		return s.key, s.epoch, nil
 	}
-	key, err := s.read(ctx)
+	secret, err := s.read(ctx)
 	if apierrors.IsNotFound(err) {
 		if err = s.create(ctx); err == nil || apierrors.IsAlreadyExists(err) {
-			key, err = s.read(ctx)
+			secret, err = s.read(ctx)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the key of the seals, Secret %s/%s: %w", s.Namespace, sealSecretName, err)
+		return nil, "", s.failed("reading", err)
 	}
-	s.key = key
-	return key, nil
+	s.key, s.epoch = secret.Data[sealSecretKey], string(secret.Data[sealEpochKey])
+	return s.key, s.epoch, nil
 }
 
-func (s *Sealer) read(ctx context.Context) ([]byte, error) {
+func (s *Sealer) failed(doing string, err error) error {
+	return fmt.Errorf("%s the key of the seals, Secret %s/%s: %w", doing, s.Namespace, sealSecretName, err)
+}
+
+func (s *Sealer) read(ctx context.Context) (*corev1.Secret, error) {
 	var secret corev1.Secret
 	if err := s.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: sealSecretName}, &secret); err != nil {
 		return nil, err
@@ -122,7 +158,7 @@ func (s *Sealer) read(ctx context.Context) ([]byte, error) {
 	if len(secret.Data[sealSecretKey]) < sealKeyBytes {
 		return nil, errors.New("the key is too short: delete the Secret; every approval must then be given again")
 	}
-	return secret.Data[sealSecretKey], nil
+	return &secret, nil
 }
 
 func (s *Sealer) create(ctx context.Context) error {

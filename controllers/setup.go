@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
@@ -118,12 +117,12 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 		Watches(&v1alpha1.MCPClientRegistration{}, deletionsFirst(), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(usableChanged())).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
-		Watches(&v1alpha1.ScopeGrant{}, handler.EnqueueRequestsFromMapFunc(ofGrant), builder.WithPredicates(decided)).
+		Watches(&v1alpha1.ScopeGrant{}, grantsFirst(), builder.WithPredicates(decided)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofRecord), builder.WithPredicates(released())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.waitingForPlace), builder.WithPredicates(placeLeft())).
 		WithOptions(options(workers))
-	return admissionWatched(b, r.Grants.Admission, r.ofApproved).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	return r.Grants.Admission.watched(b, r.ofApproved).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // SetupWithManager starts the reconciler of grants.
@@ -134,7 +133,7 @@ func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		WithOptions(options(workers))
-	return admissionWatched(b, r.Grants.Admission, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	return r.Grants.Admission.watched(b, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // SetupWithManager starts the reconciler of servers.
@@ -142,6 +141,7 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 	return ctrl.NewControllerManagedBy(mgr).Named("mcpserver").
 		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&v1alpha1.ScopeGrant{}, later(serverOf)).
 		WithOptions(options(workers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -174,6 +174,31 @@ func deletionsFirst() handler.EventHandler {
 			priority := priorityRevoke
 			queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority},
 				reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
+		},
+	}
+}
+
+// grantsFirst enqueues the client of a grant; when somebody changed or deleted
+// the grant, before others: it may have lost something.
+func grantsFirst() handler.EventHandler {
+	plain := handler.EnqueueRequestsFromMapFunc(ofGrant)
+	first := func(ctx context.Context, grant client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		priority := priorityRevoke
+		for _, request := range ofGrant(ctx, grant) {
+			if queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+				queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+			} else {
+				q.Add(request)
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: plain.Create,
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			first(ctx, e.ObjectNew, q)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			first(ctx, e.Object, q)
 		},
 	}
 }
@@ -280,45 +305,5 @@ func placeLeft() predicate.Predicate {
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		UpdateFunc: func(e event.UpdateEvent) bool { return place(e.ObjectOld) != "" && place(e.ObjectNew) == "" },
 		DeleteFunc: func(e event.DeleteEvent) bool { return place(e.Object) != "" },
-	}
-}
-
-// admissionWatched adds the watches of the admission policies that approvals
-// rest on. A change counts when the API server is sure to know of it.
-func admissionWatched(b *builder.Builder, admission *Admission, of handler.MapFunc) *builder.Builder {
-	if !admission.Served {
-		return b
-	}
-	matters := builder.WithPredicates(predicate.NewPredicateFuncs(func(object client.Object) bool {
-		return slices.Contains(approvalPolicies, object.GetName())
-	}))
-	for _, kind := range []client.Object{
-		&admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{},
-	} {
-		b = b.Watches(kind, onAdmission(of), matters)
-	}
-	return b
-}
-
-func onAdmission(of handler.MapFunc) handler.EventHandler {
-	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request], delay time.Duration) {
-		for _, request := range of(ctx, object) {
-			q.AddAfter(request, delay)
-		}
-	}
-	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			if !e.IsInInitialList {
-				enqueue(ctx, e.Object, q, admissionDelay+time.Second)
-			}
-		},
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
-				enqueue(ctx, e.ObjectNew, q, atOnce)
-			}
-		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, e.Object, q, atOnce)
-		},
 	}
 }

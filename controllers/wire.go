@@ -44,10 +44,11 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	c, live, recorder := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("mcp-registrar")
 	servers := &Servers{Connector: o.Connector, Client: c, Namespace: o.Namespace}
-	grants := &Grants{
-		Client: c, Namespaces: o.WatchNamespaces,
-		Admission: &Admission{Client: c, Clock: o.Clock, Served: served},
-		Sealer:    &Sealer{Client: c, Live: live, Namespace: o.Namespace},
+	sealer := &Sealer{Client: c, Live: live, Namespace: o.Namespace}
+	admission := &Admission{Client: c, Live: live, Sealer: sealer, Clock: o.Clock, Served: served, Namespaces: o.WatchNamespaces}
+	grants := &Grants{Client: c, Namespaces: o.WatchNamespaces, Admission: admission, Sealer: sealer}
+	if err := mgr.Add(admission); err != nil {
+		return wrap("adding the look at the admission policies", err)
 	}
 	for _, r := range []struct {
 		reconciler interface {

@@ -83,6 +83,12 @@ type AuthorizationServerSpec struct {
 	// +optional
 	AllowedNamespaces *AllowedNamespaces `json:"allowedNamespaces,omitempty"`
 
+	// allowedServers says whose MCPServers are accepted. The authorization
+	// server issues a scope for whatever server it was granted for: whoever
+	// may list a scope may give it. Left out, those of every namespace.
+	// +optional
+	AllowedServers *AllowedNamespaces `json:"allowedServers,omitempty"`
+
 	// policy bounds what registrations may ask for. Left out, only the rules
 	// that always hold apply.
 	// +optional

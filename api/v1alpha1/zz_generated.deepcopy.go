@@ -197,6 +197,11 @@ func (in *AuthorizationServerSpec) DeepCopyInto(out *AuthorizationServerSpec) {
 		*out = new(AllowedNamespaces)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.AllowedServers != nil {
+		in, out := &in.AllowedServers, &out.AllowedServers
+		*out = new(AllowedNamespaces)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.Policy != nil {
 		in, out := &in.Policy, &out.Policy
 		*out = new(RegistrationPolicy)

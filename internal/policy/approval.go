@@ -138,7 +138,7 @@ func approvalRefusal(f GrantFacts, scope v1alpha1.Scope) *Verdict {
 	case Absent:
 		return &Verdict{
 			Reason:  v1alpha1.ReasonApprovalUnverified,
-			Message: "nobody checked who approved the grant, because the admission policies were not installed: ask the platform team to install them and an owner of the MCPServer to approve again, or to list the client in spec.grants.preApproved of the MCPServer",
+			Message: unverifiedMessage(f),
 		}
 	case Present:
 	}
@@ -146,6 +146,13 @@ func approvalRefusal(f GrantFacts, scope v1alpha1.Scope) *Verdict {
 		return awaiting(f, void)
 	}
 	return nil
+}
+
+func unverifiedMessage(f GrantFacts) string {
+	if f.AdmissionIs == Absent {
+		return "approvals count only while the admission policies are installed, which check who approves: ask the platform team to install them and then an owner of the MCPServer to approve again, or to list the client in spec.grants.preApproved of the MCPServer"
+	}
+	return "the approval was given before the admission policies were installed as they are now, so that nobody checked who gave it: ask an owner of the MCPServer to approve again, " + approve(f.Grant)
 }
 
 // Void says why an approval does not hold for the grant as it stands; empty
@@ -177,18 +184,29 @@ func Void(grant *v1alpha1.ScopeGrant) string {
 
 // awaiting is the verdict on a grant that waits for an owner of its server.
 func awaiting(f GrantFacts, why string) *Verdict {
-	how := fmt.Sprintf(`ask one to run kubectl patch scopegrant %s -n %s --subresource=status --type=merge -p '{"status":{"approval":{"decision":"Approved","generation":%d}}}'`,
-		f.Grant.Name, f.Grant.Namespace, f.Grant.Generation)
+	how := "ask one to run " + approve(f.Grant)
 	if f.AdmissionIs == Absent {
 		how = "ask one to list the client in spec.grants.preApproved of the MCPServer (approvals of a single grant count only where the admission policies are installed)"
 	}
 	return &Verdict{Reason: v1alpha1.ReasonApprovalRequired, Waiting: true, Message: why + ": " + how}
 }
 
-// verified says whether somebody checked who wrote the approval: the operator
-// has sealed it, or it is new and the admission policies are in force.
+// approve is the command that approves a grant as it stands, up to the end date
+// that it has now.
+func approve(grant *v1alpha1.ScopeGrant) string {
+	return fmt.Sprintf(`kubectl patch scopegrant %s -n %s --subresource=status --type=merge -p '{"status":{"approval":{"decision":"Approved","generation":%d,"expiresAt":"%s"}}}'`,
+		grant.Name, grant.Namespace, grant.Generation, readEnd(grant).at.UTC().Truncate(time.Second).Format(time.RFC3339))
+}
+
+// verified says whether somebody checked who wrote the approval: the admission
+// policies are in force, and it is new, or carries the seal that the operator
+// gave it since they were installed. Without the policies anybody could write
+// again what was taken back.
 func (f GrantFacts) verified() Knowledge {
-	if f.Grant.Status.Approval.Seal == "" {
+	switch seal := f.Grant.Status.Approval.Seal; {
+	case seal == UnverifiedSeal:
+		return Absent
+	case seal == "", f.AdmissionIs != Present:
 		return f.AdmissionIs
 	}
 	return f.SealIs
@@ -207,18 +225,19 @@ const (
 	MarkUnverified
 )
 
-// sealAction decides about the seal: it follows from the facts alone.
+// sealAction decides about the seal: it follows from the facts alone. A seal
+// that is not the operator's is marked when that is certain, so that the same
+// decision can be written again.
 func sealAction(f GrantFacts) SealAction {
 	a := f.Grant.Status.Approval
-	if a == nil || a.Seal != "" {
+	switch {
+	case a == nil, a.Seal == UnverifiedSeal:
 		return LeaveSeal
-	}
-	switch f.AdmissionIs {
-	case Present:
+	case a.Seal == "" && f.AdmissionIs == Present:
 		return SetSeal
-	case Absent:
+	case a.Seal == "" && f.AdmissionIs == Absent,
+		a.Seal != "" && f.AdmissionIs == Present && f.SealIs == Absent:
 		return MarkUnverified
-	case Unknown:
 	}
 	return LeaveSeal
 }

@@ -55,6 +55,8 @@ type GrantFacts struct {
 	RegistrationIs Knowledge
 	// Server is the MCPServer that the grant names.
 	Server ServerFact
+	// ServerNamespace is the namespace of that server.
+	ServerNamespace NamespaceFact
 	// AuthorizationServer is that of the registration.
 	AuthorizationServer AuthorizationServerFact
 	// Namespace is that of the grant.
@@ -62,7 +64,10 @@ type GrantFacts struct {
 	// AdmissionIs says whether the admission policies are in force that check
 	// who writes an approval.
 	AdmissionIs Knowledge
-	// SealIs says whether the seal of the approval is the operator's.
+	// Epoch names the installation of the policies while they are in force.
+	Epoch string
+	// SealIs says whether the seal of the approval is the operator's, of that
+	// epoch.
 	SealIs Knowledge
 }
 

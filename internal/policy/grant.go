@@ -197,7 +197,7 @@ func grantServerAvailable(f GrantFacts, _ time.Time) *Verdict {
 	switch f.Server.Is {
 	case Unknown:
 		if f.Server.Unwatched {
-			return serverNotWatched()
+			return serverNotWatched(f.Grant)
 		}
 		return unknownVerdict("the MCPServer")
 	case Present:
@@ -238,13 +238,18 @@ func serverNotAvailable(f GrantFacts) *Verdict {
 	}
 }
 
-// serverNotWatched keeps what exists: that the operator was told to watch less
-// says nothing about the server.
-func serverNotWatched() *Verdict {
-	return &Verdict{
-		Standing: Undecided, Reason: v1alpha1.ReasonServerNotWatched,
-		Message: "spec.serverRef: the operator does not watch the namespace of the MCPServer (--watch-namespaces): nothing is changed; ask the platform team to add it",
+// serverNotWatched keeps what a grant gave before: that the operator was told to
+// watch less says nothing about the server. A grant that gave nothing gives
+// nothing now.
+func serverNotWatched(grant *v1alpha1.ScopeGrant) *Verdict {
+	verdict := &Verdict{
+		Reason:  v1alpha1.ReasonServerNotWatched,
+		Message: "spec.serverRef: the operator does not watch the namespace of the MCPServer (--watch-namespaces): nothing new is given; ask the platform team to add it",
 	}
+	if grant.Status.Basis != "" && grant.Status.ObservedGeneration == grant.Generation {
+		verdict.Standing = Undecided
+	}
+	return verdict
 }
 
 // admits says whether a namespace is admitted: Present for yes, Absent for no.
@@ -276,7 +281,7 @@ func selects(selector *metav1.LabelSelector, ns NamespaceFact) Knowledge {
 
 // A server that is not accepted itself leads nowhere.
 func grantServerAccepted(f GrantFacts, _ time.Time) *Verdict {
-	decision := Server(ServerFacts{Server: f.Server.Object, AuthorizationServer: f.AuthorizationServer})
+	decision := Server(ServerFacts{Server: f.Server.Object, AuthorizationServer: f.AuthorizationServer, Namespace: f.ServerNamespace})
 	switch decision.Standing {
 	case Allowed:
 		return nil

@@ -153,7 +153,7 @@ func TestRegistrationEndsWithAPreApproval(t *testing.T) {
 // Approval, spec change, denial and withdrawal act on the client at once.
 func TestRegistrationFollowsTheApproval(t *testing.T) {
 	f := facts(withGrants(grant(), paying(decided(v1alpha1.DecisionApproved), func(g *v1alpha1.ScopeGrant) { g.Name = "payer" })), func(f *RegistrationFacts) {
-		f.Grants[1].SealIs = Present
+		f.Grants[1].AdmissionIs, f.Grants[1].SealIs = Present, Present
 	})
 	fresh := Registration(f, now)
 	equal(t, "asked for", []string{"invoices:pay", "invoices:read"}, fresh.Wish.Scopes)

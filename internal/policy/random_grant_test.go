@@ -70,7 +70,7 @@ func randomAsk(r *rand.Rand, f *GrantFacts) {
 		f.Grant.Spec.Reason = pick(r, "ticket 1", "ticket 1", "ticket 1", " ")
 	}
 	if r.IntN(2) == 0 {
-		start := ceil(instant(r).Add(-day))
+		start := ceil(begun(r))
 		seen(pick(r, nil, termOf(start, ceil(readEnd(f.Grant).at)), termOf(start, ceil(instant(r).Add(day)))))(f.Grant)
 	}
 	randomApproval(r, f.Grant)
@@ -90,7 +90,13 @@ func tierOf(f GrantFacts, name v1alpha1.ScopeName) v1alpha1.Tier {
 
 // checked says that somebody checked who decided about a grant.
 func checked(f GrantFacts) Knowledge {
-	if f.Grant.Status.Approval != nil && f.Grant.Status.Approval.Seal != "" {
+	if f.Grant.Status.Approval == nil || f.Grant.Status.Approval.Seal == "" {
+		return f.AdmissionIs
+	}
+	if f.Grant.Status.Approval.Seal == UnverifiedSeal {
+		return Absent
+	}
+	if f.AdmissionIs == Present {
 		return f.SealIs
 	}
 	return f.AdmissionIs
@@ -200,7 +206,8 @@ func grantViolations(f GrantFacts, at time.Time, d GrantDecision) []string {
 	deny(d.InForce && d.Undecided, "in force and undecided")
 	deny(d.EndedAt.After(at), "ended in the future")
 	deny((d.Seal == SetSeal) != (word != nil && word.Seal == "" && f.AdmissionIs == Present), "seals what was not checked, or does not seal")
-	deny((d.Seal == MarkUnverified) != (word != nil && word.Seal == "" && f.AdmissionIs == Absent), "marks what may have been checked, or does not mark")
+	deny((d.Seal == MarkUnverified) != (word != nil && (word.Seal == "" && f.AdmissionIs == Absent ||
+		word.Seal == testSeal && f.AdmissionIs == Present && f.SealIs == Absent)), "marks what may have been checked, or does not mark")
 	return broken
 }
 

@@ -112,6 +112,11 @@ func instant(r *rand.Rand) time.Time {
 	return now.Add(pick(r, -day, -time.Hour, -time.Second, -1, 0, 1, time.Second, time.Hour, day, 30*day, 300*day))
 }
 
+// begun is an instant at which a term began: not in the future.
+func begun(r *rand.Rand) time.Time {
+	return now.Add(pick(r, -300*day, -30*day, -day, -time.Hour, -time.Second, 0))
+}
+
 // randomObject spoils identity annotations now and then.
 func randomObject(r *rand.Rand, object metav1.Object) {
 	setEnd(object, instant(r).Add(pick(r, 0, day, 30*day, 60*day)))
@@ -136,7 +141,7 @@ func randomRegistration(r *rand.Rand) *v1alpha1.MCPClientRegistration {
 		reg.Spec.RedirectURIs = []v1alpha1.RedirectURI{pick[v1alpha1.RedirectURI](r, "http://a.example.com/", "https://b.example.com/*", "https://c.example.com/")}
 	}
 	if r.IntN(2) == 0 {
-		reg.Status.Term, reg.Status.ObservedGeneration = termOf(instant(r), ceil(instant(r))), 1
+		reg.Status.Term, reg.Status.ObservedGeneration = termOf(begun(r), ceil(instant(r))), 1
 	}
 	if r.IntN(4) == 0 {
 		reg.Status.Revocation = &v1alpha1.Revocation{Cause: v1alpha1.CauseExpired, ClientID: "client-1", DueAt: *timePtr(instant(r))}

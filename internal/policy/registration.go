@@ -309,7 +309,7 @@ func notAllowed(reason, message string) *Verdict {
 func grantInForce(q *inquiry) *Verdict {
 	undecided := slices.ContainsFunc(q.grants, func(g GrantDecision) bool { return g.Undecided })
 	for _, grant := range q.grants {
-		if grant.Verdict.Reason == v1alpha1.ReasonServerNotWatched {
+		if grant.Undecided && grant.Verdict.Reason == v1alpha1.ReasonServerNotWatched {
 			return new(grant.Verdict)
 		}
 	}

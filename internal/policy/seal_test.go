@@ -12,8 +12,8 @@ import (
 
 var knowledge = []Knowledge{Unknown, Absent, Present}
 
-// A decision with a seal is judged by the seal, one without by the admission
-// policies: whatever the other says.
+// A decision counts only while the admission policies are in force; one with a
+// seal only if that is the operator's, too.
 func TestWhoCheckedADecision(t *testing.T) {
 	words := map[v1alpha1.ApprovalDecision]map[Knowledge]standing{
 		v1alpha1.DecisionApproved: {
@@ -33,7 +33,11 @@ func TestWhoCheckedADecision(t *testing.T) {
 				f := grantFacts(paying(decided(decision)))
 				f.AdmissionIs, f.SealIs = admission, seal
 				name := fmt.Sprintf("%s, admission %d, seal %d", decision, admission, seal)
-				equal(t, name+", sealed", want[seal], standingOf(Grant(f, now)))
+				both := seal
+				if admission != Present {
+					both = admission
+				}
+				equal(t, name+", sealed", want[both], standingOf(Grant(f, now)))
 				f.Grant.Status.Approval.Seal = ""
 				equal(t, name+", not sealed", want[admission], standingOf(Grant(f, now)))
 			}
@@ -50,7 +54,7 @@ func TestUnverifiedApprovalIsNeverHonoured(t *testing.T) {
 		d := Grant(f, now)
 		equal(t, "standing", without(refusedFor(v1alpha1.ReasonApprovalUnverified, "")), standingOf(d))
 		equal(t, "seal", LeaveSeal, d.Seal)
-		mentions(t, d.Verdict.Message, "admission policies were not installed", "approve again", "spec.grants.preApproved")
+		mentions(t, d.Verdict.Message, "admission policies", "approve again")
 	}
 }
 
@@ -71,7 +75,11 @@ func TestSealAction(t *testing.T) {
 				f := grantFacts(paying(decided(decision)))
 				f.AdmissionIs, f.SealIs = admission, seal
 				name := fmt.Sprintf("%s, admission %d, seal %d", decision, admission, seal)
-				equal(t, name+", sealed", LeaveSeal, Grant(f, now).Seal)
+				sealed := LeaveSeal
+				if admission == Present && seal == Absent {
+					sealed = MarkUnverified
+				}
+				equal(t, name+", sealed", sealed, Grant(f, now).Seal)
 				f.Grant.Status.Approval.Seal = ""
 				equal(t, name+", not sealed", want, Grant(f, now).Seal)
 				f.Grant.Status.Approval = nil

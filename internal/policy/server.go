@@ -17,6 +17,8 @@ import (
 type ServerFacts struct {
 	Server              *v1alpha1.MCPServer
 	AuthorizationServer AuthorizationServerFact
+	// Namespace is that of the server.
+	Namespace NamespaceFact
 }
 
 // Server decides whether an MCPServer is accepted.
@@ -34,6 +36,7 @@ var serverRules = []func(ServerFacts) *Verdict{
 	serverHasOwner,
 	serverScopesAreNames,
 	serverAuthorizationServerFound,
+	serverNamespaceAllowed,
 	serverOwnerMatches,
 }
 
@@ -57,6 +60,26 @@ func serverScopesAreNames(f ServerFacts) *Verdict {
 // A server without its AuthorizationServer waits.
 func serverAuthorizationServerFound(f ServerFacts) *Verdict {
 	return authorizationServerFound(f.Server.Spec.AuthorizationServerRef.Name, f.AuthorizationServer)
+}
+
+// The AuthorizationServer must admit servers of the namespace, where it says
+// whose it admits: whoever may list a scope may give it.
+func serverNamespaceAllowed(f ServerFacts) *Verdict {
+	if f.AuthorizationServer.Object == nil || f.AuthorizationServer.Object.Spec.AllowedServers == nil {
+		return nil
+	}
+	allowed := f.AuthorizationServer.Object.Spec.AllowedServers
+	switch admits(allowed.From, allowed.Selector, "", f.Namespace) {
+	case Present:
+		return nil
+	case Unknown:
+		return unknownVerdict("the namespace of the MCPServer")
+	case Absent:
+	}
+	return &Verdict{
+		Reason:  v1alpha1.ReasonNamespaceNotAllowed,
+		Message: "spec.authorizationServerRef: the AuthorizationServer does not admit MCPServers of this namespace: ask the platform team to list it in spec.allowedServers",
+	}
 }
 
 // The owner must be one that the platform team accepts.

@@ -6,6 +6,8 @@ package policy
 import (
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
@@ -54,5 +56,33 @@ func TestServer(t *testing.T) {
 			equal(t, "verdict", c.want, brief(got))
 			mentions(t, got.Message, c.says...)
 		})
+	}
+}
+
+// An AuthorizationServer that says whose servers it admits admits no others,
+// and their grants give nothing.
+func TestServerNamespaceAllowed(t *testing.T) {
+	selector := &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"mcp-servers": "trusted"}}}
+	trusted := NamespaceFact{Is: Present, Name: "payments", Labels: map[string]string{"mcp-servers": "trusted"}}
+	refused := verdict{Reason: v1alpha1.ReasonNamespaceNotAllowed}
+	for _, c := range []struct {
+		name      string
+		allowed   *v1alpha1.AllowedNamespaces
+		namespace NamespaceFact
+		want      verdict
+	}{
+		{"it says nothing", nil, NamespaceFact{}, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}},
+		{"it admits all", &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, NamespaceFact{}, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}},
+		{"the labels match", selector, trusted, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}},
+		{"the labels do not match", selector, NamespaceFact{Is: Present, Name: "payments"}, refused},
+		{"the namespace is gone", selector, NamespaceFact{Is: Absent, Name: "payments"}, refused},
+		{"an unknown value", &v1alpha1.AllowedNamespaces{From: "Some"}, trusted, refused},
+		{"the namespace is not known", selector, NamespaceFact{}, verdict{Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown, Waiting: true}},
+	} {
+		as := found(authorizationServer(func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedServers = c.allowed }))
+		equal(t, c.name, c.want, brief(Server(ServerFacts{Server: server(), AuthorizationServer: as, Namespace: c.namespace})))
+		f := grantFacts(grant())
+		f.AuthorizationServer, f.ServerNamespace = as, c.namespace
+		equal(t, c.name+": grant", c.want.Standing == Allowed, Grant(f, now).InForce)
 	}
 }

@@ -131,7 +131,7 @@ func TestPausedRevokes(t *testing.T) {
 		"a grant that ended": func(f *RegistrationFacts) { setEnd(f.Grants[0].Grant, now) },
 		"a grant that was denied": func(f *RegistrationFacts) {
 			decided(v1alpha1.DecisionDenied)(f.Grants[0].Grant)
-			f.Grants[0].SealIs = Present
+			f.Grants[0].AdmissionIs, f.Grants[0].SealIs = Present, Present
 		},
 		"namespace not allowed": func(f *RegistrationFacts) {
 			f.change(func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedNamespaces = nil })
@@ -277,9 +277,19 @@ func TestQuotaMessageNamesNobody(t *testing.T) {
 // servers: what exists is kept, nothing new is given.
 func TestUnwatchedServer(t *testing.T) {
 	unwatched := verdict{Standing: Undecided, Reason: v1alpha1.ReasonServerNotWatched}
-	away := func(f *RegistrationFacts) { f.Grants[0].Server = ServerFact{Unwatched: true} }
-	d := Grant(grantFacts(grant(), func(f *GrantFacts) { f.Server = ServerFact{Unwatched: true} }), now)
+	before := func(g *v1alpha1.ScopeGrant) {
+		g.Status.Basis, g.Status.ObservedGeneration = v1alpha1.BasisAutomatic, g.Generation
+	}
+	away := func(f *RegistrationFacts) {
+		f.Grants[0].Server = ServerFact{Unwatched: true}
+		before(f.Grants[0].Grant)
+	}
+	gone := func(f *GrantFacts) { f.Server = ServerFact{Unwatched: true} }
+	d := Grant(grantFacts(grant(before), gone), now)
 	equal(t, "grant", without(unwatched), standingOf(d))
+	refused := without(refusedFor(v1alpha1.ReasonServerNotWatched, ""))
+	equal(t, "a grant that gave nothing", refused, standingOf(Grant(grantFacts(grant(), gone), now)))
+	equal(t, "a grant that was changed", refused, standingOf(Grant(grantFacts(grant(before, func(g *v1alpha1.ScopeGrant) { g.Generation++ }), gone), now)))
 	mentions(t, d.Verdict.Message, "spec.serverRef", "--watch-namespaces")
 
 	kept := Registration(liveFacts(away), now)

@@ -119,6 +119,10 @@ func subjectOf(object metav1.Object) termSubject {
 // accepted before stands. A maximum of 0 means none.
 func decideTerm(subject termSubject, requested time.Time, maximum time.Duration, now time.Time) term {
 	previous := subject.previous
+	if previous != nil && previous.StartedAt.After(now.Add(time.Minute)) {
+		// No clock of ours wrote that.
+		previous = nil
+	}
 	if previous != nil && previous.ExpiresAt.Time.Equal(ceil(requested)) {
 		return term{accepted: previous, end: bounded(previous, requested, maximum)}
 	}
