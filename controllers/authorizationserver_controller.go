@@ -44,6 +44,7 @@ type AuthorizationServerReconciler struct {
 	// known of the registrations of others.
 	Watched []string
 
+	written     written
 	mu          sync.Mutex
 	discoveries map[types.UID]discovery
 	// suspects are records whose registration was not found at the last count,
@@ -297,7 +298,7 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 		Conditions: conditions(as.Status.Conditions, as.Generation, now,
 			accepted(v1alpha1.ConditionAccepted, d.Accepted), accepted(v1alpha1.ConditionDiscovered, d.Discovered)),
 	}
-	err := reporter{r.Client, r.Recorder}.write(ctx, as, next)
+	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, as, next)
 	if w := classify(err); w.happened {
 		return w.result(err)
 	}

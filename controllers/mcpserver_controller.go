@@ -28,6 +28,8 @@ type MCPServerReconciler struct {
 	client.Client
 	Clock    clock.PassiveClock
 	Recorder events.EventRecorder
+
+	written written
 }
 
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpservers/status,verbs=get;update;patch
@@ -100,7 +102,7 @@ func (r *MCPServerReconciler) report(ctx context.Context, server, after *v1alpha
 	if observed == nil && settling(server, after.Status.Conditions, now) {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
-	err := errors.Join(observed, reporter{r.Client, r.Recorder}.write(ctx, server, after))
+	err := errors.Join(observed, reporter{r.Client, r.Recorder, &r.written}.write(ctx, server, after))
 	if m := classify(err); m.happened {
 		return m.result(err)
 	}

@@ -37,6 +37,7 @@ type RegistrationReconciler struct {
 	// Cluster is the UID of the cluster: ownership marks name it.
 	Cluster string
 
+	written written
 	// announced are the registrations whose request is on the audit record
 	// while their status does not say so yet.
 	announced sync.Map

@@ -333,6 +333,10 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 	}
 	done.record = stored
 	logf.FromContext(ctx).Info("Client updated", "clientID", record.Client.ID, "authorizationServer", record.Connection.Name)
+	if s.decision.Verdict.Standing != policy.Allowed {
+		// With the reduction nothing may be left to hold back.
+		done.again = atOnce
+	}
 	if s.unfit(stored) {
 		done.again = atOnce
 		return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -36,7 +37,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	if settling(reg, after.Status.Conditions, now) {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
-	err := reporter{r.Client, r.Recorder}.write(ctx, reg, after)
+	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, reg, after)
 	if w := classify(err); w.happened {
 		return w.result(err)
 	}
@@ -44,7 +45,14 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	if m.happened {
 		return r.retry(ctx, d, done, m)
 	}
-	return urgent(d, r.next(d, done)), nil
+	return urgent(d, r.next(reg, d, done)), nil
+}
+
+// waits says that the stored status tells that a registration waits for a
+// place: only then it is looked at when one becomes free.
+func waits(reg *v1alpha1.MCPClientRegistration) bool {
+	accepted := meta.FindStatusCondition(reg.Status.Conditions, v1alpha1.ConditionAccepted)
+	return accepted != nil && accepted.Reason == v1alpha1.ReasonQuotaExceeded
 }
 
 // retry is when to try again after an error: never later than a deadline that
@@ -71,7 +79,7 @@ const releaseDelay = time.Second
 const deadlineRetry = 5 * time.Second
 
 // next is when to look again after a pass without error.
-func (r *RegistrationReconciler) next(d policy.RegistrationDecision, done outcome) ctrl.Result {
+func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome) ctrl.Result {
 	switch {
 	case done.record.State == policy.RecordDeleted:
 		return ctrl.Result{RequeueAfter: disbeliefDelay}
@@ -79,9 +87,9 @@ func (r *RegistrationReconciler) next(d policy.RegistrationDecision, done outcom
 		return ctrl.Result{RequeueAfter: blockedDelay}
 	}
 	result := requeueAt(d.Next, r.Clock.Now())
-	if d.Verdict.Reason == v1alpha1.ReasonQuotaExceeded && (result.RequeueAfter == 0 || result.RequeueAfter > blockedDelay) {
+	if d.Verdict.Reason == v1alpha1.ReasonQuotaExceeded && !waits(reg) {
 		// A place may have become free before the status said that one is needed.
-		result.RequeueAfter = blockedDelay
+		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, settleTime), settleTime)
 	}
 	return result
 }

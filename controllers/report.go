@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -172,21 +174,60 @@ func settling(object reported, next []metav1.Condition, now time.Time) bool {
 		now.Sub(object.GetCreationTimestamp().Time) < settleTime
 }
 
+// maxWritten is how many status writes are remembered at least.
+const maxWritten = 4096
+
+// written remembers which version of an object a status was last written over,
+// for some thousand objects: a pass that still sees that version decides on what
+// is out of date, and nothing would wake it when the cache catches up.
+type written struct {
+	mu     sync.Mutex
+	recent map[types.UID]string
+	older  map[types.UID]string
+}
+
+// over says that the status of an object was written over the version at hand.
+func (w *written) over(object client.Object) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	base, found := w.recent[object.GetUID()]
+	if !found {
+		base, found = w.older[object.GetUID()]
+	}
+	return found && base == object.GetResourceVersion()
+}
+
+func (w *written) note(object client.Object) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.recent == nil || len(w.recent) >= maxWritten {
+		w.older, w.recent = w.recent, map[types.UID]string{}
+	}
+	w.recent[object.GetUID()] = object.GetResourceVersion()
+}
+
 // reporter writes status: it is the only writer.
 type reporter struct {
 	client.Client
 	recorder events.EventRecorder
+	written  *written
 }
 
 // write stores the status of after if it differs from before, then tells of
 // the transition of Ready. The status is stored under the version that was
 // decided on: a newer one is decided on again.
 func (w reporter) write(ctx context.Context, before, after reported) error {
+	if w.written.over(before) {
+		return errStale
+	}
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}
 	if err := w.Status().Update(ctx, after); err != nil {
 		return wrap("writing status", client.IgnoreNotFound(err))
+	}
+	if after.GetResourceVersion() != before.GetResourceVersion() {
+		w.written.note(before)
 	}
 	old := meta.FindStatusCondition(before.GetConditions(), v1alpha1.ConditionReady)
 	ready := meta.FindStatusCondition(after.GetConditions(), v1alpha1.ConditionReady)

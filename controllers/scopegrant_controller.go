@@ -34,6 +34,7 @@ type ScopeGrantReconciler struct {
 	Recorder events.EventRecorder
 	Audit    audit.Recorder
 
+	written written
 	// told are the events on the audit record that no stored status follows
 	// from yet, by UID of the grant.
 	told sync.Map
@@ -80,7 +81,7 @@ func (r *ScopeGrantReconciler) report(ctx context.Context, facts policy.GrantFac
 	if sealErr == nil && !equality.Semantic.DeepEqual(grant.Status, after.Status) {
 		r.tell(grant, after, d, now)
 	}
-	writeErr := reporter{r.Client, r.Recorder}.write(ctx, grant, after)
+	writeErr := reporter{r.Client, r.Recorder, &r.written}.write(ctx, grant, after)
 	if sealErr == nil && writeErr == nil {
 		r.told.Delete(grant.UID)
 	}

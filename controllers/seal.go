@@ -27,7 +27,7 @@ import (
 
 // The Secret of the key that approvals are sealed with.
 const (
-	sealSecretName = "mcp-registrar-seal"
+	sealSecretName = "mcp-registrar-seal" //nolint:gosec // The name of a Secret, not a secret.
 	sealSecretKey  = "key"
 	sealEpochKey   = "policies"
 	sealKeyBytes   = 32
@@ -115,6 +115,12 @@ func (s *Sealer) BeginEpoch(ctx context.Context, epoch string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	secret, err := s.read(ctx)
+	if apierrors.IsNotFound(err) && s.key != nil {
+		// Somebody deleted it: what was sealed with the key goes on to count.
+		if err = s.create(ctx, s.key); err == nil {
+			secret, err = s.read(ctx)
+		}
+	}
 	if err != nil {
 		return s.failed("reading", err)
 	}
@@ -135,7 +141,10 @@ func (s *Sealer) load(ctx context.Context) (key []byte, epoch string, err error)
 	}
 	secret, err := s.read(ctx)
 	if apierrors.IsNotFound(err) {
-		if err = s.create(ctx); err == nil || apierrors.IsAlreadyExists(err) {
+		if key, err = newSealKey(); err != nil {
+			return nil, "", err
+		}
+		if err = s.create(ctx, key); err == nil || apierrors.IsAlreadyExists(err) {
 			secret, err = s.read(ctx)
 		}
 	}
@@ -161,11 +170,15 @@ func (s *Sealer) read(ctx context.Context) (*corev1.Secret, error) {
 	return &secret, nil
 }
 
-func (s *Sealer) create(ctx context.Context) error {
+func newSealKey() ([]byte, error) {
 	key := make([]byte, sealKeyBytes)
 	if _, err := rand.Read(key); err != nil {
-		return err
+		return nil, fmt.Errorf("making the key of the seals: %w", err)
 	}
+	return key, nil
+}
+
+func (s *Sealer) create(ctx context.Context, key []byte) error {
 	return s.Client.Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: s.Namespace, Name: sealSecretName,

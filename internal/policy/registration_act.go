@@ -171,8 +171,17 @@ func (q *inquiry) hold(d *RegistrationDecision) {
 	case len(tolerated) == 0, len(reduced.Scopes) == 0 && !kept:
 		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
 	case !kept, q.Record.Replacing, q.holdsMore():
-		d.Wish, d.Action, d.MakeKey = reduced, Replace, false
+		if d.Action = Replace; d.MakeKey || !alike(d.Wish, reduced) {
+			d.Wish, d.MakeKey = reduced, false
+		}
 	}
+}
+
+// alike says that two wishes ask for the same, in whatever order and form: then
+// the reduction is the wish itself, and is recorded as such.
+func alike(wish, reduced authserver.ClientMetadata) bool {
+	more, less := Compare(wish, authserver.Client{Registered: reduced})
+	return len(more) == 0 && len(less) == 0
 }
 
 // reduced is what is registered, less what may not stay. The mark is added

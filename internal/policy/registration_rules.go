@@ -114,7 +114,7 @@ func endpointKnown(q *inquiry) *Verdict {
 	if as == nil {
 		return nil
 	}
-	if m := as.Status.Metadata; m != nil && m.RegistrationEndpoint != "" && as.Status.ObservedGeneration == as.Generation {
+	if m := as.Status.Metadata; m != nil && m.RegistrationEndpoint != "" && (as.Status.ObservedGeneration == as.Generation || q.asWished()) {
 		return nil
 	}
 	return &Verdict{
@@ -177,18 +177,20 @@ func refusedMessage(r Record) string {
 // While the AuthorizationServer is paused nothing new is done there. A client
 // that is as it should be is left alone, and stays ready.
 func notPaused(q *inquiry) *Verdict {
-	if !Paused(q.AuthorizationServer.Object) {
-		return nil
-	}
-	gone := q.Observed.Looked && q.Observed.Is == Absent
-	keyless := NeedsOwnKey(q.Registration.Spec) && q.Credentials.PublicJWKS == ""
-	if q.Record.Live() && !gone && !keyless && !q.Record.Replacing && q.Record.WishDigest == Digest(q.wish()) && !q.drifted() {
+	if !Paused(q.AuthorizationServer.Object) || q.asWished() {
 		return nil
 	}
 	return &Verdict{
 		Standing: Frozen, Reason: v1alpha1.ReasonPaused, Waiting: true,
 		Message: "the platform team paused the AuthorizationServer: nothing is given until it goes on; what is to be taken away is taken away",
 	}
+}
+
+// asWished says that there is a client and nothing is to be done about it.
+func (q *inquiry) asWished() bool {
+	gone := q.Observed.Looked && q.Observed.Is == Absent
+	keyless := NeedsOwnKey(q.Registration.Spec) && q.Credentials.PublicJWKS == ""
+	return q.Record.Live() && !gone && !keyless && !q.Record.Replacing && q.Record.WishDigest == Digest(q.wish()) && !q.drifted()
 }
 
 // Paused says that an AuthorizationServer is paused.

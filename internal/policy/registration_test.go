@@ -232,9 +232,6 @@ func TestRegistrationRulesRefuseTheWorld(t *testing.T) {
 		{"its Secret could not be read", func(f *RegistrationFacts) { f.Credentials.Is = Unknown }, Keep, unknown, []string{"Secret"}},
 		{"the authorization server was not discovered", freeze, Keep,
 			waitingFor(Frozen, v1alpha1.ReasonAuthorizationServerNotReady, ""), []string{"spec.authorizationServerRef", "not ready"}},
-		{"the discovery is of an older generation", func(f *RegistrationFacts) {
-			f.change(func(as *v1alpha1.AuthorizationServer) { as.Generation++ })
-		}, Keep, waitingFor(Frozen, v1alpha1.ReasonAuthorizationServerNotReady, ""), []string{"not ready"}},
 		{"there is no registration endpoint", func(f *RegistrationFacts) {
 			f.change(func(as *v1alpha1.AuthorizationServer) { as.Status.Metadata.RegistrationEndpoint = "" })
 		}, Keep, waitingFor(Frozen, v1alpha1.ReasonAuthorizationServerNotReady, ""), []string{"not ready"}},
@@ -243,6 +240,19 @@ func TestRegistrationRulesRefuseTheWorld(t *testing.T) {
 			f.change(func(as *v1alpha1.AuthorizationServer) { as.Status.Capabilities = []v1alpha1.Capability{"Registration"} })
 		}, Keep, verdict{Standing: Frozen, Reason: v1alpha1.ReasonPKCEUnsupported}, []string{"S256", "AuthorizationCode"}},
 	})
+}
+
+// While a changed AuthorizationServer is discovered anew, a client that is as
+// wished stays ready, and nothing new is given.
+func TestOlderDiscovery(t *testing.T) {
+	older := func(f *RegistrationFacts) {
+		f.change(func(as *v1alpha1.AuthorizationServer) { as.Generation++ })
+	}
+	notReady := waitingFor(Frozen, v1alpha1.ReasonAuthorizationServerNotReady, "")
+	equal(t, "as wished", verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}, brief(Registration(liveFacts(older), now).Verdict))
+	equal(t, "a new one", notReady, brief(Registration(facts(older), now).Verdict))
+	more := liveFacts(withGrants(grant(), grant(giving("exporter", "invoices:export"))), older)
+	equal(t, "with more", notReady, brief(Registration(more, now).Verdict))
 }
 
 func runRefusals(t *testing.T, cases []refusalCase) {
