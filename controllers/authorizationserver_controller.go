@@ -289,14 +289,17 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	if m.happened && m.silent {
 		return m.result(observed)
 	}
+	allowed, discovered := accepted(v1alpha1.ConditionAccepted, d.Accepted), accepted(v1alpha1.ConditionDiscovered, d.Discovered)
+	// What needs a person is not hidden behind what is only waited for.
+	allowed.waiting = allowed.waiting && (discovered.waiting || discovered.status == metav1.ConditionTrue)
+	discovered.waiting = discovered.waiting && (allowed.waiting || allowed.status == metav1.ConditionTrue)
 	next := as.DeepCopy()
 	next.Status = v1alpha1.AuthorizationServerStatus{
 		ObservedGeneration: as.Generation,
 		Metadata:           d.Metadata,
 		Capabilities:       d.Capabilities,
 		Clients:            d.Clients,
-		Conditions: conditions(as.Status.Conditions, as.Generation, now,
-			accepted(v1alpha1.ConditionAccepted, d.Accepted), accepted(v1alpha1.ConditionDiscovered, d.Discovered)),
+		Conditions:         conditions(as.Status.Conditions, as.Generation, now, allowed, discovered),
 	}
 	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, as, next)
 	if w := classify(err); w.happened {

@@ -28,6 +28,9 @@ type MCPServerReconciler struct {
 	client.Client
 	Clock    clock.PassiveClock
 	Recorder events.EventRecorder
+	// Watched are the namespaces that are watched; empty means all. Nothing is
+	// known of the servers of others.
+	Watched []string
 
 	written written
 }

@@ -142,7 +142,7 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
-		Watches(&v1alpha1.ScopeGrant{}, later(serverOf)).
+		Watches(&v1alpha1.ScopeGrant{}, later(r.serverOf)).
 		WithOptions(options(workers)).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
@@ -229,10 +229,10 @@ func authorizationServerOf(record client.Object) types.NamespacedName {
 	return types.NamespacedName{Name: record.GetLabels()[v1alpha1.LabelAuthorizationServer]}
 }
 
-// serverOf names the server of a grant.
-func serverOf(object client.Object) types.NamespacedName {
+// serverOf names the server of a grant, if it is in a namespace that is watched.
+func (r *MCPServerReconciler) serverOf(object client.Object) types.NamespacedName {
 	grant, ok := object.(*v1alpha1.ScopeGrant)
-	if !ok {
+	if !ok || len(r.Watched) > 0 && !slices.Contains(r.Watched, grant.ServerNamespace()) {
 		return types.NamespacedName{}
 	}
 	return types.NamespacedName{Namespace: grant.ServerNamespace(), Name: grant.Spec.ServerRef.Name}

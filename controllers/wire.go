@@ -64,7 +64,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 			Drift:       NewDriftSchedule(o.Clock.Now()), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
-		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder}, 4},
+		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder, Watched: o.WatchNamespaces}, 4},
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces,

@@ -19,7 +19,7 @@ func writeAudit(t *testing.T, path string, n int) {
 	t.Helper()
 	now := time.Date(2026, 8, 1, 9, 0, 0, 0, time.UTC)
 	stream, err := audit.Open(audit.Options{
-		Path: path, Source: "/test", Now: func() time.Time { return now }, Report: func(err error) { t.Error(err) },
+		Path: path, Source: "/test", Now: func() time.Time { return now }, Patience: time.Minute, Report: func(err error) { t.Error(err) },
 	})
 	if err != nil {
 		t.Fatal(err)

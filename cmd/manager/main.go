@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -65,12 +66,19 @@ func run(ctx context.Context, s settings) error {
 	}
 	config.QPS, config.Burst = float32(s.kubeQPS), s.kubeBurst
 	config.Wrap(kubewrites.New(metrics.Registry).Wrap)
+	wanted := s.watchNamespaces
+	if s.watchNamespaces, err = accessible(ctx, config, wanted); err != nil {
+		return err
+	}
 	mgr, err := newManager(config, s)
 	if err != nil {
 		return fmt.Errorf("creating manager: %w", err)
 	}
 	cluster, err := clusterUID(ctx, mgr.GetAPIReader())
 	if err != nil {
+		return err
+	}
+	if err := awaitMissing(mgr, config, wanted, s.watchNamespaces); err != nil {
 		return err
 	}
 	recorder, closeRecord, err := openRecord(s, cluster)
@@ -163,7 +171,14 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding health check: %w", err)
 	}
-	return mgr.AddReadyzCheck("ping", healthz.Ping)
+	return mgr.AddReadyzCheck("caches", func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), 100*time.Millisecond)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the caches are not filled yet")
+		}
+		return nil
+	})
 }
 
 // clusterUID names the cluster in ownership marks: the UID of kube-system.

@@ -143,7 +143,7 @@ func tokenLifetime(server *v1alpha1.MCPServer) time.Duration {
 // A grant that is being deleted is not in force.
 func grantNotDeleting(f GrantFacts, _ time.Time) *Verdict {
 	if f.Grant.DeletionTimestamp != nil {
-		return &Verdict{Reason: v1alpha1.ReasonDeleting, Message: "the grant is being deleted"}
+		return &Verdict{Reason: v1alpha1.ReasonDeleting, Message: "the grant is being deleted", Waiting: true}
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func TestGrantNotInForce(t *testing.T) {
 		want   verdict
 		says   []string
 	}{
-		{"it is being deleted", func(f *GrantFacts) { deleting(f.Grant) }, refusedFor(v1alpha1.ReasonDeleting, ""), []string{"deleted"}},
+		{"it is being deleted", func(f *GrantFacts) { deleting(f.Grant) }, waitingFor(Refused, v1alpha1.ReasonDeleting, ""), []string{"deleted"}},
 		{"it has no owner", func(f *GrantFacts) { remove(f.Grant, v1alpha1.AnnotationOwner) },
 			refusedFor(v1alpha1.ReasonOwnerMissing, v1alpha1.CauseOwnerMissing), []string{"mcp-registrar.dev/owner", ownerExample}},
 		{"it has no end", func(f *GrantFacts) { remove(f.Grant, v1alpha1.AnnotationExpiresAt) },

@@ -1,0 +1,389 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+)
+
+// reasonCase leads to one state of one object. Its name is that of the
+// registration and of the grant.
+type reasonCase struct {
+	name string
+	// ready is the Ready condition that it leads to.
+	ready string
+	// arrange changes the objects before they are created, and goes on from
+	// there if it begins itself.
+	arrange func(s *stage)
+}
+
+// The errors of an authorization server.
+var (
+	unavailable  = &authserver.Error{Kind: authserver.Unavailable, Op: "asking"}
+	unauthorized = &authserver.Error{Kind: authserver.Unauthorized, Op: "asking"}
+)
+
+func rejected(code string) error { return &authserver.Error{Kind: authserver.Rejected, Code: code} }
+
+// untouched arranges nothing.
+func untouched(*stage) {}
+
+// unowned takes the owner away, in the way that suits the object.
+func unowned(object client.Object) { delete(object.GetAnnotations(), v1alpha1.AnnotationOwner) }
+
+func endAt(object client.Object, text string) {
+	object.GetAnnotations()[v1alpha1.AnnotationExpiresAt] = text
+}
+
+func (s *stage) ownersMatch(pattern string) { s.issuer.Spec.Policy.OwnerPattern = pattern }
+
+// vanish deletes an object that nothing holds, and settles.
+func (s *stage) vanish(object client.Object) {
+	s.t.Helper()
+	s.remove(object)
+	s.settle()
+}
+
+func (s *stage) remove(object client.Object) {
+	s.t.Helper()
+	if err := s.Delete(s.t.Context(), object); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// foreignSecret is one of the team's own where the credentials are to be.
+func (s *stage) foreignSecret() {
+	s.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: clientsPlace, Name: s.reg.Name + "-mcp-client"}})
+}
+
+// record changes the registration record.
+func (s *stage) record(change func(*corev1.Secret)) {
+	s.t.Helper()
+	var record corev1.Secret
+	if err := s.Get(s.t.Context(), client.ObjectKey{Namespace: stageOperator, Name: recordName(s.reg.UID)}, &record); err != nil {
+		s.t.Fatal(err)
+	}
+	change(&record)
+	if err := s.Update(s.t.Context(), &record); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// suspend takes the client away by a change that stays.
+func suspend(reg *v1alpha1.MCPClientRegistration) { reg.Spec.State = v1alpha1.StateSuspended }
+
+// paused pauses the authorization server before anything is registered.
+func (s *stage) paused() { s.issuer.Annotations[v1alpha1.AnnotationPaused] = "true" }
+
+var authorizationServerCases = []reasonCase{
+	{"ready", "True/Ready", untouched},
+	{"managed-otherwise", "False/ManagementUnsupported", func(s *stage) { s.manageOtherwise() }},
+	{"bad-pattern", "False/InvalidPolicy", func(s *stage) { s.ownersMatch("(") }},
+	{"paused", "False/Paused", func(s *stage) { s.paused() }},
+	{"no-initial-access-token", "False/Unauthorized", func(s *stage) { s.wantToken() }},
+	{"token-not-readable", "Unknown/FactUnknown", func(s *stage) {
+		s.wantToken()
+		s.broken["*v1.Secret"] = true
+	}},
+	{"no-answer", "Unknown/Unavailable", func(s *stage) { s.as.discovery = unavailable }},
+	{"another-issuer", "False/IssuerMismatch", func(s *stage) { s.as.discovery = rejected("issuer_mismatch") }},
+	{"endpoint-elsewhere", "False/ForeignEndpoint", func(s *stage) { s.as.discovery = rejected("foreign_endpoint") }},
+	{"no-registration-endpoint", "False/RegistrationUnsupported", func(s *stage) { s.noRegistrationEndpoint() }},
+	{"no-metadata", "False/Rejected", func(s *stage) { s.as.discovery = rejected("") }},
+}
+
+func (s *stage) noRegistrationEndpoint() {
+	s.as.Describe(func(m *authserver.Metadata) { m.RegistrationEndpoint = "" })
+}
+
+func (s *stage) manageOtherwise() {
+	s.issuer.Spec.DynamicRegistration = nil
+	s.issuer.Spec.Hydra = &v1alpha1.HydraManagement{AdminURL: "https://hydra.example.com"}
+}
+
+func (s *stage) wantToken() {
+	s.issuer.Spec.DynamicRegistration.InitialAccessTokenSecretRef = &v1alpha1.SecretKeyReference{Name: "token", Key: "token"}
+}
+
+var serverCases = []reasonCase{
+	{"ready", "True/Ready", untouched},
+	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.server) }},
+	{"owner-not-allowed", "False/OwnerNotAllowed", func(s *stage) { s.ownersMatch("team-payments@.*") }},
+	{"catch-all-scope", "False/ScopeNotAllowed", func(s *stage) { s.server.Spec.Scopes[0].Name = "admin" }},
+	{"no-authorization-server", "False/AuthorizationServerNotFound", func(s *stage) { s.issuer = nil }},
+	{"namespace", "False/NamespaceNotAllowed", func(s *stage) {
+		s.issuer.Spec.AllowedServers = &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSelector,
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"mcp-servers": "allowed"}}}
+		s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: serversPlace}})
+	}},
+	{"bad-pattern", "Unknown/AuthorizationServerNotReady", func(s *stage) { s.ownersMatch("(") }},
+	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.AuthorizationServer"] = true }},
+}
+
+var grantCases = []reasonCase{
+	{"in-force", "True/Ready", untouched},
+	{"pre-approved", "True/Ready", func(s *stage) {
+		s.elevate()
+		s.server.Spec.Grants = &v1alpha1.GrantPolicy{PreApproved: []v1alpha1.PreApproval{{
+			Namespace: clientsPlace, Client: s.reg.Name, Scopes: []v1alpha1.PreApprovedScope{"invoices:write"}, Until: metav1.NewTime(begun.AddDate(0, 1, 0)),
+		}}}
+	}},
+	{"approved", "True/Ready", func(s *stage) { s.decided(v1alpha1.DecisionApproved) }},
+	{"approval-required", "False/ApprovalRequired", func(s *stage) {
+		s.elevate()
+		s.installPolicies()
+	}},
+	{"approval-denied", "False/ApprovalDenied", func(s *stage) { s.decided(v1alpha1.DecisionDenied) }},
+	{"approval-unverified", "False/ApprovalUnverified", func(s *stage) {
+		s.elevate()
+		s.begin()
+		s.decide(v1alpha1.DecisionApproved)
+	}},
+	{"not-applied", "False/NotApplied", func(s *stage) { s.reg.Spec.State = v1alpha1.StateSuspended }},
+	{"registration-pending", "Unknown/RegistrationPending", func(s *stage) { s.as.registration = unavailable }},
+	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.grant) }},
+	{"owner-not-allowed", "False/OwnerNotAllowed", func(s *stage) {
+		s.ownersMatch("team-(payments|invoices)@.*")
+		s.grant.Annotations[v1alpha1.AnnotationOwner] = "nobody"
+	}},
+	{"expiry-missing", "False/ExpiryMissing", func(s *stage) { endAt(s.grant, "") }},
+	{"expiry-invalid", "False/ExpiryInvalid", func(s *stage) { endAt(s.grant, "next tuesday") }},
+	{"expired", "False/Expired", func(s *stage) {
+		endAt(s.grant, begun.Add(time.Hour).Format(time.RFC3339))
+		s.begin()
+		s.later(time.Hour)
+	}},
+	{"lapsed", "False/Expired", func(s *stage) { endAt(s.grant, "2026-01-31T00:00:00Z") }},
+	{"deleted", "False/Deleting", func(s *stage) {
+		s.grant.Finalizers = []string{"example.com/another"}
+		s.begin()
+		s.vanish(s.grant)
+	}},
+	{"catch-all-scope", "False/ScopeNotAllowed", func(s *stage) { s.grant.Spec.Scopes = []v1alpha1.ScopeName{"admin"} }},
+	{"unknown-scope", "False/ScopeUnknown", func(s *stage) { s.grant.Spec.Scopes = []v1alpha1.ScopeName{"invoices:burn"} }},
+	{"reason-missing", "False/ReasonMissing", func(s *stage) { s.grant.Spec.Scopes = []v1alpha1.ScopeName{"invoices:write"} }},
+	{"lifetime-too-long", "False/LifetimeTooLong", func(s *stage) { s.boundGrants() }},
+	{"renewal-too-long", "False/LifetimeTooLong", func(s *stage) {
+		s.boundGrants()
+		endAt(s.grant, begun.Format("2006-01-02")+"T18:00:00Z")
+		s.begin()
+		edit(s, s.grant, func(g *v1alpha1.ScopeGrant) { endAt(g, "2027-03-31T00:00:00Z") })
+	}},
+	{"server-not-watched", "False/ServerNotWatched", func(s *stage) { s.grants.Namespaces = []string{clientsPlace} }},
+	{"server-no-longer-watched", "Unknown/ServerNotWatched", func(s *stage) { s.watchLess() }},
+	{"no-registration", "False/RegistrationNotFound", func(s *stage) { s.reg = nil }},
+	{"no-server", "False/ServerNotAvailable", func(s *stage) { s.server = nil }},
+	{"server-not-accepted", "False/ServerNotAccepted", func(s *stage) { unowned(s.server) }},
+	{"other-authorization-server", "False/AuthorizationServerMismatch", func(s *stage) { s.server.Spec.AuthorizationServerRef.Name = "other" }},
+	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.MCPServer"] = true }},
+}
+
+// elevate asks for a scope that needs an approval.
+func (s *stage) elevate() {
+	s.grant.Spec.Scopes, s.grant.Spec.Reason = []v1alpha1.ScopeName{"invoices:write"}, "Cancels invoices whose payment was returned."
+}
+
+func (s *stage) decided(decision v1alpha1.ApprovalDecision) {
+	s.elevate()
+	s.installPolicies()
+	s.begin()
+	s.decide(decision)
+}
+
+// boundGrants lets grants be 12 hours long.
+func (s *stage) boundGrants() {
+	s.server.Spec.Grants = &v1alpha1.GrantPolicy{MaxLifetimes: []v1alpha1.TierLifetime{{Tier: v1alpha1.TierRead, Seconds: 12 * 3600}}}
+}
+
+var registrationCases = []reasonCase{
+	{"ready", "True/Ready", untouched},
+	{"narrowed", "True/Ready", func(s *stage) {
+		s.grant.Spec.Scopes = []v1alpha1.ScopeName{"invoices:read", "invoices:export"}
+		s.as.Switch(func(w *fake.Switches) { w.Alter = fake.Narrow("invoices:export") })
+	}},
+	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.reg) }},
+	{"owner-lost", "False/OwnerMissing", func(s *stage) {
+		s.begin()
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { unowned(reg) })
+	}},
+	{"owner-not-allowed", "False/OwnerNotAllowed", func(s *stage) { s.ownersMatch("team-invoices@.*") }},
+	{"expiry-missing", "False/ExpiryMissing", func(s *stage) { endAt(s.reg, "") }},
+	{"expiry-invalid", "False/ExpiryInvalid", func(s *stage) { endAt(s.reg, "next tuesday") }},
+	{"lifetime-too-long", "False/LifetimeTooLong", func(s *stage) { s.boundRegistrations() }},
+	{"renewal-too-long", "False/LifetimeTooLong", func(s *stage) {
+		s.boundRegistrations()
+		endAt(s.reg, begun.Format("2006-01-02")+"T18:00:00Z")
+		s.begin()
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, "2027-03-31T00:00:00Z") })
+	}},
+	{"expired", "False/Expired", func(s *stage) { s.expires() }},
+	{"lapsed", "False/Expired", func(s *stage) { endAt(s.reg, "2026-01-31T00:00:00Z") }},
+	{"renewed", "True/Ready", func(s *stage) {
+		s.expires()
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, "2027-03-31T00:00:00Z") })
+	}},
+	{"suspended", "False/Suspended", func(s *stage) {
+		s.begin()
+		edit(s, s.reg, suspend)
+	}},
+	{"never-active", "False/Suspended", func(s *stage) { suspend(s.reg) }},
+	{"deleted", "False/Deleting", func(s *stage) {
+		s.as.deaf = true
+		s.begin()
+		s.vanish(s.reg)
+	}},
+	{"namespace-deleted", "False/Deleting", func(s *stage) {
+		s.namespace.Finalizers = []string{"example.com/another"}
+		s.create(s.namespace)
+		s.remove(s.namespace)
+		s.namespace = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "elsewhere"}}
+	}},
+	{"grant-type", "False/GrantTypeNotAllowed", func(s *stage) {
+		s.issuer.Spec.Policy.AllowedGrantTypes = []v1alpha1.GrantType{v1alpha1.GrantAuthorizationCode}
+	}},
+	{"auth-method", "False/AuthMethodNotAllowed", func(s *stage) {
+		s.issuer.Spec.Policy.AllowedTokenEndpointAuthMethods = []v1alpha1.TokenEndpointAuthMethod{v1alpha1.AuthMethodPrivateKeyJWT}
+	}},
+	{"redirect-uri", "False/RedirectURINotAllowed", func(s *stage) {
+		s.browser()
+		s.issuer.Spec.Policy.RedirectURIPatterns = []string{"https://apps[.]example[.]com/.*"}
+	}},
+	{"jwks-uri", "False/JWKSNotAllowed", func(s *stage) {
+		s.reg.Spec.TokenEndpointAuthMethod, s.reg.Spec.JWKSURI = v1alpha1.AuthMethodPrivateKeyJWT, "https://client.example.com/jwks.json"
+	}},
+	{"secret-taken", "False/SecretConflict", func(s *stage) { s.foreignSecret() }},
+	{"secret-taken-meanwhile", "Unknown/SecretConflict", func(s *stage) {
+		s.grant.Spec.Scopes = []v1alpha1.ScopeName{"invoices:read", "invoices:export"}
+		s.begin()
+		s.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: clientsPlace, Name: "taken"}})
+		editOnce(s, s.grant, func(g *v1alpha1.ScopeGrant) { g.Spec.Scopes = g.Spec.Scopes[:1] })
+		editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) {
+			reg.Spec.Credentials = &v1alpha1.Credentials{SecretName: "taken"}
+		})
+		s.pass()
+	}},
+	{"no-grant", "False/NoGrantInForce", func(s *stage) { s.grant = nil }},
+	{"grant-gone", "False/NoGrantInForce", func(s *stage) {
+		s.begin()
+		s.vanish(s.grant)
+	}},
+	{"no-authorization-server", "False/AuthorizationServerNotFound", func(s *stage) { s.issuer = nil }},
+	{"not-discovered", "False/AuthorizationServerNotReady", func(s *stage) { s.as.discovery = unavailable }},
+	{"bad-pattern", "Unknown/AuthorizationServerNotReady", func(s *stage) {
+		s.browser()
+		s.issuer.Spec.Policy.RedirectURIPatterns = []string{"("}
+	}},
+	{"paused", "False/Paused", func(s *stage) { s.paused() }},
+	{"paused-with-a-change", "False/Paused", func(s *stage) {
+		s.begin()
+		edit(s, s.issuer, func(as *v1alpha1.AuthorizationServer) {
+			as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
+		})
+		edit(s, s.grant, func(g *v1alpha1.ScopeGrant) { g.Spec.Scopes = append(g.Spec.Scopes, "invoices:export") })
+	}},
+	{"quota", "False/QuotaExceeded", func(s *stage) { s.issuer.Spec.Policy.MaxRegistrationsPerNamespace = new(int32(0)) }},
+	{"server-no-longer-watched", "Unknown/ServerNotWatched", func(s *stage) { s.watchLess() }},
+	{"namespace", "False/NamespaceNotAllowed", func(s *stage) { s.issuer.Spec.AllowedNamespaces = nil }},
+	{"managed-otherwise", "False/ManagementUnsupported", func(s *stage) { s.manageOtherwise() }},
+	{"no-management", "False/ManagementUnsupported", func(s *stage) { s.as.Switch(func(w *fake.Switches) { w.NoManagement = true }) }},
+	{"management-refused", "Unknown/ManagementUnsupported", func(s *stage) { s.blocked(rejected("")) }},
+	{"no-pkce", "False/PKCEUnsupported", func(s *stage) {
+		s.browser()
+		s.as.Describe(func(m *authserver.Metadata) { m.CodeChallengeMethods = nil })
+	}},
+	{"rejected", "False/Rejected", func(s *stage) { s.as.registration = rejected("invalid_client_metadata") }},
+	{"widened", "False/Widened", func(s *stage) { s.as.Switch(func(w *fake.Switches) { w.Alter = fake.Widen("admin") }) }},
+	{"secret-expired", "False/SecretExpired", func(s *stage) { s.as.Switch(func(w *fake.Switches) { w.SecretExpiresAt = begun }) }},
+	{"orphans", "False/PossibleOrphans", func(s *stage) {
+		s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
+		s.begin()
+		for range 3 {
+			s.settle()
+		}
+		s.as.registration = nil
+	}},
+	{"record-lost", "Unknown/ManagementLost", func(s *stage) {
+		s.begin()
+		s.vanish(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: stageOperator, Name: recordName(s.reg.UID)}})
+	}},
+	{"token-lost", "Unknown/ManagementLost", func(s *stage) { s.blocked(unauthorized) }},
+	{"no-answer", "Unknown/Unavailable", func(s *stage) { s.as.registration = unavailable }},
+	{"no-answer-to-revocation", "Unknown/Unavailable", func(s *stage) { s.blocked(unavailable) }},
+	{"renewed-too-late", "Unknown/Unavailable", func(s *stage) {
+		s.as.revocation = unavailable
+		s.expires()
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, "2027-03-31T00:00:00Z") })
+	}},
+	{"unauthorized", "Unknown/Unauthorized", func(s *stage) { s.as.registration = unauthorized }},
+	{"deaf", "False/Expired", func(s *stage) {
+		s.as.deaf = true
+		s.expires()
+	}},
+	{"renewed-before-proof", "Unknown/Revoking", func(s *stage) {
+		s.as.deaf = true
+		s.expires()
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, "2027-03-31T00:00:00Z") })
+	}},
+	{"released", "False/Expired", func(s *stage) { s.release() }},
+	{"released-without-grant", "False/NoGrantInForce", func(s *stage) {
+		s.release()
+		endAt(s.reg, "2027-03-31T00:00:00Z")
+		s.remove(s.grant)
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, "2027-03-31T00:00:00Z") })
+	}},
+	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.MCPServer"] = true }},
+	{"live-fact-unknown", "Unknown/FactUnknown", func(s *stage) {
+		s.begin()
+		s.broken["*v1alpha1.MCPServer"] = true
+		s.settle()
+	}},
+}
+
+// watchLess is the operator started again, told to watch one namespace only.
+func (s *stage) watchLess() {
+	s.begin()
+	s.grants.Namespaces = []string{clientsPlace}
+	s.settle()
+}
+
+// boundRegistrations lets registrations be 12 hours long.
+func (s *stage) boundRegistrations() {
+	s.issuer.Spec.Policy.MaxRegistrationLifetimeSeconds = new(int64(12 * 3600))
+}
+
+// browser makes the client one that sends people to the authorization server.
+func (s *stage) browser() {
+	s.reg.Spec.GrantTypes = []v1alpha1.GrantType{v1alpha1.GrantAuthorizationCode}
+	s.reg.Spec.RedirectURIs = []v1alpha1.RedirectURI{"https://app.example.com/callback"}
+}
+
+// expires registers a client whose end then comes.
+func (s *stage) expires() {
+	endAt(s.reg, begun.Add(time.Hour).Format(time.RFC3339))
+	s.begin()
+	s.later(time.Hour)
+}
+
+// blocked registers a client whose revocation then fails.
+func (s *stage) blocked(err error) {
+	s.as.revocation = err
+	s.expires()
+}
+
+// release is what a person does about a revocation that cannot be proven.
+func (s *stage) release() {
+	s.blocked(unauthorized)
+	s.record(func(record *corev1.Secret) {
+		record.Annotations[v1alpha1.AnnotationRelease] = "jane: the client was deleted in the console"
+	})
+	s.settle()
+}
