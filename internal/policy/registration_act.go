@@ -160,9 +160,13 @@ func (q *inquiry) hold(d *RegistrationDecision) {
 		return
 	}
 	d.Action = Keep
-	if q.GrantsAre == Unknown {
-		return
+	if q.GrantsAre != Unknown {
+		q.reduce(d)
 	}
+}
+
+// reduce takes away what may not stay of a client that is kept.
+func (q *inquiry) reduce(d *RegistrationDecision) {
 	tolerated := q.tolerated()
 	reduced := q.reduced(d.Wish, tolerated)
 	kept := len(reduced.Scopes) == len(q.Record.Client.Registered.Scopes) &&
