@@ -10,20 +10,24 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 // clock advances by a second with each reading.
 func clock() func() time.Time {
+	var mu sync.Mutex
 	now := time.Date(2026, 8, 1, 9, 0, 0, 0, time.UTC)
 	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
 		now = now.Add(time.Second)
 		return now
 	}
 }
 
-// reports collects what a stream reports.
+// reports collects what a stream reports. Read it when the stream is closed.
 type reports struct{ errs []error }
 
 func (r *reports) add(err error) { r.errs = append(r.errs, err) }
@@ -37,7 +41,7 @@ func unwelcome(t *testing.T) func(error) {
 }
 
 func options(path string, report func(error)) Options {
-	return Options{Path: path, Source: "/test", Now: clock(), Report: report}
+	return Options{Path: path, Source: "/test", Now: clock(), Patience: time.Minute, Report: report}
 }
 
 func open(t *testing.T, o Options) *Stream {

@@ -11,6 +11,6 @@
 // said and no free-form map, so that a token cannot slip in under a key of its
 // own.
 //
-// Start reading at Event; Stream writes, Verify checks, and seal in line.go is
-// the form of a line.
+// Start reading at Event; Stream takes what writer writes, Verify checks, and
+// seal in line.go is the form of a line.
 package audit

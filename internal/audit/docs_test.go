@@ -160,16 +160,10 @@ func TestDocumentedPythonCheck(t *testing.T) {
 // examples writes a stream with a line of each type, as in the page.
 func examples(t *testing.T) []byte {
 	t.Helper()
-	m, err := newMetrics(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := &faulty{}
-	s := &Stream{
-		source: "/clusters/7d0f/mcp-registrar", now: clock(), report: func(error) {}, metrics: m, sink: output{out},
-		newChain: func() string { return "h4tqzk5c2v7rjm3xw6y2bdnf7e" },
-	}
-	if err := s.start(); err != nil {
+	s, err := openStream(Options{Path: Stdout, Stdout: out, Source: "/clusters/7d0f/mcp-registrar", Now: clock(), Patience: time.Minute},
+		func() string { return "h4tqzk5c2v7rjm3xw6y2bdnf7e" })
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, event := range exampleEvents() {
@@ -216,8 +210,7 @@ func exampleEvents() []Event {
 	decided := Approval{By: "sam@example.com", At: date(8), Generation: 2, Reason: "FIN-311", ExpiresAt: date(12)}
 	return []Event{
 		of(RegistrationRequested, registrationSubject, registration(), func(d *Data) {
-			d.RequestedBy, d.ExpiresAt = "jane@example.com", date(12)
-			d.GrantTypes, d.AuthMethod = []string{"ClientCredentials"}, "ClientSecretBasic"
+			d.RequestedBy, d.ExpiresAt, d.Reason = "jane@example.com", date(12), "NoGrantInForce"
 		}),
 		of(ClientRegistered, registrationSubject, client(), func(d *Data) {
 			d.Scopes, d.GrantTypes, d.AuthMethod = []string{"ledger:write"}, []string{"ClientCredentials"}, "ClientSecretBasic"
@@ -234,7 +227,7 @@ func exampleEvents() []Event {
 		of(ClientRevoked, registrationSubject, client(), func(d *Data) { d.Cause, d.DueAt = "Expired", date(8) }),
 		of(RevocationVerified, registrationSubject, client(), func(d *Data) { d.Cause, d.DueAt = "Expired", date(8) }),
 		of(ClientReleased, registrationSubject, client(), func(d *Data) {
-			d.Cause, d.ChangedBy, d.Reason = "Deleted", "kim@example.com", "deleted by hand, INC-42"
+			d.Cause, d.DueAt, d.Message = "Deleted", date(8), "deleted by hand, INC-42"
 		}),
 		of(ClientVanished, registrationSubject, client(), func(*Data) {}),
 		of(PossibleOrphan, registrationSubject, registration(), func(d *Data) { d.Mark = "7d0f/4f3c2a70" }),
@@ -243,9 +236,10 @@ func exampleEvents() []Event {
 		of(GrantDenied, grantSubject, exampleGrant(), func(d *Data) {
 			d.Decision = &Approval{By: "sam@example.com", At: date(8), Generation: 2, Reason: "use ledger:read"}
 		}),
-		of(ApprovalWithdrawn, grantSubject, exampleGrant(), func(d *Data) { d.Decision = &decided }),
+		of(ApprovalWithdrawn, grantSubject, exampleGrant(), func(d *Data) { d.Reason = "month-end close" }),
 		of(ApprovalVoided, grantSubject, exampleGrant(), func(d *Data) {
-			d.Generation, d.ChangedBy, d.Decision, d.Reason = 3, "jane@example.com", &decided, "ApprovalRequired"
+			d.Generation, d.ChangedBy, d.Decision, d.Reason = 3, "jane@example.com", &decided, "month-end close"
+			d.Message = "generation 2 of the grant was approved and its spec was changed since"
 		}),
 	}
 }

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Recorder takes events. It never fails its caller and may be used by several
-// goroutines.
+// Recorder takes events. It never fails its caller, keeps it waiting for a
+// bounded time only, and may be used by several goroutines.
 type Recorder interface {
 	// Record puts an event on record. When it returns the event is written, or
-	// counted as lost.
+	// counted as a failure.
 	Record(event Event)
 }
 
@@ -36,7 +36,8 @@ type Event struct {
 }
 
 // Data is what an event says. A field that does not apply is left empty and out
-// of the line. No field may ever carry a secret.
+// of the line. A text of more than 1024 bytes and a list of more than 256
+// entries are cut. No field may ever carry a secret.
 type Data struct {
 	// Kind is the kind of the object.
 	Kind string `json:"kind,omitempty"`

@@ -32,15 +32,10 @@ type file struct {
 	noted Position
 }
 
-func openFile(path string) (*file, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf(`%s is not a regular file: name one, or "-" for the standard output`, path)
-	}
-	f := &file{path: path}
-	return f, f.open()
-}
-
 func (f *file) open() error {
+	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf(`%s is not a regular file: name one, or "-" for the standard output`, f.path)
+	}
 	opened, err := os.OpenFile(f.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err

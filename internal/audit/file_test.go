@@ -280,10 +280,14 @@ func TestALongFileIsContinuedFromItsEnd(t *testing.T) {
 	path := newFile(t)
 	o := options(path, unwelcome(t))
 	s := open(t, o)
+	long := slices.Repeat([]string{strings.Repeat("x", maxText)}, maxList)
 	for range 6 {
-		s.Record(Event{Type: ClientChanged, Data: Data{Message: strings.Repeat("x", maxLine-1000)}})
+		s.Record(Event{Type: ClientChanged, Data: Data{Scopes: long, Added: long, Removed: long}})
 	}
 	closed(t, s)
+	if size := len(content(t, path)); size < window {
+		t.Fatalf("%d bytes are not long", size)
+	}
 	record(t, options(path, unwelcome(t)), 1)
 	if report := mustVerify(t, path); report.Events != 8 || report.Chains != 1 {
 		t.Errorf("%+v", report)

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -123,18 +122,15 @@ func seal(source string, last Position, e entry) ([]byte, Position, error) {
 	if err != nil {
 		return nil, Position{}, err
 	}
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	err = encoder.Encode(envelope{
+	encoded, err := encodeJSON(envelope{
 		SpecVersion: "1.0", ID: position.Chain + "-" + string(number), Source: source, Type: e.kind, Subject: e.subject,
 		Time: e.at.UTC().Format(timeLayout), DataContentType: "application/json", Data: e.data,
 		Chain: position.Chain, Sequence: position.Sequence, PreviousHash: last.Hash,
 	})
 	if err != nil {
-		return nil, Position{}, fmt.Errorf("encoding the event: %w", err)
+		return nil, Position{}, err
 	}
-	body := bytes.TrimSuffix(buffer.Bytes(), []byte("}\n"))
+	body := bytes.TrimSuffix(encoded, []byte("}"))
 	position.Hash = hashOf(body)
 	line := append(body, sealStart+position.Hash+sealEnd+"\n"...)
 	if len(line) > maxLine {

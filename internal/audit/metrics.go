@@ -26,7 +26,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}, []string{"type"}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "mcp_registrar_audit_failures_total",
-			Help: "Events that could not be written to the audit stream.",
+			Help: "Events that could not be written to the audit stream, or not in time.",
 		}),
 		sequence: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "mcp_registrar_audit_sequence",

@@ -3,10 +3,7 @@
 
 package audit
 
-import (
-	"io"
-	"time"
-)
+import "io"
 
 // sink is where lines go.
 type sink interface {
@@ -32,12 +29,6 @@ type state struct {
 	continues *Position
 	// finding is what was found wrong with what was written before.
 	finding error
-}
-
-// loss counts the events that could not be written since the last that could.
-type loss struct {
-	events      uint64
-	from, until time.Time
 }
 
 // output is a sink that cannot be read back.

@@ -19,8 +19,8 @@ import (
 // Stdout as Options.Path writes the stream to the standard output.
 const Stdout = "-"
 
-// reportEvery is how often failures are reported at most.
-const reportEvery = time.Minute
+// defaultPatience is how long a caller waits for its line.
+const defaultPatience = time.Second
 
 // Options say where a stream goes.
 type Options struct {
@@ -33,230 +33,181 @@ type Options struct {
 	Source string
 	// Now is the clock. Required.
 	Now func() time.Time
+	// Patience is how long Open, Record and Close wait for what is written. Zero
+	// means a second.
+	Patience time.Duration
+	// After is the timer that ends the patience. Nil means time.After.
+	After func(time.Duration) <-chan time.Time
 	// Registerer takes the metrics of the stream. Nil leaves them out.
 	Registerer prometheus.Registerer
 	// Report is told that events are not written, and what was found wrong with
-	// the file, each at most once a minute. Nil tells nobody.
+	// the file, each at most once a minute and in a goroutine of its own. Nil
+	// tells nobody.
 	Report func(error)
 }
 
 // Stream is a Recorder that writes to a file or to the standard output. Each
 // line is one write.
+//
+// One goroutine writes. Callers wait for their line, but never longer than
+// their patience lasts: a pipe that nobody reads and a disk that hangs stop
+// that goroutine and nobody else.
 type Stream struct {
-	source   string
-	now      func() time.Time
-	report   func(error)
-	newChain func() string
-	metrics  *metrics
+	now        func() time.Time
+	after      func(time.Duration) <-chan time.Time
+	patience   time.Duration
+	metrics    *metrics
+	complaints *complaints
+	losses     *losses
+	writer     *writer
 
-	mu     sync.Mutex
-	sink   sink
-	state  state
-	lost   loss
-	closed bool
-	// failed and found are when a failure and a finding were last reported.
-	failed, found time.Time
+	// tasks has no buffer: a task that was taken is being worked on.
+	tasks chan *task
+	// closing ends the writing goroutine, ended says that it has, with failed.
+	closing, ended chan struct{}
+	failed         error
+
+	mu sync.Mutex
+	// hanging: the task being worked on takes longer than its caller waited.
+	hanging bool
+	closed  bool
 }
 
+// errHanging: somebody ran out of patience.
+var errHanging = errors.New("the standard output, or the disk, takes no more")
+
 // Open begins or continues a stream. It returns an error if the stream cannot
-// be used as configured. That a first line cannot be written is a failure like
-// a later one.
+// be used as configured. That a first line cannot be written, or not in time,
+// is a failure like a later one.
 func Open(options Options) (*Stream, error) {
-	s := &Stream{
-		source: options.Source, now: options.Now, report: options.Report,
-		newChain: func() string { return strings.ToLower(rand.Text()) },
-	}
-	if s.report == nil {
-		s.report = func(error) {}
-	}
-	var err error
+	return openStream(options, func() string { return strings.ToLower(rand.Text()) })
+}
+
+func openStream(options Options, newChain func() string) (*Stream, error) {
+	var to sink
 	switch {
-	case s.source == "":
+	case options.Source == "":
 		return nil, errors.New("opening audit stream: no source is given")
-	case s.now == nil:
+	case options.Now == nil:
 		return nil, errors.New("opening audit stream: no clock is given")
 	case options.Path == Stdout && options.Stdout == nil:
 		return nil, errors.New("opening audit stream: no standard output is given")
 	case options.Path == Stdout:
-		s.sink = output{options.Stdout}
+		to = output{options.Stdout}
 	default:
-		if s.sink, err = openFile(options.Path); err != nil {
-			return nil, fmt.Errorf("opening audit stream: %w", err)
-		}
+		to = &file{path: options.Path}
 	}
-	if s.metrics, err = newMetrics(options.Registerer); err != nil {
-		return nil, errors.Join(err, s.sink.close())
+	m, err := newMetrics(options.Registerer)
+	if err != nil {
+		return nil, err
 	}
-	if err := s.start(); err != nil {
-		return nil, fmt.Errorf("opening audit stream: %w", errors.Join(err, s.sink.close()))
+	s := newStream(options, m)
+	s.writer = &writer{source: options.Source, now: s.now, newChain: newChain, metrics: m, complaints: s.complaints, losses: s.losses, sink: to}
+	go s.work()
+	if err := s.begin(); err != nil {
+		return nil, fmt.Errorf("opening audit stream: %w", errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
 
-// start takes the stream up, with a first line if it has none.
-func (s *Stream) start() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.acquire(); err != nil {
-		return err
+// newStream lacks the writer.
+func newStream(options Options, m *metrics) *Stream {
+	s := &Stream{
+		now: options.Now, after: options.After, patience: options.Patience, metrics: m,
+		complaints: &complaints{now: options.Now, report: options.Report}, losses: &losses{},
+		tasks: make(chan *task), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
-	err := s.prepare()
-	s.metrics.sequence.Set(float64(s.state.last.Sequence))
-	if err := errors.Join(err, s.sink.release(s.state.last)); err != nil {
-		s.complain(&s.failed, fmt.Errorf("starting audit stream: %w", err))
+	if s.after == nil {
+		s.after = time.After
 	}
-	return nil
+	if s.patience <= 0 {
+		s.patience = defaultPatience
+	}
+	return s
 }
 
-// Record implements Recorder.
+// begin takes the stream up. That this takes too long is no reason not to start.
+func (s *Stream) begin() error {
+	t := &task{done: make(chan struct{})}
+	if _, err := s.hand(t); err != nil {
+		s.complaints.about(failure, fmt.Errorf("starting audit stream: %w", err))
+		return nil
+	}
+	return t.err
+}
+
+// Record implements Recorder. An event whose line was not written in time is
+// counted as a failure; whether it is lost shows when the write ends.
 func (s *Stream) Record(event Event) {
 	at := event.Time
 	if at.IsZero() {
 		at = s.now()
 	}
-	s.record(entry{kind: event.Type, subject: event.Subject, at: at, data: event.Data.utc()})
-}
-
-// record writes an entry, whatever its data are.
-func (s *Stream) record(e entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	written, err := s.put(e)
-	if !written {
-		s.lose(e)
-		err = fmt.Errorf("writing audit event %s, %d lost so far: %w", e.kind, s.lost.events, err)
-	}
+	t := &task{entry: &entry{kind: event.Type, subject: cut(event.Subject), at: at}, done: make(chan struct{})}
+	data, err := encode(event.Data.utc())
 	if err != nil {
-		s.complain(&s.failed, err)
-	}
-}
-
-// put writes an entry after everything that has to precede it. An error with
-// a written entry is about what is kept beside the stream.
-func (s *Stream) put(e entry) (written bool, err error) {
-	if s.closed {
-		return false, os.ErrClosed
-	}
-	if err := s.acquire(); err != nil {
-		return false, err
-	}
-	if err = s.prepare(); err == nil {
-		err = s.write(e)
-	}
-	return err == nil, errors.Join(err, s.sink.release(s.state.last))
-}
-
-// acquire makes the sink ready, and a chain if there is none.
-func (s *Stream) acquire() error {
-	state, err := s.sink.acquire(s.state)
-	if err != nil {
-		return err
-	}
-	if state.finding != nil {
-		s.complain(&s.found, state.finding)
-		state.finding = nil
-	}
-	if len(state.torn) > maxTorn {
-		state.last, state.torn = Position{}, nil
-	}
-	if state.last.Chain == "" {
-		state.last = Position{Chain: s.newChain(), Hash: hashOf(nil)}
-	}
-	s.state = state
-	return nil
-}
-
-// prepare writes what the next event needs before it: the first line of the
-// chain, the names of torn lines, and the number of events that are missing.
-func (s *Stream) prepare() error {
-	var err error
-	switch {
-	case s.state.last.Sequence == 0:
-		err = s.writeOwn(StreamStarted, streamData{Continues: s.state.continues, TornLines: s.state.torn})
-	case len(s.state.torn) > 0:
-		err = s.writeOwn(StreamRecovered, streamData{TornLines: s.state.torn})
-	}
-	if err != nil || s.lost.events == 0 {
-		return err
-	}
-	err = s.writeOwn(StreamGap, streamData{LostEvents: s.lost.events, LostFrom: s.lost.from, LostUntil: s.lost.until})
-	if err == nil {
-		s.lost = loss{}
-	}
-	return err
-}
-
-func (s *Stream) writeOwn(kind Type, data streamData) error {
-	return s.write(entry{kind: kind, at: s.now(), data: data})
-}
-
-// write writes one line and follows what became of it. A line that lacks only
-// its newline is written: the next line closes it.
-func (s *Stream) write(e entry) error {
-	line, position, err := seal(s.source, s.state.last, e)
-	if err != nil {
-		return err
-	}
-	start := 0
-	if s.state.unclosed {
-		line, start = append([]byte("\n"), line...), 1
-	}
-	n, err := s.sink.Write(line)
-	switch {
-	case n >= len(line)-1:
-		s.state = state{last: position, unclosed: n < len(line)}
-		s.metrics.events.WithLabelValues(string(e.kind)).Inc()
-		s.metrics.sequence.Set(float64(position.Sequence))
-		return nil
-	case n > start:
-		s.state.torn = append(s.state.torn, torn(line[start:n]))
-		s.state.unclosed = true
-	case n == start:
-		s.state.unclosed = false
-	}
-	if err == nil {
-		err = io.ErrShortWrite
-	}
-	return err
-}
-
-// lose counts an event that could not be written.
-func (s *Stream) lose(e entry) {
-	if s.lost.events == 0 {
-		s.lost.from = e.at.UTC()
-	}
-	s.lost.events++
-	s.lost.until = e.at.UTC()
-	s.metrics.failures.Inc()
-}
-
-// complain reports an error, unless one was reported within the last minute.
-func (s *Stream) complain(last *time.Time, err error) {
-	now := s.now()
-	if !last.IsZero() && now.Sub(*last) < reportEvery {
+		s.lose(t.entry, err)
 		return
 	}
-	*last = now
-	s.report(err)
+	t.entry.data = data
+	taken, err := s.hand(t)
+	switch {
+	case !taken:
+		s.lose(t.entry, err)
+	case err != nil:
+		s.metrics.failures.Inc()
+		s.complain(t.entry, err)
+	}
+}
+
+// lose counts an event that is not written and will not be.
+func (s *Stream) lose(e *entry, err error) {
+	s.losses.add(e.at)
+	s.metrics.failures.Inc()
+	s.complain(e, err)
+}
+
+func (s *Stream) complain(e *entry, err error) {
+	s.complaints.about(failure, fmt.Errorf("writing audit event %s, %d lost so far: %w", e.kind, s.losses.count(), err))
 }
 
 // Close puts the number of lost events on record, if there are any, and ends
-// the stream. A later event is lost.
+// the stream. A later event is lost. If something hangs, Close returns an error
+// and the goroutine that writes ends when that does.
 func (s *Stream) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	before := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if before {
 		return nil
 	}
-	var err error
-	if s.lost.events > 0 {
-		if err = s.acquire(); err == nil {
-			err = errors.Join(s.prepare(), s.sink.release(s.state.last))
-		}
+	close(s.closing)
+	patience := s.after(s.patience)
+	select {
+	case <-s.ended:
+	case <-patience:
+		return fmt.Errorf("closing audit stream: %w", errHanging)
 	}
-	s.closed = true
-	if err := errors.Join(err, s.sink.close()); err != nil {
-		return fmt.Errorf("closing audit stream: %w", err)
+	select {
+	case <-s.complaints.told():
+	case <-patience:
+	}
+	if s.failed != nil {
+		return fmt.Errorf("closing audit stream: %w", s.failed)
+	}
+	return nil
+}
+
+// refuses says why nothing can be handed over now.
+func (s *Stream) refuses() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return os.ErrClosed
+	case s.hanging:
+		return errHanging
 	}
 	return nil
 }

@@ -44,7 +44,8 @@ const (
 	GrantApproved Type = "dev.mcp-registrar.grant.approved"
 	// GrantDenied: the operator took up a denial of a person.
 	GrantDenied Type = "dev.mcp-registrar.grant.denied"
-	// ApprovalWithdrawn: a person took an approval back.
+	// ApprovalWithdrawn: an approval that was in force is gone. Says neither who
+	// took it back nor what it was.
 	ApprovalWithdrawn Type = "dev.mcp-registrar.grant.approval-withdrawn"
 	// ApprovalVoided: an approval lost its force without a person taking it
 	// back: the grant was changed after it, or its end was moved.
