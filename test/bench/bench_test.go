@@ -57,6 +57,7 @@ func TestBench(t *testing.T) {
 			b.burst(t, ceiling)
 			b.oneByOne(t)
 			if i == 0 {
+				b.approvals(t, max(*objects/10, 1))
 				b.restart(t)
 				b.lateness(t, "few", max(*objects/20, 1))
 				b.lateness(t, "all", *objects)

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package bench measures the manager from outside: how fast a burst of
-// registrations becomes Ready and what it costs, how late revocations are, and
-// what a restart does. It has the build tag bench; "make bench" runs it, and
-// docs/benchmarks.md holds figures and what they mean.
+// registrations becomes Ready and what it costs, how late revocations and
+// withdrawn approvals are, and what a restart does. It has the build tag bench;
+// "make bench" runs it, and docs/benchmarks.md holds figures and what they mean.
 //
 // It must never measure one run against another run's ceiling: the bare loader
 // that it compares with runs beside it, on the same machine.

@@ -33,22 +33,16 @@ type chart struct {
 	deployment appsv1.Deployment
 }
 
-func renderChart(t *testing.T) *chart {
+// renderChart renders the chart with its defaults, but for values as helm's
+// --set takes them.
+func renderChart(t *testing.T, values ...string) *chart {
 	t.Helper()
-	root, err := env.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	helm := exec.CommandContext(t.Context(), "go", "tool", "-modfile=hack/tools/go.mod", "helm", "template", release,
-		"charts/mcp-registrar", "--namespace="+operatorNamespace, "--kube-version="+kubeVersion(t))
-	helm.Dir, helm.Stderr = root, os.Stderr
-	stream, err := helm.Output()
-	if err != nil {
-		t.Fatalf("rendering the chart: %v", err)
-	}
+	stream := helm(t, append([]string{
+		"template", release, "charts/mcp-registrar", "--namespace=" + operatorNamespace, "--kube-version=" + kubeVersion(t),
+	}, settings(values)...)...)
 	c := &chart{manifests: filepath.Join(t.TempDir(), "chart.yaml")}
 	documents := []string{"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + operatorNamespace + "\n"}
-	for document := range strings.SplitSeq("\n"+string(stream), "\n---\n") {
+	for document := range strings.SplitSeq("\n"+stream, "\n---\n") {
 		object := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
 			t.Fatal(err)
@@ -69,6 +63,32 @@ func renderChart(t *testing.T) *chart {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// settings are helm's arguments for some values.
+func settings(values []string) []string {
+	var arguments []string
+	for _, value := range values {
+		arguments = append(arguments, "--set="+value)
+	}
+	return arguments
+}
+
+// helm runs the helm that the tools module pins, in the top folder of the
+// repository, and returns its standard output.
+func helm(t *testing.T, arguments ...string) string {
+	t.Helper()
+	root, err := env.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "go", append([]string{"tool", "-modfile=hack/tools/go.mod", "helm"}, arguments...)...)
+	command.Dir, command.Stderr = root, os.Stderr
+	stream, err := command.Output()
+	if err != nil {
+		t.Fatalf("running helm %s: %v", arguments[0], err)
+	}
+	return string(stream)
 }
 
 // kubeVersion is the version of the control plane that will be started.

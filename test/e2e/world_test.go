@@ -61,11 +61,19 @@ type world struct {
 	runs         atomic.Int32
 }
 
-// startWorld starts everything but authorization servers.
-func startWorld(t *testing.T) *world {
+// startWorld starts everything but authorization servers, with the chart's
+// defaults but for some values.
+func startWorld(t *testing.T, values ...string) *world {
 	t.Helper()
-	rendered := renderChart(t)
+	rendered := renderChart(t, values...)
 	plane := env.StartForTest(t, env.Options{Manifests: []string{rendered.manifests}, ControllerManager: true})
+	return startWorldOn(t, plane, rendered)
+}
+
+// startWorldOn starts the rest of a world on a control plane on which the chart
+// is installed.
+func startWorldOn(t *testing.T, plane *env.ControlPlane, rendered *chart) *world {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
