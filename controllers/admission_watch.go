@@ -31,7 +31,7 @@ func (a *Admission) watched(b *builder.Builder, of handler.MapFunc) *builder.Bui
 	for _, kind := range []client.Object{
 		&admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{},
 	} {
-		b = b.Watches(kind, onAdmission(of), matters)
+		b = b.Watches(kind, a.changed(of), matters)
 	}
 	begun := make(chan event.GenericEvent, 1)
 	a.begun = append(a.begun, begun)
@@ -48,13 +48,14 @@ func (a *Admission) announce() {
 	}
 }
 
-// onAdmission enqueues what a change of the policies concerns, when the last
-// answer about them is no longer used. That they are there again is said by the
-// beginning of an epoch.
-func onAdmission(of handler.MapFunc) handler.EventHandler {
+// changed enqueues what a change of the policies concerns, after the last answer
+// about them was forgotten. That they are there again is said by the beginning
+// of an epoch.
+func (a *Admission) changed(of handler.MapFunc) handler.EventHandler {
 	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		a.forget()
 		for _, request := range of(ctx, object) {
-			q.AddAfter(request, admissionMemory+time.Second/2)
+			q.Add(request)
 		}
 	}
 	return handler.Funcs{
@@ -67,4 +68,11 @@ func onAdmission(of handler.MapFunc) handler.EventHandler {
 			enqueue(ctx, e.Object, q)
 		},
 	}
+}
+
+// forget has the policies looked at anew.
+func (a *Admission) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastAt = time.Time{}
 }

@@ -383,8 +383,11 @@ func (s *stage) installPolicies() {
 		)
 	}
 	s.create(&corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: stageOperator, Name: sealSecretName},
-		Data:       map[string][]byte{sealSecretKey: []byte("a key that is long enough for a test")},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: stageOperator, Name: sealSecretName, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedByValue},
+		},
+		Type: corev1.SecretTypeOpaque,
+		Data: map[string][]byte{sealSecretKey: []byte("a key that is long enough for a test")},
 	})
 }
 

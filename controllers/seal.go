@@ -164,6 +164,10 @@ func (s *Sealer) read(ctx context.Context) (*corev1.Secret, error) {
 	if err := s.Live.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: sealSecretName}, &secret); err != nil {
 		return nil, err
 	}
+	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedByValue || secret.Type != corev1.SecretTypeOpaque {
+		// Such a Secret escapes the admission policy that guards the key.
+		return nil, errors.New("the Secret is not the operator's: delete it; every approval must then be given again")
+	}
 	if len(secret.Data[sealSecretKey]) < sealKeyBytes {
 		return nil, errors.New("the key is too short: delete the Secret; every approval must then be given again")
 	}
@@ -184,6 +188,7 @@ func (s *Sealer) create(ctx context.Context, key []byte) error {
 			Namespace: s.Namespace, Name: sealSecretName,
 			Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedByValue},
 		},
+		Type: corev1.SecretTypeOpaque,
 		Data: map[string][]byte{sealSecretKey: key},
 	})
 }

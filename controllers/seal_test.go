@@ -153,7 +153,9 @@ func TestKeyOfTheSealsThatIsOfNoUse(t *testing.T) {
 		"short": {"key": []byte("canary-canary-canary-canary-123")}, "missing": {"other": []byte("canary-canary-canary-canary-1234")}, "empty": nil,
 	} {
 		g, s := NewWithT(t), w.sealers(t, 1)[0]
-		w.create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: sealSecret}, Data: data})
+		w.create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.Namespace, Name: sealSecret, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedByValue},
+		}, Data: data})
 		grant := approvedGrant()
 		_, err := s.Seal(t.Context(), grant, grant.Status.Approval, epoch)
 		g.Expect(err).To(MatchError(And(ContainSubstring("too short"), ContainSubstring("delete the Secret"), ContainSubstring(s.Namespace+"/"+sealSecret))), name)

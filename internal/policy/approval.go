@@ -152,7 +152,7 @@ func unverifiedMessage(f GrantFacts) string {
 	if f.AdmissionIs == Absent {
 		return "approvals count only while the admission policies are installed, which check who approves: ask the platform team to install them and then an owner of the MCPServer to approve again, or to list the client in spec.grants.preApproved of the MCPServer"
 	}
-	return "the approval was given before the admission policies were installed as they are now, so that nobody checked who gave it: ask an owner of the MCPServer to approve again, " + approve(f.Grant)
+	return "the approval was given before the admission policies were installed as they are now, so that nobody checked who gave it: ask an owner of the MCPServer to approve again: " + approve(f.Grant, `,"seal":null,"approvedAt":null`)
 }
 
 // Void says why an approval does not hold for the grant as it stands; empty
@@ -184,7 +184,7 @@ func Void(grant *v1alpha1.ScopeGrant) string {
 
 // awaiting is the verdict on a grant that waits for an owner of its server.
 func awaiting(f GrantFacts, why string) *Verdict {
-	how := "ask one to run " + approve(f.Grant)
+	how := "ask one to run " + approve(f.Grant, "")
 	if f.AdmissionIs == Absent {
 		how = "ask one to list the client in spec.grants.preApproved of the MCPServer (approvals of a single grant count only where the admission policies are installed)"
 	}
@@ -192,10 +192,10 @@ func awaiting(f GrantFacts, why string) *Verdict {
 }
 
 // approve is the command that approves a grant as it stands, up to the end date
-// that it has now.
-func approve(grant *v1alpha1.ScopeGrant) string {
-	return fmt.Sprintf(`kubectl patch scopegrant %s -n %s --subresource=status --type=merge -p '{"status":{"approval":{"decision":"Approved","generation":%d,"expiresAt":"%s"}}}'`,
-		grant.Name, grant.Namespace, grant.Generation, readEnd(grant).at.UTC().Truncate(time.Second).Format(time.RFC3339))
+// that it has now, with further members of the approval.
+func approve(grant *v1alpha1.ScopeGrant, more string) string {
+	return fmt.Sprintf(`kubectl patch scopegrant %s -n %s --subresource=status --type=merge -p '{"status":{"approval":{"decision":"Approved","generation":%d,"expiresAt":"%s"%s}}}'`,
+		grant.Name, grant.Namespace, grant.Generation, readEnd(grant).at.UTC().Truncate(time.Second).Format(time.RFC3339), more)
 }
 
 // verified says whether somebody checked who wrote the approval: the admission

@@ -31,8 +31,12 @@ func (w *world) unbound(t *testing.T, policy string, do func()) {
 	if err := c.Delete(t.Context(), binding); err != nil {
 		t.Fatal(err)
 	}
+	offends := with(without(registration("probe"), v1alpha1.AnnotationOwner), v1alpha1.AnnotationExpiresAt, "never")
+	if policy == operatorOnly {
+		offends = with(registration("probe"), "mcp-registrar.dev/probe", "x")
+	}
 	offence := func() error {
-		return w.clients[alice].Create(t.Context(), with(without(registration("probe"), v1alpha1.AnnotationOwner), v1alpha1.AnnotationExpiresAt, "never"), client.DryRunAll)
+		return w.clients[alice].Create(t.Context(), offends.DeepCopy(), client.DryRunAll)
 	}
 	w.until(t, func() bool { return offence() == nil })
 	do()

@@ -43,6 +43,7 @@ const (
 	owner    = "olga"
 	stranger = "sven"
 	releaser = "rita"
+	wildcard = "wanda"
 	operator = "operator"
 )
 
@@ -145,6 +146,9 @@ func (w *world) awaitPolicies(ctx context.Context) error {
 		},
 		"mcp-registrar-records": func(ctx context.Context) error {
 			return w.clients[releaser].Create(ctx, record("probe", clientsNamespace), client.DryRunAll)
+		},
+		"mcp-registrar-seal": func(ctx context.Context) error {
+			return w.clients[releaser].Create(ctx, sealKey(), client.DryRunAll)
 		},
 		"mcp-registrar-creation": func(ctx context.Context) error {
 			probe := registration("probe")

@@ -78,7 +78,7 @@ func (c tally) compare(t *testing.T, object client.Object, got, want string) {
 func (c tally) saw(t *testing.T, reasons ...string) {
 	t.Helper()
 	for _, reason := range append(reasons, "") {
-		if c[reason] < 10 {
+		if c[reason] < 3 {
 			t.Errorf("%q was compared %d times only: %v", reason, c[reason], c)
 		}
 	}

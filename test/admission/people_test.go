@@ -39,8 +39,9 @@ type role struct {
 // roles: alice and bob are client developers who have a say over servers, too
 // (bob over one of them); tina is the tenant's admin with every right on the
 // kinds; olga owns the servers and writes the grants of others; sven has a say
-// in the client's namespace only; rita lets go of clients. The operator has the
-// roles of config/rbac and nothing else.
+// in the client's namespace only; rita lets go of clients; wanda was given every
+// verb in the client's namespace by a wildcard, operate among them. The operator
+// has the roles of config/rbac and nothing else.
 func roles() []role {
 	developer := []rbacv1.PolicyRule{rule(everyVerb, "mcpclientregistrations", "scopegrants"), secretRule(everyVerb...)}
 	decides := []rbacv1.PolicyRule{rule([]string{"get", "patch", "update"}, "scopegrants", "scopegrants/status")}
@@ -61,6 +62,7 @@ func roles() []role {
 		{bob, clientsNamespace, decides},
 		{stranger, clientsNamespace, append(decides, rule([]string{"grant"}, "mcpservers"))},
 		{releaser, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"release", "get", "patch", "update"}, "mcpclientregistrations"), secretRule(everyVerb...)}},
+		{wildcard, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"*"}, "*")}},
 		{releaser, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
 		{tenant, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
 	}
@@ -86,7 +88,7 @@ func (w *world) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range []string{alice, bob, tenant, owner, stranger, releaser} {
+	for _, name := range []string{alice, bob, tenant, owner, stranger, releaser, wildcard} {
 		config, err := w.UserConfig(name)
 		if err != nil {
 			return err

@@ -116,9 +116,7 @@ func TestNamespacesCanBeDeleted(t *testing.T) {
 		return apierrors.IsNotFound(w.clients[admin].Get(t.Context(), client.ObjectKeyFromObject(object), object))
 	}
 	w.until(t, func() bool { return gone(g) && gone(s) && gone(secret) })
-	if r = stored(t, r); r.DeletionTimestamp == nil {
-		t.Error("the registration is not being deleted")
-	}
+	w.until(t, func() bool { return stored(t, r).DeletionTimestamp != nil })
 	must(t, operator, updating(r, func(r *v1alpha1.MCPClientRegistration) { r.Finalizers = nil }))
 	w.until(t, func() bool { return gone(namespace(name)) })
 }

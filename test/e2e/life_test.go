@@ -147,11 +147,13 @@ func testCauses(t *testing.T, w *world, as string) {
 		reason string
 		cause  v1alpha1.RevocationCause
 	}{
-		"owner annotation removed": {
+		"suspended": {
 			act: func(t *testing.T, s *scene, reg *v1alpha1.MCPClientRegistration) {
-				s.annotate(t, reg, v1alpha1.AnnotationOwner, "")
+				if err := s.Patch(t.Context(), reg, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"state":"Suspended"}}`))); err != nil {
+					t.Fatal(err)
+				}
 			},
-			reason: v1alpha1.ReasonOwnerMissing, cause: v1alpha1.CauseOwnerMissing,
+			reason: v1alpha1.ReasonSuspended, cause: v1alpha1.CauseSuspended,
 		},
 		"grant deleted": {
 			act: func(t *testing.T, s *scene, reg *v1alpha1.MCPClientRegistration) {
