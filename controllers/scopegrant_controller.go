@@ -73,6 +73,9 @@ func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.Scop
 
 func (r *ScopeGrantReconciler) report(ctx context.Context, facts policy.GrantFacts, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
 	grant, after := facts.Grant, facts.Grant.DeepCopy()
+	if r.written.over(grant) {
+		return classify(errStale).result(errStale)
+	}
 	after.Status = grantStatus(grant, reg, d, applied, now)
 	sealErr := r.seal(ctx, after, facts.Epoch, d, now)
 	if observed == nil && sealErr == nil && settling(grant, after.Status.Conditions, now) && after.Status.Approval == nil {

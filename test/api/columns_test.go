@@ -47,9 +47,10 @@ func TestColumns(t *testing.T) {
 		{
 			shortName: "mcpsrv",
 			object:    edited(mcpServer(), set("metadata.name", "invoices"), owned),
+			status:    map[string]any{"grants": map[string]any{"inForce": 12, "pending": 3}},
 			want: []string{
-				"NAME|READY|REASON|OWNER|AS|AGE",
-				"invoices|False|" + reason + "|" + owner + "|company|AGE",
+				"NAME|READY|REASON|OWNER|AS|GRANTS|PENDING|AGE",
+				"invoices|False|" + reason + "|" + owner + "|company|12|3|AGE",
 			},
 		},
 		{
