@@ -62,14 +62,8 @@ type Admission struct {
 	begun []chan event.GenericEvent
 
 	mu     sync.Mutex
-	last   installation
+	last   string
 	lastAt time.Time
-}
-
-// installation is the set of policies as it was found; the zero value means
-// that it is not complete. Absent and Present are said, Unknown is an error.
-type installation struct {
-	epoch string
 }
 
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=get;list;watch
@@ -81,23 +75,24 @@ func (a *Admission) Is(ctx context.Context) (policy.Knowledge, string, error) {
 	if err != nil {
 		return policy.Unknown, "", err
 	}
-	if found.epoch == "" {
+	if found == "" {
 		return policy.Absent, "", nil
 	}
 	begun, err := a.Sealer.Epoch(ctx)
 	if err != nil {
 		return policy.Unknown, "", err
 	}
-	if begun != found.epoch {
+	if begun != found {
 		return policy.Absent, "", nil
 	}
 	return policy.Present, begun, nil
 }
 
-// installed looks at the policies, at most once in a while.
-func (a *Admission) installed(ctx context.Context) (installation, error) {
+// installed names the epoch of the policies as they are, empty while they are not
+// in force. It looks at most once in a while.
+func (a *Admission) installed(ctx context.Context) (string, error) {
 	if !a.Served {
-		return installation{}, nil
+		return "", nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -109,16 +104,16 @@ func (a *Admission) installed(ctx context.Context) (installation, error) {
 	for _, name := range approvalPolicies {
 		enforced, err := a.enforced(ctx, name)
 		if err != nil {
-			return installation{}, err
+			return "", err
 		}
 		if len(enforced) == 0 {
-			a.last, a.lastAt = installation{}, now
+			a.last, a.lastAt = "", now
 			return a.last, nil
 		}
 		uids = append(uids, enforced...)
 	}
 	sum := sha256.Sum256([]byte(strings.Join(uids, "\n")))
-	a.last, a.lastAt = installation{epoch: hex.EncodeToString(sum[:])}, now
+	a.last, a.lastAt = hex.EncodeToString(sum[:]), now
 	return a.last, nil
 }
 
@@ -168,18 +163,18 @@ func (a *Admission) Start(ctx context.Context) error {
 // marks those.
 func (a *Admission) Begin(ctx context.Context) error {
 	found, err := a.installed(ctx)
-	if err != nil || found.epoch == "" {
+	if err != nil || found == "" {
 		return err
 	}
 	begun, err := a.Sealer.Epoch(ctx)
-	if err != nil || begun == found.epoch {
+	if err != nil || begun == found {
 		return err
 	}
 	clean, err := a.clean(ctx)
 	if err != nil || !clean {
 		return err
 	}
-	if err := a.Sealer.BeginEpoch(ctx, found.epoch); err != nil {
+	if err := a.Sealer.BeginEpoch(ctx, found); err != nil {
 		return err
 	}
 	a.announce()

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -206,10 +205,7 @@ func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1
 	}
 	logf.FromContext(ctx).Info("Client of a registration that is gone revoked", "clientID", record.Client.ID)
 	records := &Records{Client: r.Client, Live: r.Live, Namespace: r.Namespace}
-	gone := &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{
-		Namespace: secret.Annotations[annotationRegistrationNamespace], Name: secret.Annotations[annotationRegistrationName],
-		UID: types.UID(secret.Labels[v1alpha1.LabelRegistrationUID]),
-	}}
+	gone := registrationOf(secret)
 	if len(record.Orphans) == 0 {
 		return records.Delete(ctx, gone.UID, record.Version)
 	}
@@ -218,6 +214,14 @@ func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1
 		Client: authserver.Client{ID: record.Client.ID}, VerifiedAt: r.Clock.Now(),
 	})
 	return err
+}
+
+// registrationOf is the registration that a record names, without its spec.
+func registrationOf(record *corev1.Secret) *v1alpha1.MCPClientRegistration {
+	return &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{
+		Namespace: record.Annotations[annotationRegistrationNamespace], Name: record.Annotations[annotationRegistrationName],
+		UID: types.UID(record.Labels[v1alpha1.LabelRegistrationUID]),
+	}}
 }
 
 // revokeStray deletes a client and proves that it is gone.
@@ -247,10 +251,7 @@ func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, record 
 
 // strayTaken tells of the end of a client whose registration is gone.
 func (r *AuthorizationServerReconciler) strayTaken(kind audit.Type, record policy.Record, secret *corev1.Secret) {
-	e := auditEvent(kind, kindRegistration, &metav1.ObjectMeta{
-		Namespace: secret.Annotations[annotationRegistrationNamespace], Name: secret.Annotations[annotationRegistrationName],
-		UID: types.UID(secret.Labels[v1alpha1.LabelRegistrationUID]),
-	})
+	e := auditEvent(kind, kindRegistration, registrationOf(secret))
 	e.Time = r.Clock.Now()
 	e.Data.AuthorizationServer, e.Data.Issuer, e.Data.ClientID = record.Connection.Name, record.Connection.Issuer, record.Client.ID
 	e.Data.Cause = string(v1alpha1.CauseDeleted)
@@ -261,7 +262,7 @@ func (r *AuthorizationServerReconciler) strayTaken(kind audit.Type, record polic
 // stray says that the registration of a record is gone. Its client is too,
 // unless somebody took the finalizer off by hand.
 func (r *AuthorizationServerReconciler) stray(ctx context.Context, record *corev1.Secret) (bool, error) {
-	if of := record.Annotations[annotationRegistrationNamespace]; len(r.Watched) > 0 && !slices.Contains(r.Watched, of) {
+	if !watches(r.Watched, record.Annotations[annotationRegistrationNamespace]) {
 		return false, nil
 	}
 	gone, err := missing(ctx, r.Client, record)

@@ -40,7 +40,7 @@ func (g *Grants) Observe(ctx context.Context, facts *policy.GrantFacts) error {
 }
 
 func (g *Grants) server(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.ServerFact, error) {
-	if len(g.Namespaces) > 0 && !slices.Contains(g.Namespaces, grant.ServerNamespace()) {
+	if !watches(g.Namespaces, grant.ServerNamespace()) {
 		return policy.ServerFact{Unwatched: true}, nil
 	}
 	var server v1alpha1.MCPServer
@@ -52,4 +52,10 @@ func (g *Grants) server(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy
 		return policy.ServerFact{}, fmt.Errorf("reading MCPServer: %w", err)
 	}
 	return policy.ServerFact{Is: policy.Present, Object: &server}, nil
+}
+
+// watches says that a namespace is one of those that are watched; an empty list
+// stands for all.
+func watches(watched []string, namespace string) bool {
+	return len(watched) == 0 || slices.Contains(watched, namespace)
 }

@@ -41,12 +41,10 @@ func placeOf(record *corev1.Secret) string {
 	if json.Unmarshal(record.Data[recordKey], &stored) != nil {
 		return ""
 	}
-	switch stored.State {
-	case policy.RecordPending, policy.RecordRegistered, policy.RecordDeleted:
-		return placeName(record.Annotations[annotationRegistrationNamespace], stored.Connection.Name)
-	case policy.RecordRevoked, policy.RecordRefused:
+	if !stored.State.HoldsPlace() {
+		return ""
 	}
-	return ""
+	return placeName(record.Annotations[annotationRegistrationNamespace], stored.Connection.Name)
 }
 
 func placeName(namespace, authorizationServer string) string {

@@ -110,7 +110,7 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 // another took the last one meanwhile, the decision is made again.
 func (s *step) takePlace(ctx context.Context) error {
 	quota := policy.Quota(s.seen.facts.AuthorizationServer)
-	if quota == nil || placeHeld(s.seen.facts.Record) {
+	if quota == nil || s.seen.facts.Record.State.HoldsPlace() {
 		return nil
 	}
 	free, err := s.Places.Take(ctx, s.reg, int(*quota))
@@ -118,11 +118,6 @@ func (s *step) takePlace(ctx context.Context) error {
 		return errStale
 	}
 	return err
-}
-
-// placeHeld says that the record itself stands for a place, as placeOf counts.
-func placeHeld(record policy.Record) bool {
-	return record.State == policy.RecordPending || record.State == policy.RecordRegistered || record.State == policy.RecordDeleted
 }
 
 // completeWish adds the key set of a new key pair where one is needed.

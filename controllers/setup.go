@@ -232,7 +232,7 @@ func authorizationServerOf(record client.Object) types.NamespacedName {
 // serverOf names the server of a grant, if it is in a namespace that is watched.
 func (r *MCPServerReconciler) serverOf(object client.Object) types.NamespacedName {
 	grant, ok := object.(*v1alpha1.ScopeGrant)
-	if !ok || len(r.Watched) > 0 && !slices.Contains(r.Watched, grant.ServerNamespace()) {
+	if !ok || !watches(r.Watched, grant.ServerNamespace()) {
 		return types.NamespacedName{}
 	}
 	return types.NamespacedName{Namespace: grant.ServerNamespace(), Name: grant.Spec.ServerRef.Name}

@@ -136,6 +136,17 @@ const (
 	RecordRefused RecordState = "Refused"
 )
 
+// HoldsPlace says that there is a client, or may be one soon: it counts against
+// the quota of its namespace.
+func (s RecordState) HoldsPlace() bool {
+	switch s {
+	case RecordPending, RecordRegistered, RecordDeleted:
+		return true
+	case RecordRevoked, RecordRefused:
+	}
+	return false
+}
+
 // Record is what the operator stores about one client, in its own namespace:
 // everything that a revocation needs when all other objects are gone.
 type Record struct {

@@ -216,7 +216,7 @@ func Quota(f AuthorizationServerFact) *int32 {
 // stricter.
 func placeFree(q *inquiry) *Verdict {
 	quota := Quota(q.AuthorizationServer)
-	if quota == nil || q.occupied() || q.Record.State == RecordPending {
+	if quota == nil || q.Record.State.HoldsPlace() {
 		return nil
 	}
 	switch {
