@@ -15,14 +15,19 @@ import (
 // Every error is an *Error. After an error with MaybeApplied the caller must
 // assume neither that the work was done nor that it was not.
 type Server interface {
+	// Traits says what this server can do. It never changes and costs nothing.
+	Traits() Traits
+
 	// Discover reads the server's metadata (RFC 8414, or OpenID Connect
 	// Discovery where that is absent) and checks that its issuer is identical
 	// to the configured one. Rejected: the metadata is unusable as it is.
 	Discover(ctx context.Context) (Metadata, error)
 
 	// Register creates a client. It is NOT idempotent where the server
-	// chooses the client id: the caller stores a pending mark first. It MUST
-	// send every field of wish explicitly, scope above all. The answer holds
+	// chooses the client id: the caller stores a pending mark first. With
+	// Traits.OwnClientID the client has the id wish.ID; Conflict: there is
+	// a client of that id already, whoever's it is. It MUST send every field
+	// of wish explicitly, scope above all. The answer holds
 	// what the server says it registered, which may differ from the wish.
 	// The answer must be stored before anything else is done.
 	Register(ctx context.Context, wish ClientMetadata) (Client, error)
@@ -37,56 +42,46 @@ type Server interface {
 	// Replace makes the client's metadata equal to wish (RFC 7592 §2.2: the
 	// submitted values replace, they do not augment). The client id stays. A
 	// replaced management token or secret in the answer must be stored before
-	// anything else is done.
+	// anything else is done. Where the server can disable a client it is
+	// enabled again. With Traits.OwnSecret a wish.Secret takes the place of
+	// the client's secret.
 	Replace(ctx context.Context, handle Handle, wish ClientMetadata) (Client, error)
+
+	// Disable makes the client useless until it is replaced: no token is
+	// issued to it, and its sessions and refresh tokens end. It is idempotent;
+	// nil also where the client is proven to be gone. Rejected without
+	// Traits.Disables.
+	Disable(ctx context.Context, handle Handle) error
 
 	// Revoke deletes the client. It is idempotent: nil means that the server
 	// accepted the deletion, now or before, or that the client is proven to
 	// be gone. nil is not yet proof: a later Find is. Unauthorized: the server
 	// refuses the management token and the client is, or may be, alive.
 	Revoke(ctx context.Context, handle Handle) error
+
+	// List reads one page of all clients of the server, whoever's they are;
+	// the empty cursor begins, Page.Next goes on. A client that is there from
+	// the first page to the last is in one of them. Rejected without
+	// Traits.Lists.
+	List(ctx context.Context, cursor string) (Page, error)
 }
 
-// Config is what it takes to talk to one authorization server.
-type Config struct {
-	// Name identifies the connection; limits are kept per name.
+// Listed is a client in a list.
+type Listed struct {
+	ID string
+	// Name is client_name.
 	Name string
-	// Issuer is the issuer identifier (RFC 8414 §2).
-	Issuer string
-	// CABundle holds PEM certificates to trust in place of the system's.
-	CABundle []byte
-	// InitialAccessToken is sent to the registration endpoint only (RFC 7591
-	// §3).
-	InitialAccessToken Secret
-	// RequestsPerSecond bounds the rate of requests; 0 means no bound.
-	RequestsPerSecond int
-	// MaxInFlight bounds the requests under way at one time.
-	MaxInFlight int
+	// SoftwareID and SoftwareVersion are the ownership mark; empty where the
+	// client carries none.
+	SoftwareID      string
+	SoftwareVersion string
 }
 
-// Urgency ranks calls for a place at a busy server.
-type Urgency int
-
-// The values of Urgency.
-const (
-	// Routine is for what adds or looks: a part of the places is closed to it.
-	Routine Urgency = iota
-	// Urgent is for revocations: they overtake everything else.
-	Urgent
-)
-
-// Gate bounds what is under way at one authorization server.
-type Gate interface {
-	// Enter takes a place, or says at once that there is none: an *Error with
-	// Unavailable, Unsent and RetryAfter set. It never waits. The caller must
-	// call leave once.
-	Enter(urgency Urgency) (leave func(), err error)
-}
-
-// Connector hands out connections. The same name gives the same Gate, and the
-// same config the same Server.
-type Connector interface {
-	Connect(config Config) (Server, Gate, error)
+// Page is a part of a list.
+type Page struct {
+	Clients []Listed
+	// Next is the cursor of the next page; empty on the last.
+	Next string
 }
 
 // Metadata is server metadata (RFC 8414 §2), as far as it is used.
@@ -103,6 +98,9 @@ type Metadata struct {
 	Scopes                   []string
 	ClientIDMetadataDocument bool
 	IssuerInResponse         bool
+	// ClockSkew is by how much the server's clock was ahead of the register's
+	// when it answered (the Date header); nil where it did not say.
+	ClockSkew *time.Duration
 }
 
 // ClientMetadata is client metadata (RFC 7591 §2). Values are spelled as on
@@ -127,6 +125,19 @@ type ClientMetadata struct {
 	JWKSURI string
 	// Contacts names who answers for the client.
 	Contacts []string
+	// ID is the client id that the register chose; empty where the server
+	// chooses it.
+	ID string `json:",omitempty"`
+	// Secret is the client secret that the register chose, to be set; empty
+	// where the server chooses it, or the one there is stays. It is never
+	// part of Client.Registered.
+	Secret Secret `json:"-"`
+	// Audiences are the resource identifiers (RFC 8707 §2) that tokens of the
+	// client are for. Only with Traits.Audiences.
+	Audiences []string `json:",omitempty"`
+	// TokenLifetime is the longest life of an access token; 0 leaves it to the
+	// server. Only with Traits.Audiences.
+	TokenLifetime time.Duration `json:",omitempty"`
 }
 
 // Client is a client as the server says it is registered.
@@ -142,6 +153,8 @@ type Client struct {
 	// ManagementToken is registration_access_token; empty when the answer
 	// held none, which means that the one in use stays valid.
 	ManagementToken Secret
+	// Disabled says that the client is disabled.
+	Disabled bool
 	// Registered is what the server registered.
 	Registered ClientMetadata
 }
@@ -149,7 +162,14 @@ type Client struct {
 // Handle is everything that is needed to find, replace, revoke and prove the
 // absence of one client, with no other object at hand.
 type Handle struct {
-	ClientID        string
+	ClientID string
+	// Owner is the software_id of the ownership mark. With
+	// Traits.OwnClientID a client that does not carry it is another's: it is
+	// not touched, and the error is Conflict.
+	Owner string
+	// Adopting says that the client may be another's, and becomes the
+	// register's with Replace.
+	Adopting        bool
 	ManagementURI   string
 	ManagementToken Secret
 	TokenEndpoint   string

@@ -23,7 +23,9 @@ const (
 	Register Operation = "register"
 	Find     Operation = "find"
 	Replace  Operation = "replace"
+	Disable  Operation = "disable"
 	Revoke   Operation = "revoke"
+	List     Operation = "list"
 )
 
 // Form is how an answer goes wrong.
@@ -58,44 +60,32 @@ type Fault struct {
 }
 
 // Subject is an authorization server under test and the means to disturb it.
+// It begins without clients of the register's.
 type Subject struct {
 	Server authserver.Server
-	// Live returns the ids of the clients that live.
+	// Live returns the ids of the clients that live, without those that the
+	// server came with.
 	Live func() []string
-	// Remove makes a client vanish.
+	// Remove makes a client vanish. Nil skips what needs it.
 	Remove func(id string)
-	// Rotate switches the rotation of management tokens on.
+	// Rotate switches the rotation of management tokens on. Nil skips what
+	// needs it.
 	Rotate func()
-	// Alter sets what becomes of a wish.
+	// Alter sets what becomes of a wish. Nil skips what needs it.
 	Alter func(func(authserver.ClientMetadata) authserver.ClientMetadata)
-	// Fail orders a fault for the next request of an operation. Nil skips
-	// what needs it.
+	// Fail orders a fault for the next call of an operation: for the request
+	// that does its work where it takes several, and again for a request that
+	// the adapter repeats within the call. Nil skips what needs it.
 	Fail func(op Operation, fault Fault)
-}
-
-// Wish returns metadata that every server registers as it is.
-func Wish() authserver.ClientMetadata {
-	return authserver.ClientMetadata{
-		Name: "weather (7f3a)", SoftwareID: "mcp-registrar/cluster", SoftwareVersion: "7f3a",
-		ApplicationType: "native",
-		GrantTypes:      []string{"authorization_code", "refresh_token"},
-		ResponseTypes:   []string{"code"},
-		RedirectURIs:    []string{"http://127.0.0.1/callback"},
-		Scopes:          []string{"forecast.read", "alerts.read"},
-		AuthMethod:      "none",
-		Contacts:        []string{"team@weather.example"},
-	}
-}
-
-// Confidential returns metadata of a client with a secret.
-func Confidential() authserver.ClientMetadata {
-	wish := Wish()
-	wish.AuthMethod = "client_secret_basic"
-	wish.ApplicationType = "web"
-	wish.GrantTypes = []string{"client_credentials"}
-	wish.ResponseTypes = []string{}
-	wish.RedirectURIs = nil
-	return wish
+	// Stranger makes a client that carries no mark of ownership. Nil where
+	// only Register makes clients.
+	Stranger func(id string)
+	// Token says whether the credentials of a handle get a token with
+	// client_credentials now. Nil where there is no token endpoint.
+	Token func(t *testing.T, handle authserver.Handle) bool
+	// PageSize is how many clients a page of List holds at most; 0 where it is
+	// more than the suite makes.
+	PageSize int
 }
 
 // HandleOf returns the handle of a client that was just registered.
@@ -106,7 +96,8 @@ func HandleOf(t *testing.T, server authserver.Server, client authserver.Client) 
 		t.Fatalf("discovering: %v", err)
 	}
 	handle := authserver.Handle{
-		ClientID: client.ID, ManagementURI: client.ManagementURI, ManagementToken: client.ManagementToken,
+		ClientID: client.ID, Owner: client.Registered.SoftwareID,
+		ManagementURI: client.ManagementURI, ManagementToken: client.ManagementToken,
 		TokenEndpoint: metadata.TokenEndpoint, AuthMethod: client.Registered.AuthMethod,
 		ClientSecret: client.Secret,
 	}

@@ -8,20 +8,19 @@ import (
 	"net/http"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
-
-const jsonType = "application/json"
 
 // Register creates a client (RFC 7591 §3). Where the answer does not say what
 // was registered of scopes, grant types, response types, redirect URIs or the
 // authentication method, Registered holds the wish: that part is unknown.
 func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
-	c := call{
-		op: "registering client", method: http.MethodPost, contentType: jsonType,
-		effect: true, missing: CodeRegistrationUnsupported,
+	c := exchange.Call{
+		Op: "registering client", Method: http.MethodPost, ContentType: exchange.JSONType,
+		Effect: true, Missing: CodeRegistrationUnsupported,
 	}
 	var err error
-	if c.body, err = encode("", wish); err != nil {
+	if c.Body, err = encode("", wish); err != nil {
 		return authserver.Client{}, badWish(c, err)
 	}
 	metadata, err := s.known(ctx)
@@ -30,16 +29,16 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 	}
 	if metadata.RegistrationEndpoint == "" {
 		return authserver.Client{}, &authserver.Error{
-			Kind: authserver.Rejected, Op: c.op, Code: CodeRegistrationUnsupported,
+			Kind: authserver.Rejected, Op: c.Op, Code: CodeRegistrationUnsupported,
 		}
 	}
-	c.url, c.authorization = metadata.RegistrationEndpoint, bearer(s.config.InitialAccessToken)
-	got, err := s.send(ctx, c)
+	c.URL, c.Authorization = metadata.RegistrationEndpoint, exchange.Bearer(s.config.InitialAccessToken)
+	got, err := s.exchange.Send(ctx, c)
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	if !got.success() {
-		return authserver.Client{}, s.classify(c, got)
+	if !got.Success() {
+		return authserver.Client{}, s.exchange.Classify(c, got)
 	}
 	client, err := s.readClient(c, got)
 	if err != nil {
@@ -75,19 +74,19 @@ func (s *Server) Replace(
 	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
 	c := s.manage("replacing client", http.MethodPut, handle)
-	c.contentType = jsonType
+	c.ContentType = exchange.JSONType
 	if err := s.manageable(c, handle); err != nil {
 		return authserver.Client{}, err
 	}
 	var err error
-	if c.body, err = encode(handle.ClientID, wish); err != nil {
+	if c.Body, err = encode(handle.ClientID, wish); err != nil {
 		return authserver.Client{}, badWish(c, err)
 	}
-	got, err := s.send(ctx, c)
+	got, err := s.exchange.Send(ctx, c)
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	if !got.success() {
+	if !got.Success() {
 		return authserver.Client{}, s.refusal(c, got)
 	}
 	client, err := s.readOwn(c, got, handle)
@@ -111,20 +110,32 @@ func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
 	return nil
 }
 
-func (s *Server) readClient(c call, a answer) (authserver.Client, error) {
-	if a.bodyErr != nil {
-		return authserver.Client{}, useless(c, a)
+// Disable is Rejected: RFC 7592 knows no disabled clients.
+func (s *Server) Disable(context.Context, authserver.Handle) error {
+	return unsupported("disabling client")
+}
+
+// List is Rejected: RFC 7592 reads one client at a time.
+func (s *Server) List(context.Context, string) (authserver.Page, error) {
+	return authserver.Page{}, unsupported("listing clients")
+}
+
+func unsupported(op string) error {
+	return &authserver.Error{Kind: authserver.Rejected, Op: op, Code: exchange.CodeUnsupported}
+}
+
+func (s *Server) readClient(c exchange.Call, a exchange.Answer) (authserver.Client, error) {
+	if a.BodyErr != nil {
+		return authserver.Client{}, exchange.Useless(c, a, nil)
 	}
-	client, err := parseClient(a.body)
+	client, err := parseClient(a.Body)
 	if err != nil {
-		failure := useless(c, a)
-		failure.Err = err
-		return authserver.Client{}, failure
+		return authserver.Client{}, exchange.Useless(c, a, err)
 	}
-	if client.ManagementURI != "" && !s.ours(client.ManagementURI) {
+	if client.ManagementURI != "" && !s.exchange.Ours(client.ManagementURI) {
 		return authserver.Client{}, &authserver.Error{
-			Kind: authserver.Rejected, Op: c.op, Status: a.status,
-			Code: CodeForeignManagementURI, MaybeApplied: c.effect,
+			Kind: authserver.Rejected, Op: c.Op, Status: a.Status,
+			Code: CodeForeignManagementURI, MaybeApplied: c.Effect,
 		}
 	}
 	return client, nil
@@ -132,19 +143,19 @@ func (s *Server) readClient(c call, a answer) (authserver.Client, error) {
 
 // readOwn also holds the answer to the client that was asked for: a client id
 // never changes (RFC 7592 §2.1).
-func (s *Server) readOwn(c call, a answer, handle authserver.Handle) (authserver.Client, error) {
+func (s *Server) readOwn(c exchange.Call, a exchange.Answer, handle authserver.Handle) (authserver.Client, error) {
 	client, err := s.readClient(c, a)
 	if err == nil && client.ID != handle.ClientID {
 		return authserver.Client{}, &authserver.Error{
-			Kind: authserver.Conflict, Op: c.op, Status: a.status,
-			Code: CodeClientMismatch, MaybeApplied: c.effect,
+			Kind: authserver.Conflict, Op: c.Op, Status: a.Status,
+			Code: exchange.CodeClientMismatch, MaybeApplied: c.Effect,
 		}
 	}
 	return client, err
 }
 
-func badWish(c call, err error) error {
+func badWish(c exchange.Call, err error) error {
 	return &authserver.Error{
-		Kind: authserver.Rejected, Op: c.op, Code: "invalid_client_metadata", Err: err,
+		Kind: authserver.Rejected, Op: c.Op, Code: "invalid_client_metadata", Err: err,
 	}
 }

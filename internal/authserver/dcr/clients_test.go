@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/contract"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 func document(t *testing.T, raw []byte) map[string]any {
@@ -137,7 +138,7 @@ func TestAnswersThatAreNotWhatTheRFCSays(t *testing.T) {
 		"jwks as a text":             func(d map[string]any) { d["jwks"] = "{}" },
 		"deep nesting": func(d map[string]any) {
 			var deep any = 1
-			for range deepest + 1 {
+			for range 33 {
 				deep = []any{deep}
 			}
 			d["extra"] = deep
@@ -147,7 +148,7 @@ func TestAnswersThatAreNotWhatTheRFCSays(t *testing.T) {
 			w := newWorld(t)
 			w.answer = change
 			_, err := w.connect(t).Register(t.Context(), contract.Wish())
-			if failure := wantError(t, err, authserver.Unavailable, CodeUndecodable); !failure.MaybeApplied {
+			if failure := wantError(t, err, authserver.Unavailable, exchange.CodeUndecodable); !failure.MaybeApplied {
 				t.Error("the client was registered all the same")
 			}
 		})
@@ -218,12 +219,12 @@ func TestAnotherClientInTheAnswerIsAConflict(t *testing.T) {
 	handle := contract.HandleOf(t, server, client)
 	w.answer = func(document map[string]any) { document["client_id"] = "another" }
 	_, found, err := server.Find(t.Context(), handle)
-	wantError(t, err, authserver.Conflict, CodeClientMismatch)
+	wantError(t, err, authserver.Conflict, exchange.CodeClientMismatch)
 	if found {
 		t.Error("found")
 	}
 	_, err = server.Replace(t.Context(), handle, contract.Wish())
-	wantError(t, err, authserver.Conflict, CodeClientMismatch)
+	wantError(t, err, authserver.Conflict, exchange.CodeClientMismatch)
 }
 
 func TestWishesThatCannotBeSent(t *testing.T) {

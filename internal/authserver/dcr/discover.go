@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 const (
@@ -46,7 +48,7 @@ func (s *Server) known(ctx context.Context) (authserver.Metadata, error) {
 		defer func() { <-s.discovering }()
 	case <-ctx.Done():
 		return authserver.Metadata{}, &authserver.Error{
-			Kind: authserver.Unavailable, Op: discoverOp, Err: cause(ctx.Err()),
+			Kind: authserver.Unavailable, Op: discoverOp, Err: exchange.Cause(ctx.Err()),
 		}
 	}
 	if metadata := s.metadata.Load(); metadata != nil {
@@ -58,20 +60,20 @@ func (s *Server) known(ctx context.Context) (authserver.Metadata, error) {
 func (s *Server) discover(ctx context.Context) (authserver.Metadata, error) {
 	var last authserver.Metadata
 	for _, place := range s.wellKnown() {
-		c := call{
-			op: discoverOp, method: http.MethodGet, url: place, missing: CodeMetadataNotFound,
+		c := exchange.Call{
+			Op: discoverOp, Method: http.MethodGet, URL: place, Missing: CodeMetadataNotFound,
 		}
-		got, err := s.send(ctx, c)
+		got, err := s.exchange.Send(ctx, c)
 		if err != nil {
 			return last, err
 		}
-		switch got.status {
+		switch got.Status {
 		case http.StatusOK:
 			return s.readMetadata(c, got)
 		case http.StatusNotFound:
 			continue
 		}
-		return last, s.classify(c, got)
+		return last, s.exchange.Classify(c, got)
 	}
 	return last, &authserver.Error{
 		Kind: authserver.Rejected, Op: discoverOp, Status: http.StatusNotFound, Code: CodeMetadataNotFound,
@@ -86,27 +88,37 @@ func (s *Server) wellKnown() []string {
 		path = strings.TrimSuffix(parsed.EscapedPath(), "/")
 	}
 	return []string{
-		s.origin.String() + wellKnownOAuth + path,
-		s.origin.String() + path + wellKnownOpenID,
+		s.exchange.Origin() + wellKnownOAuth + path,
+		s.exchange.Origin() + path + wellKnownOpenID,
 	}
 }
 
-func (s *Server) readMetadata(c call, a answer) (authserver.Metadata, error) {
-	if a.bodyErr != nil {
-		return authserver.Metadata{}, useless(c, a)
+func (s *Server) readMetadata(c exchange.Call, a exchange.Answer) (authserver.Metadata, error) {
+	if a.BodyErr != nil {
+		return authserver.Metadata{}, exchange.Useless(c, a, nil)
 	}
-	metadata, err := parseMetadata(a.body)
+	metadata, err := parseMetadata(a.Body)
 	if err != nil {
-		failure := useless(c, a)
-		failure.Err = err
-		return authserver.Metadata{}, failure
+		return authserver.Metadata{}, exchange.Useless(c, a, err)
 	}
 	if code := s.unfit(metadata); code != "" {
 		return authserver.Metadata{}, &authserver.Error{
-			Kind: authserver.Rejected, Op: discoverOp, Status: a.status, Code: code,
+			Kind: authserver.Rejected, Op: discoverOp, Status: a.Status, Code: code,
 		}
 	}
+	metadata.ClockSkew = clockSkew(a.Header, s.options.Now())
 	return metadata, nil
+}
+
+// clockSkew is by how much the server's clock is ahead, from the Date header of
+// an answer (RFC 9110 §6.6.1). That is cut off to the second: on average half a
+// second is missing.
+func clockSkew(header http.Header, now time.Time) *time.Duration {
+	said, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return nil
+	}
+	return new(said.Add(500 * time.Millisecond).Sub(now))
 }
 
 // unfit returns why metadata must not be used, or nothing. The issuer is
@@ -116,37 +128,31 @@ func (s *Server) unfit(metadata authserver.Metadata) string {
 		return CodeIssuerMismatch
 	}
 	for _, endpoint := range []string{metadata.RegistrationEndpoint, metadata.TokenEndpoint} {
-		if endpoint != "" && !s.ours(endpoint) {
+		if endpoint != "" && !s.exchange.Ours(endpoint) {
 			return CodeForeignEndpoint
 		}
 	}
 	return ""
 }
 
-// ours says that a URL is on the issuer's origin.
-func (s *Server) ours(raw string) bool {
-	parsed, err := url.Parse(raw)
-	return err == nil && parsed.Fragment == "" && s.origin.Includes(parsed)
-}
-
 func parseMetadata(raw []byte) (authserver.Metadata, error) {
-	fields, err := decodeObject(raw)
+	fields, err := exchange.DecodeObject(raw)
 	if err != nil {
 		return authserver.Metadata{}, err
 	}
 	metadata := authserver.Metadata{
-		Issuer:                   fields.text("issuer", longText),
-		AuthorizationEndpoint:    fields.text("authorization_endpoint", longText),
-		TokenEndpoint:            fields.text("token_endpoint", longText),
-		RegistrationEndpoint:     fields.text("registration_endpoint", longText),
-		RevocationEndpoint:       fields.text("revocation_endpoint", longText),
-		IntrospectionEndpoint:    fields.text("introspection_endpoint", longText),
-		CodeChallengeMethods:     fields.texts("code_challenge_methods_supported"),
-		GrantTypes:               fields.texts("grant_types_supported"),
-		TokenEndpointAuthMethods: fields.texts("token_endpoint_auth_methods_supported"),
-		Scopes:                   fields.texts("scopes_supported"),
-		ClientIDMetadataDocument: fields.flag("client_id_metadata_document_supported"),
-		IssuerInResponse:         fields.flag("authorization_response_iss_parameter_supported"),
+		Issuer:                   fields.Text("issuer", exchange.LongText),
+		AuthorizationEndpoint:    fields.Text("authorization_endpoint", exchange.LongText),
+		TokenEndpoint:            fields.Text("token_endpoint", exchange.LongText),
+		RegistrationEndpoint:     fields.Text("registration_endpoint", exchange.LongText),
+		RevocationEndpoint:       fields.Text("revocation_endpoint", exchange.LongText),
+		IntrospectionEndpoint:    fields.Text("introspection_endpoint", exchange.LongText),
+		CodeChallengeMethods:     fields.Texts("code_challenge_methods_supported"),
+		GrantTypes:               fields.Texts("grant_types_supported"),
+		TokenEndpointAuthMethods: fields.Texts("token_endpoint_auth_methods_supported"),
+		Scopes:                   fields.Texts("scopes_supported"),
+		ClientIDMetadataDocument: fields.Flag("client_id_metadata_document_supported"),
+		IssuerInResponse:         fields.Flag("authorization_response_iss_parameter_supported"),
 	}
-	return metadata, fields.err
+	return metadata, fields.Err()
 }

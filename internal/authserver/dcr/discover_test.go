@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/contract"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 // wantError holds an error against a kind and a code.
@@ -98,8 +99,8 @@ func TestUnusableMetadata(t *testing.T) {
 		"a foreign registration":    {func(_ *world, d map[string]any) { d["registration_endpoint"] = "https://evil.example/r" }, authserver.Rejected, CodeForeignEndpoint},
 		"a foreign token endpoint":  {func(_ *world, d map[string]any) { d["token_endpoint"] = "http://127.0.0.1:1/token" }, authserver.Rejected, CodeForeignEndpoint},
 		"an endpoint without host":  {func(_ *world, d map[string]any) { d["token_endpoint"] = "/token" }, authserver.Rejected, CodeForeignEndpoint},
-		"an endpoint of wrong type": {func(_ *world, d map[string]any) { d["token_endpoint"] = 7 }, authserver.Unavailable, CodeUndecodable},
-		"a list of wrong type":      {func(_ *world, d map[string]any) { d["scopes_supported"] = "a b" }, authserver.Unavailable, CodeUndecodable},
+		"an endpoint of wrong type": {func(_ *world, d map[string]any) { d["token_endpoint"] = 7 }, authserver.Unavailable, exchange.CodeUndecodable},
+		"a list of wrong type":      {func(_ *world, d map[string]any) { d["scopes_supported"] = "a b" }, authserver.Unavailable, exchange.CodeUndecodable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -160,6 +161,6 @@ func TestConfigsThatCannotBeUsed(t *testing.T) {
 		{Issuer: "https://as.example", CABundle: []byte("no certificate")},
 	} {
 		_, err := New(config, Options{Now: time.Now})
-		wantError(t, err, authserver.Rejected, CodeInvalidConfig)
+		wantError(t, err, authserver.Rejected, exchange.CodeInvalidConfig)
 	}
 }

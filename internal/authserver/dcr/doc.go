@@ -10,7 +10,7 @@
 // never contact another origin than the issuer's, never follow a redirect and
 // never put an answer's text, a URL's query or a secret into an error.
 //
-// Start reading at New; send.go is the only place that sends, classify.go the
-// only one that judges a status, witness.go proves absence where the
-// management endpoint cannot.
+// Start reading at New; package exchange is the only place that sends and that
+// judges a status, witness.go proves absence where the management endpoint
+// cannot.
 package dcr

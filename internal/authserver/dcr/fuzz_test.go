@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func FuzzParseClient(f *testing.F) {
 	for _, seed := range []string{
@@ -63,7 +66,7 @@ func FuzzMetadata(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		metadata, err := server.readMetadata(call{op: discoverOp}, answer{status: 200, body: raw})
+		metadata, err := server.readMetadata(exchange.Call{Op: discoverOp}, exchange.Answer{Status: 200, Body: raw})
 		if err != nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 // verdict is what is known of a client after its management endpoint, and
@@ -24,26 +25,26 @@ const (
 // alive, or the error to return in doubt.
 type finding struct {
 	verdict verdict
-	answer  answer
+	answer  exchange.Answer
 	doubt   error
 }
 
-func (s *Server) manage(op, method string, handle authserver.Handle) call {
-	return call{
-		op: op, method: method, url: handle.ManagementURI,
-		authorization: bearer(handle.ManagementToken),
-		effect:        true, missing: CodeManagementUnsupported,
+func (s *Server) manage(op, method string, handle authserver.Handle) exchange.Call {
+	return exchange.Call{
+		Op: op, Method: method, URL: handle.ManagementURI,
+		Authorization: exchange.Bearer(handle.ManagementToken),
+		Effect:        true, Missing: CodeManagementUnsupported,
 	}
 }
 
 // manageable refuses handles with which the management endpoint cannot, or
 // must not, be asked.
-func (s *Server) manageable(c call, handle authserver.Handle) error {
-	failure := &authserver.Error{Kind: authserver.Rejected, Op: c.op}
+func (s *Server) manageable(c exchange.Call, handle authserver.Handle) error {
+	failure := &authserver.Error{Kind: authserver.Rejected, Op: c.Op}
 	switch {
 	case handle.ClientID == "", handle.ManagementURI == "", handle.ManagementToken.IsZero():
 		failure.Code = CodeManagementUnsupported
-	case !s.ours(handle.ManagementURI):
+	case !s.exchange.Ours(handle.ManagementURI):
 		failure.Code = CodeForeignManagementURI
 	default:
 		return nil
@@ -54,32 +55,32 @@ func (s *Server) manageable(c call, handle authserver.Handle) error {
 // ask sends a GET or DELETE to the management endpoint. A refused token, or an
 // endpoint that is not found, proves nothing by itself: a stale token and an
 // unknown client look the same.
-func (s *Server) ask(ctx context.Context, c call, handle authserver.Handle) (finding, error) {
+func (s *Server) ask(ctx context.Context, c exchange.Call, handle authserver.Handle) (finding, error) {
 	if err := s.manageable(c, handle); err != nil {
 		return s.hearWitness(ctx, c, handle, err)
 	}
-	got, err := s.send(ctx, c)
+	got, err := s.exchange.Send(ctx, c)
 	if err != nil {
 		return finding{}, err
 	}
 	switch {
-	case got.status == http.StatusOK, c.method == http.MethodDelete && got.status == http.StatusNoContent:
+	case got.Status == http.StatusOK, c.Method == http.MethodDelete && got.Status == http.StatusNoContent:
 		return finding{verdict: alive, answer: got}, nil
-	case got.status == http.StatusUnauthorized, got.status == http.StatusNotFound:
+	case got.Status == http.StatusUnauthorized, got.Status == http.StatusNotFound:
 		if handle.Deleted {
 			return finding{verdict: gone}, nil
 		}
-	case got.status != http.StatusForbidden:
-		return finding{}, s.classify(c, got)
+	case got.Status != http.StatusForbidden:
+		return finding{}, s.exchange.Classify(c, got)
 	}
 	return s.hearWitness(ctx, c, handle, s.refusal(c, got))
 }
 
 // hearWitness settles a doubt, or returns it.
 func (s *Server) hearWitness(
-	ctx context.Context, c call, handle authserver.Handle, doubt error,
+	ctx context.Context, c exchange.Call, handle authserver.Handle, doubt error,
 ) (finding, error) {
-	absent, err := s.witness(ctx, c.op, handle)
+	absent, err := s.witness(ctx, c.Op, handle)
 	switch {
 	case err != nil:
 		return finding{}, err
@@ -91,9 +92,9 @@ func (s *Server) hearWitness(
 
 // refusal classifies an answer of the management endpoint, where 404 says no
 // more than 401: the server knows no such client under this token.
-func (s *Server) refusal(c call, a answer) *authserver.Error {
-	failure := s.classify(c, a)
-	if a.status == http.StatusNotFound {
+func (s *Server) refusal(c exchange.Call, a exchange.Answer) *authserver.Error {
+	failure := s.exchange.Classify(c, a)
+	if a.Status == http.StatusNotFound {
 		failure.Kind, failure.Code = authserver.Unauthorized, ""
 	}
 	return failure

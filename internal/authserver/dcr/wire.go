@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 var (
@@ -51,7 +52,7 @@ func encode(id string, wish authserver.ClientMetadata) ([]byte, error) {
 		if wish.JWKSURI != "" {
 			return nil, errBothKeySets
 		}
-		if _, err := decodeObject([]byte(wish.JWKS)); err != nil {
+		if _, err := exchange.DecodeObject([]byte(wish.JWKS)); err != nil {
 			return nil, errKeySet
 		}
 		body.JWKS = json.RawMessage(wish.JWKS)
@@ -61,35 +62,35 @@ func encode(id string, wish authserver.ClientMetadata) ([]byte, error) {
 
 // parseClient reads a client information response (RFC 7591 §3.2.1).
 func parseClient(raw []byte) (authserver.Client, error) {
-	fields, err := decodeObject(raw)
+	fields, err := exchange.DecodeObject(raw)
 	if err != nil {
 		return authserver.Client{}, err
 	}
 	client := authserver.Client{
-		ID:              fields.visible("client_id", longText),
-		Secret:          authserver.NewSecret(fields.visible("client_secret", longText)),
-		SecretExpiresAt: fields.instant("client_secret_expires_at"),
-		ManagementURI:   fields.visible("registration_client_uri", longText),
-		ManagementToken: authserver.NewSecret(fields.visible("registration_access_token", longToken)),
+		ID:              fields.Visible("client_id", exchange.LongText),
+		Secret:          authserver.NewSecret(fields.Visible("client_secret", exchange.LongText)),
+		SecretExpiresAt: fields.Instant("client_secret_expires_at"),
+		ManagementURI:   fields.Visible("registration_client_uri", exchange.LongText),
+		ManagementToken: authserver.NewSecret(fields.Visible("registration_access_token", exchange.LongToken)),
 		Registered: authserver.ClientMetadata{
-			Name:            fields.text("client_name", longText),
-			SoftwareID:      fields.text("software_id", longText),
-			SoftwareVersion: fields.text("software_version", longText),
-			ApplicationType: fields.text("application_type", longText),
-			GrantTypes:      fields.texts("grant_types"),
-			ResponseTypes:   fields.texts("response_types"),
-			RedirectURIs:    fields.texts("redirect_uris"),
-			Scopes:          fields.words("scope"),
-			AuthMethod:      fields.text("token_endpoint_auth_method", longText),
-			JWKS:            fields.set("jwks"),
-			JWKSURI:         fields.text("jwks_uri", longText),
-			Contacts:        fields.texts("contacts"),
+			Name:            fields.Text("client_name", exchange.LongText),
+			SoftwareID:      fields.Text("software_id", exchange.LongText),
+			SoftwareVersion: fields.Text("software_version", exchange.LongText),
+			ApplicationType: fields.Text("application_type", exchange.LongText),
+			GrantTypes:      fields.Texts("grant_types"),
+			ResponseTypes:   fields.Texts("response_types"),
+			RedirectURIs:    fields.Texts("redirect_uris"),
+			Scopes:          fields.Words("scope"),
+			AuthMethod:      fields.Text("token_endpoint_auth_method", exchange.LongText),
+			JWKS:            fields.Set("jwks"),
+			JWKSURI:         fields.Text("jwks_uri", exchange.LongText),
+			Contacts:        fields.Texts("contacts"),
 		},
 	}
-	if fields.err == nil && client.ID == "" {
-		fields.fail("client_id")
+	if fields.Err() == nil && client.ID == "" {
+		fields.Fail("client_id")
 	}
-	return client, fields.err
+	return client, fields.Err()
 }
 
 // complete fills what an answer does not say about the reach of a client. RFC

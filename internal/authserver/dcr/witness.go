@@ -6,13 +6,13 @@ package dcr
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"maps"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 const (
@@ -41,7 +41,7 @@ type testimony struct {
 // known client with a wrong credential, so that this counts only with the
 // current credential at hand, in every form that servers accept.
 func (s *Server) witness(ctx context.Context, op string, handle authserver.Handle) (absent bool, err error) {
-	if handle.ClientID == "" || handle.TokenEndpoint == "" || !s.ours(handle.TokenEndpoint) {
+	if handle.ClientID == "" || handle.TokenEndpoint == "" || !s.exchange.Ours(handle.TokenEndpoint) {
 		return false, nil
 	}
 	testimonies := s.testimonies(handle)
@@ -73,16 +73,26 @@ func (s *Server) testimonies(handle authserver.Handle) []testimony {
 // basics encodes as RFC 6749 §2.3.1 says, and also as servers expect that
 // forget to decode.
 func basics(id string, secret authserver.Secret) []testimony {
-	plain := basic(id, secret.Reveal())
-	encoded := basic(url.QueryEscape(id), url.QueryEscape(secret.Reveal()))
+	plain := exchange.PlainBasic(id, secret.Reveal())
+	encoded := exchange.Basic(id, secret)
 	if plain == encoded {
 		return []testimony{{authorization: encoded}}
 	}
 	return []testimony{{authorization: encoded}, {authorization: plain}}
 }
 
-func basic(user, password string) string {
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+// assertions returns one signed assertion for each audience that servers insist
+// on. An unusable key gives none.
+func (s *Server) assertions(handle authserver.Handle) []testimony {
+	var list []testimony
+	for _, audience := range []string{s.config.Issuer, handle.TokenEndpoint} {
+		form, err := exchange.Assertion(handle, audience, s.options.Now())
+		if err != nil {
+			return nil
+		}
+		list = append(list, testimony{form: form})
+	}
+	return list
 }
 
 func (s *Server) hear(ctx context.Context, op string, handle authserver.Handle, t testimony) (bool, error) {
@@ -96,11 +106,11 @@ func (s *Server) hear(ctx context.Context, op string, handle authserver.Handle, 
 		form.Set("redirect_uri", handle.RedirectURI)
 	}
 	maps.Copy(form, t.form)
-	c := call{
-		op: op, method: http.MethodPost, url: handle.TokenEndpoint, contentType: formType,
-		authorization: t.authorization, body: []byte(form.Encode()),
+	c := exchange.Call{
+		Op: op, Method: http.MethodPost, URL: handle.TokenEndpoint, ContentType: exchange.FormType,
+		Authorization: t.authorization, Body: []byte(form.Encode()),
 	}
-	got, err := s.send(ctx, c)
+	got, err := s.exchange.Send(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -111,26 +121,26 @@ func (s *Server) hear(ctx context.Context, op string, handle authserver.Handle, 
 }
 
 // judge says whether the token endpoint refused the client itself.
-func (s *Server) judge(c call, a answer) (refused bool, err error) {
-	switch a.status {
+func (s *Server) judge(c exchange.Call, a exchange.Answer) (refused bool, err error) {
+	switch a.Status {
 	case http.StatusOK:
 		return false, nil
 	case http.StatusBadRequest, http.StatusUnauthorized:
-		switch errorCode(a) {
+		switch exchange.ErrorCode(a) {
 		case "invalid_client":
 			return true, nil
 		case "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope":
 			return false, nil
 		}
 	}
-	failure := s.classify(c, a)
+	failure := s.exchange.Classify(c, a)
 	failure.Kind = authserver.Unavailable
 	return false, failure
 }
 
 // skewed says that the clocks differ too much, or that this cannot be told.
-func (s *Server) skewed(a answer) bool {
-	date, err := http.ParseTime(a.header.Get("Date"))
+func (s *Server) skewed(a exchange.Answer) bool {
+	date, err := http.ParseTime(a.Header.Get("Date"))
 	if err != nil {
 		return true
 	}

@@ -45,6 +45,26 @@ func (c *Connector) Connect(config authserver.Config) (authserver.Server, authse
 	return server, c.gate(config.Name), nil
 }
 
+// Traits are those of the server of config.Name; the zero value of none.
+func (c *Connector) Traits(config authserver.Config) authserver.Traits {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if server, known := c.servers[config.Name]; known {
+		return server.Traits()
+	}
+	return authserver.Traits{}
+}
+
+// Examine returns the server of config.Name where it is an examiner too.
+func (c *Connector) Examine(config authserver.Config) (authserver.Examiner, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if examiner, ok := c.servers[config.Name].(authserver.Examiner); ok {
+		return examiner, nil
+	}
+	return nil, &authserver.Error{Kind: authserver.Rejected, Op: "connecting"}
+}
+
 // Gate returns the gate of a name.
 func (c *Connector) Gate(name string) *Gate {
 	c.mu.Lock()

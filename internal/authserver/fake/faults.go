@@ -36,6 +36,12 @@ type Switches struct {
 	SecretExpiresAt time.Time
 	// NoManagement answers registrations without management URI and token.
 	NoManagement bool
+	// PKCE is the answer of ChallengeRequired; nil means Yes.
+	PKCE *authserver.Answer
+	// Token turns the facts of a canary token into what is answered.
+	Token func(authserver.TokenFacts) authserver.TokenFacts
+	// PageSize is how many clients a page of List holds; 0 means 100.
+	PageSize int
 	// OnCall runs at the start of every call, without locks held. A test can
 	// look at the world at that moment, or block until it wants to go on.
 	OnCall func(ctx context.Context, op Operation)
@@ -116,6 +122,12 @@ func (s *Server) register(wish authserver.ClientMetadata) authserver.ClientMetad
 	if s.switches.DropMark {
 		registered.SoftwareID, registered.SoftwareVersion = "", ""
 	}
+	if !s.traits.OwnClientID {
+		registered.ID = ""
+	}
+	if !s.traits.Audiences {
+		registered.Audiences, registered.TokenLifetime = nil, 0
+	}
 	return registered
 }
 
@@ -125,5 +137,7 @@ func clone(metadata authserver.ClientMetadata) authserver.ClientMetadata {
 	metadata.RedirectURIs = slices.Clone(metadata.RedirectURIs)
 	metadata.Scopes = slices.Clone(metadata.Scopes)
 	metadata.Contacts = slices.Clone(metadata.Contacts)
+	metadata.Audiences = slices.Clone(metadata.Audiences)
+	metadata.Secret = authserver.Secret{}
 	return metadata
 }

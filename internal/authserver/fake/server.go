@@ -4,9 +4,10 @@
 package fake
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -22,10 +23,14 @@ const (
 	Find     Operation = "find"
 	Replace  Operation = "replace"
 	Revoke   Operation = "revoke"
+	Disable  Operation = "disable"
+	List     Operation = "list"
 )
 
 // Server is an authserver.Server in memory.
 type Server struct {
+	traits authserver.Traits
+
 	mu       sync.Mutex
 	metadata authserver.Metadata
 	clients  []*authserver.Client
@@ -35,11 +40,18 @@ type Server struct {
 	serial   int
 }
 
-var _ authserver.Server = (*Server)(nil)
+var (
+	_ authserver.Server   = (*Server)(nil)
+	_ authserver.Examiner = (*Server)(nil)
+)
 
-// New returns a server without clients whose metadata lacks nothing.
-func New(issuer string) *Server {
-	return &Server{calls: map[Operation]int{}, metadata: authserver.Metadata{
+// New returns a server without clients whose metadata lacks nothing, and which
+// chooses client ids itself.
+func New(issuer string) *Server { return NewWith(issuer, authserver.Traits{TwoKeys: true}) }
+
+// NewWith returns a server of the given traits.
+func NewWith(issuer string, traits authserver.Traits) *Server {
+	return &Server{traits: traits, calls: map[Operation]int{}, metadata: authserver.Metadata{
 		Issuer:                   issuer,
 		AuthorizationEndpoint:    issuer + "/authorize",
 		TokenEndpoint:            issuer + "/token",
@@ -73,11 +85,11 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	client := s.add(wish)
-	if err := finish(); err != nil {
-		return authserver.Client{}, err
+	client, err := s.add(wish)
+	if fault := finish(); fault != nil {
+		return authserver.Client{}, fault
 	}
-	return client, nil
+	return client, err
 }
 
 // Find looks a client up by its handle.
@@ -86,14 +98,11 @@ func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver
 	if err != nil {
 		return authserver.Client{}, false, err
 	}
-	client, found := s.manage(handle, s.answer)
-	if err := finish(); err != nil {
-		return authserver.Client{}, false, err
+	client, found, err := s.manage("finding client", handle, s.answer)
+	if fault := finish(); fault != nil {
+		return authserver.Client{}, false, fault
 	}
-	if !found && !handle.Deleted && !s.provenAbsent(handle) {
-		return authserver.Client{}, false, refused("finding client")
-	}
-	return client, found, nil
+	return client, found, err
 }
 
 // Replace sets a client's metadata.
@@ -104,18 +113,80 @@ func (s *Server) Replace(
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	client, found := s.manage(handle, func(client *authserver.Client) authserver.Client {
-		client.Registered = s.register(wish)
-		return s.answer(client)
-	})
-	if err := finish(); err != nil {
+	if err := s.unsupported("replacing client", wish); err != nil {
 		return authserver.Client{}, err
 	}
-	if !found {
+	client, found, err := s.manage("replacing client", handle, func(client *authserver.Client) authserver.Client {
+		wish.ID = client.ID
+		client.Registered, client.Disabled = s.register(wish), false
+		if s.traits.OwnSecret && !wish.Secret.IsZero() {
+			client.Secret = wish.Secret
+		}
+		return s.answer(client)
+	})
+	if fault := finish(); fault != nil {
+		return authserver.Client{}, fault
+	}
+	if err == nil && !found {
 		return authserver.Client{}, refused("replacing client")
 	}
-	return client, nil
+	return client, err
 }
+
+// Disable makes a client useless until it is replaced.
+func (s *Server) Disable(ctx context.Context, handle authserver.Handle) error {
+	if !s.traits.Disables {
+		return &authserver.Error{Kind: authserver.Rejected, Op: "disabling client"}
+	}
+	finish, err := s.begin(ctx, Disable)
+	if err != nil {
+		return err
+	}
+	handle.Adopting = false
+	_, _, err = s.manage("disabling client", handle, func(client *authserver.Client) authserver.Client {
+		client.Disabled = true
+		return authserver.Client{}
+	})
+	if fault := finish(); fault != nil {
+		return fault
+	}
+	return err
+}
+
+// List reads one page of the clients, by id.
+func (s *Server) List(ctx context.Context, cursor string) (authserver.Page, error) {
+	if !s.traits.Lists {
+		return authserver.Page{}, &authserver.Error{Kind: authserver.Rejected, Op: "listing clients"}
+	}
+	finish, err := s.begin(ctx, List)
+	if err != nil {
+		return authserver.Page{}, err
+	}
+	if err := finish(); err != nil {
+		return authserver.Page{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sorted := slices.SortedFunc(slices.Values(s.clients), func(a, b *authserver.Client) int { return strings.Compare(a.ID, b.ID) })
+	var page authserver.Page
+	for _, client := range sorted {
+		if client.ID <= cursor {
+			continue
+		}
+		if len(page.Clients) == cmp.Or(s.switches.PageSize, 100) {
+			page.Next = page.Clients[len(page.Clients)-1].ID
+			break
+		}
+		page.Clients = append(page.Clients, authserver.Listed{
+			ID: client.ID, Name: client.Registered.Name,
+			SoftwareID: client.Registered.SoftwareID, SoftwareVersion: client.Registered.SoftwareVersion,
+		})
+	}
+	return page, nil
+}
+
+// Traits are those that the server was made with.
+func (s *Server) Traits() authserver.Traits { return s.traits }
 
 // Revoke removes a client.
 func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
@@ -123,17 +194,15 @@ func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
 	if err != nil {
 		return err
 	}
-	_, found := s.manage(handle, func(client *authserver.Client) authserver.Client {
+	handle.Adopting = false
+	_, _, err = s.manage("revoking client", handle, func(client *authserver.Client) authserver.Client {
 		s.remove(client.ID)
 		return authserver.Client{}
 	})
-	if err := finish(); err != nil {
-		return err
+	if fault := finish(); fault != nil {
+		return fault
 	}
-	if !found && !handle.Deleted && !s.provenAbsent(handle) {
-		return refused("revoking client")
-	}
-	return nil
+	return err
 }
 
 // Clients returns every client that lives, oldest first, with its current
@@ -158,6 +227,15 @@ func (s *Server) Remove(id string) {
 	s.remove(id)
 }
 
+// Strange registers a client as somebody else would who uses the same
+// authorization server: without a call of the register's, and with what the
+// metadata says and no more.
+func (s *Server) Strange(metadata authserver.ClientMetadata) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = append(s.clients, &authserver.Client{ID: metadata.ID, Registered: clone(metadata)})
+}
+
 // Edit changes what is registered for a client, as an administrator of the
 // authorization server would.
 func (s *Server) Edit(id string, change func(*authserver.ClientMetadata)) {
@@ -180,77 +258,4 @@ func (s *Server) Calls(op Operation) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[op]
-}
-
-func (s *Server) add(wish authserver.ClientMetadata) authserver.Client {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.serial++
-	client := &authserver.Client{
-		ID:         fmt.Sprintf("client-%d", s.serial),
-		Registered: s.register(wish),
-	}
-	method := client.Registered.AuthMethod
-	if method == "client_secret_basic" || (method == "none" && s.switches.SecretForPublic) {
-		client.Secret = authserver.NewSecret("fake-secret-of-" + client.ID)
-		client.SecretExpiresAt = s.switches.SecretExpiresAt
-	}
-	if !s.switches.NoManagement {
-		client.ManagementURI = s.metadata.RegistrationEndpoint + "/" + client.ID
-		client.ManagementToken = s.token(client.ID)
-	}
-	s.clients = append(s.clients, client)
-	answer := *client
-	answer.Registered = clone(client.Registered)
-	return answer
-}
-
-// manage runs work on the client of a handle if its management token is
-// right.
-func (s *Server) manage(
-	handle authserver.Handle, work func(*authserver.Client) authserver.Client,
-) (client authserver.Client, found bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	live := s.lookup(handle.ClientID)
-	if live == nil || live.ManagementToken.IsZero() ||
-		!live.ManagementToken.Equal(handle.ManagementToken) {
-		return authserver.Client{}, false
-	}
-	return work(live), true
-}
-
-func refused(op string) error {
-	return &authserver.Error{Kind: authserver.Unauthorized, Op: op, Status: 401}
-}
-
-// answer is what an authorization server says of a client: the token only
-// where it was replaced.
-func (s *Server) answer(client *authserver.Client) authserver.Client {
-	answer := *client
-	answer.Registered = clone(client.Registered)
-	answer.ManagementToken = authserver.Secret{}
-	if s.switches.RotateTokens {
-		client.ManagementToken = s.token(client.ID)
-		answer.ManagementToken = client.ManagementToken
-	}
-	return answer
-}
-
-func (s *Server) token(id string) authserver.Secret {
-	s.serial++
-	return authserver.NewSecret(fmt.Sprintf("fake-token-%d-of-%s", s.serial, id))
-}
-
-func (s *Server) lookup(id string) *authserver.Client {
-	for _, client := range s.clients {
-		if client.ID == id {
-			return client
-		}
-	}
-	return nil
-}
-
-func (s *Server) remove(id string) {
-	s.clients = slices.DeleteFunc(s.clients, func(client *authserver.Client) bool { return client.ID == id })
 }

@@ -14,35 +14,67 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
 )
 
+// personalities are the kinds of authorization servers there are.
+var personalities = map[string]authserver.Traits{
+	"registration protocol": {TwoKeys: true},
+	"one key":               {},
+	"own id":                {OwnClientID: true},
+	"own id and secret":     {OwnClientID: true, OwnSecret: true, Audiences: true, Disables: true},
+	"own id and list": {
+		OwnClientID: true, IDPrefix: "cluster-", OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+	},
+	"list without own id": {Lists: true},
+	"documents": {
+		OwnClientID: true, IDPrefix: "https://clients.example/", TwoKeys: true, Disables: true,
+		SharedSecretUnsupported: true, CopyLifetime: time.Minute,
+	},
+}
+
 func TestContract(t *testing.T) {
-	contract.Run(t, func(*testing.T) contract.Subject {
-		server := fake.New("https://as.example")
-		return contract.Subject{
-			Server: server,
-			Live: func() []string {
-				var ids []string
-				for _, client := range server.Clients() {
-					ids = append(ids, client.ID)
-				}
-				return ids
-			},
-			Remove: server.Remove,
-			Rotate: func() { server.Switch(func(s *fake.Switches) { s.RotateTokens = true }) },
-			Alter: func(alter func(authserver.ClientMetadata) authserver.ClientMetadata) {
-				server.Switch(func(s *fake.Switches) { s.Alter = alter })
-			},
-			Fail: func(op contract.Operation, fault contract.Fault) {
-				server.Fail(fake.Fault{
-					Operation: fake.Operation(op), AfterWork: fault.AfterWork, Err: translate(op, fault),
-				})
-			},
-		}
-	})
+	for name, traits := range personalities {
+		t.Run(name, func(t *testing.T) {
+			contract.Run(t, func(*testing.T) contract.Subject { return subject(fake.NewWith("https://as.example", traits)) })
+		})
+	}
+}
+
+func subject(server *fake.Server) contract.Subject {
+	const pageSize = 3
+	server.Switch(func(s *fake.Switches) { s.PageSize = pageSize })
+	s := contract.Subject{
+		Server: server,
+		Live: func() []string {
+			var ids []string
+			for _, client := range server.Clients() {
+				ids = append(ids, client.ID)
+			}
+			return ids
+		},
+		Remove: server.Remove,
+		Rotate: func() { server.Switch(func(s *fake.Switches) { s.RotateTokens = true }) },
+		Alter: func(alter func(authserver.ClientMetadata) authserver.ClientMetadata) {
+			server.Switch(func(s *fake.Switches) { s.Alter = alter })
+		},
+		Fail: func(op contract.Operation, fault contract.Fault) {
+			server.Fail(fake.Fault{
+				Operation: fake.Operation(op), AfterWork: fault.AfterWork, Err: translate(server.Traits(), op, fault),
+			})
+		},
+		Token: func(t *testing.T, handle authserver.Handle) bool {
+			_, err := server.CanaryToken(t.Context(), authserver.TokenQuestion{Handle: handle})
+			return err == nil
+		},
+		PageSize: pageSize,
+	}
+	if server.Traits().OwnClientID {
+		s.Stranger = func(id string) { server.Strange(authserver.ClientMetadata{ID: id, Name: "somebody's"}) }
+	}
+	return s
 }
 
 // translate says with what error an adapter answers a fault.
-func translate(op contract.Operation, fault contract.Fault) *authserver.Error {
-	effect := op != contract.Discover
+func translate(traits authserver.Traits, op contract.Operation, fault contract.Fault) *authserver.Error {
+	effect := op != contract.Discover && op != contract.List && (op != contract.Find || !traits.OwnClientID)
 	lost := &authserver.Error{Kind: authserver.Unavailable, Op: string(op), MaybeApplied: effect}
 	switch {
 	case fault.Form == contract.Redirected:

@@ -7,10 +7,8 @@ import "github.com/mcp-registrar/mcp-registrar/internal/authserver"
 
 // provenAbsent says what a token endpoint would tell: it refuses an unknown
 // client and a wrong credential alike, so that a refusal is proof only where
-// the credential at hand is the current one.
+// the credential at hand is the current one. The caller holds the lock.
 func (s *Server) provenAbsent(handle authserver.Handle) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if handle.ClientID == "" || handle.TokenEndpoint == "" {
 		return false
 	}

@@ -25,7 +25,12 @@ const (
 	opRegister = "register"
 	opFind     = "find"
 	opReplace  = "replace"
+	opDisable  = "disable"
 	opRevoke   = "revoke"
+	opList     = "list"
+	// Of an examiner.
+	opChallenge = "challenge"
+	opCanary    = "canary"
 )
 
 // Outcomes besides the kinds of errors, as values of the label.
@@ -37,7 +42,7 @@ const (
 
 // Operations returns every value of the label operation.
 func Operations() []string {
-	return []string{opDiscover, opRegister, opFind, opReplace, opRevoke}
+	return []string{opDiscover, opRegister, opFind, opReplace, opDisable, opRevoke, opList, opChallenge, opCanary}
 }
 
 // Outcomes returns every value of the label outcome.

@@ -61,3 +61,22 @@ func (s *server) Revoke(ctx context.Context, handle authserver.Handle) error {
 	s.metrics.observe(s.name, opRevoke, start, err)
 	return err
 }
+
+// Traits are those of the wrapped server.
+func (s *server) Traits() authserver.Traits { return s.next.Traits() }
+
+// Disable calls the wrapped server.
+func (s *server) Disable(ctx context.Context, handle authserver.Handle) error {
+	start := s.metrics.now()
+	err := s.next.Disable(ctx, handle)
+	s.metrics.observe(s.name, opDisable, start, err)
+	return err
+}
+
+// List calls the wrapped server.
+func (s *server) List(ctx context.Context, cursor string) (authserver.Page, error) {
+	start := s.metrics.now()
+	page, err := s.next.List(ctx, cursor)
+	s.metrics.observe(s.name, opList, start, err)
+	return page, err
+}

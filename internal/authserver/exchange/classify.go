@@ -1,7 +1,7 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package dcr
+package exchange
 
 import (
 	"errors"
@@ -27,67 +27,68 @@ var knownCodes = []string{
 	"invalid_software_statement", "unapproved_software_statement",
 }
 
-// classify turns an answer that is not the expected one into an error. It is
-// the only judge of HTTP statuses.
-func (s *Server) classify(c call, a answer) *authserver.Error {
-	failure := &authserver.Error{Op: c.op, Status: a.status, Kind: authserver.Unavailable}
-	switch a.status {
+// Classify turns an answer that is not the expected one into an error. It is
+// the only judge of HTTP statuses that are not success.
+func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
+	failure := &authserver.Error{Op: c.Op, Status: a.Status, Kind: authserver.Unavailable}
+	switch a.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		failure.RetryAfter = retryAfter(a.header.Get("Retry-After"), s.options.Now())
+		failure.RetryAfter = retryAfter(a.Header.Get("Retry-After"), e.options.Now())
 		// A proxy says 503 too when the connection behind it broke; only with
 		// Retry-After is it the server that turned the request away.
-		failure.MaybeApplied = c.effect && a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == ""
+		failure.MaybeApplied = c.Effect && a.Status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") == ""
 		return failure
 	case http.StatusRequestTimeout:
-		failure.MaybeApplied = c.effect
+		failure.MaybeApplied = c.Effect
 		return failure
 	case http.StatusTooEarly:
 		return failure
 	case http.StatusUnauthorized, http.StatusForbidden:
-		failure.Kind, failure.Code = authserver.Unauthorized, errorCode(a)
+		failure.Kind, failure.Code = authserver.Unauthorized, ErrorCode(a)
 		return failure
 	case http.StatusConflict:
 		failure.Kind = authserver.Conflict
 		return failure
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		failure.Kind, failure.Code = authserver.Rejected, c.missing
+		failure.Kind, failure.Code = authserver.Rejected, c.Missing
 		return failure
 	}
 	return byClass(failure, c, a)
 }
 
-func byClass(failure *authserver.Error, c call, a answer) *authserver.Error {
-	switch a.status / 100 {
+func byClass(failure *authserver.Error, c Call, a Answer) *authserver.Error {
+	switch a.Status / 100 {
 	case 3:
 		failure.Kind, failure.Code = authserver.Rejected, CodeRedirectRefused
-		failure.MaybeApplied = c.effect
+		failure.MaybeApplied = c.Effect
 	case 4:
-		failure.Kind, failure.Code = authserver.Rejected, errorCode(a)
+		failure.Kind, failure.Code = authserver.Rejected, ErrorCode(a)
 	default:
-		failure.MaybeApplied = c.effect
+		failure.MaybeApplied = c.Effect
 	}
 	return failure
 }
 
-// useless is for an answer that says success but cannot be used.
-func useless(c call, a answer) *authserver.Error {
+// Useless is for an answer that says success but cannot be used: err says why,
+// where it is all there.
+func Useless(c Call, a Answer, err error) *authserver.Error {
 	failure := &authserver.Error{
-		Kind: authserver.Unavailable, Op: c.op, Status: a.status,
-		Code: CodeUndecodable, MaybeApplied: c.effect,
+		Kind: authserver.Unavailable, Op: c.Op, Status: a.Status,
+		Code: CodeUndecodable, MaybeApplied: c.Effect, Err: err,
 	}
 	switch {
-	case errors.Is(a.bodyErr, dialguard.ErrTooLarge):
-		failure.Code = CodeTooLarge
-	case a.bodyErr != nil:
-		failure.Code, failure.Err = "", cause(a.bodyErr)
+	case errors.Is(a.BodyErr, dialguard.ErrTooLarge):
+		failure.Code, failure.Err = CodeTooLarge, nil
+	case a.BodyErr != nil:
+		failure.Code, failure.Err = "", Cause(a.BodyErr)
 	}
 	return failure
 }
 
 // unanswered is for a request without an answer.
-func unanswered(c call, err error, sent bool) *authserver.Error {
+func unanswered(c Call, err error, sent bool) *authserver.Error {
 	failure := &authserver.Error{
-		Kind: authserver.Unavailable, Op: c.op, MaybeApplied: sent && c.effect, Err: cause(err),
+		Kind: authserver.Unavailable, Op: c.Op, MaybeApplied: sent && c.Effect, Err: Cause(err),
 	}
 	if _, refused := errors.AsType[*dialguard.RefusedError](err); refused {
 		failure.Code = CodeAddressRefused
@@ -95,13 +96,13 @@ func unanswered(c call, err error, sent bool) *authserver.Error {
 	return failure
 }
 
-// errorCode returns the error code of an answer if it is a known one.
-func errorCode(a answer) string {
-	fields, err := decodeObject(a.body)
-	if a.bodyErr != nil || err != nil {
+// ErrorCode returns the error code of an answer if it is a known one.
+func ErrorCode(a Answer) string {
+	fields, err := DecodeObject(a.Body)
+	if a.BodyErr != nil || err != nil {
 		return ""
 	}
-	code := fields.text("error", 64)
+	code := fields.Text("error", 64)
 	if !slices.Contains(knownCodes, code) {
 		return ""
 	}

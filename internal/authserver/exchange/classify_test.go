@@ -1,7 +1,7 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package dcr
+package exchange
 
 import (
 	"net/http"
@@ -48,10 +48,10 @@ func FuzzErrorCode(f *testing.F) {
 	f.Add([]byte("{\"error\":[\"invalid_grant\"]}"), 400)
 	f.Add([]byte("<html>"), 502)
 	f.Add([]byte(strings.Repeat("[", 100000)), 400)
-	server := &Server{options: Options{Now: func() time.Time { return noon }}}
+	to := &Exchange{options: Options{Now: func() time.Time { return noon }}}
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
-		a := answer{status: status, header: http.Header{"Retry-After": {string(body)}}, body: body}
-		failure := server.classify(call{op: "testing", effect: true}, a)
+		a := Answer{Status: status, Header: http.Header{"Retry-After": {string(body)}}, Body: body}
+		failure := to.Classify(Call{Op: "testing", Effect: true}, a)
 		allowed := failure.Code == "" || failure.Code == CodeRedirectRefused
 		for _, code := range knownCodes {
 			allowed = allowed || failure.Code == code

@@ -1,7 +1,7 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package dcr
+package exchange
 
 import (
 	"crypto"
@@ -29,32 +29,27 @@ const (
 
 var errKey = errors.New("the private key cannot be used")
 
-// assertions returns one signed assertion (RFC 7523 §3) for each audience that
-// servers insist on: the issuer and the token endpoint. An unusable key gives
-// none.
-func (s *Server) assertions(handle authserver.Handle) []testimony {
+// Assertion returns the members of a form by which a client introduces itself
+// with its private key (RFC 7523 §2.2, §3). Servers insist on the issuer or on
+// the token endpoint as the audience.
+func Assertion(handle authserver.Handle, audience string, now time.Time) (url.Values, error) {
 	signer, err := newSigner(handle)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	var list []testimony
-	for _, audience := range []string{s.config.Issuer, handle.TokenEndpoint} {
-		now := s.options.Now()
-		signed, err := jwt.Signed(signer).Claims(jwt.Claims{
-			Issuer: handle.ClientID, Subject: handle.ClientID, Audience: jwt.Audience{audience},
-			ID: rand.Text(), IssuedAt: jwt.NewNumericDate(now),
-			Expiry: jwt.NewNumericDate(now.Add(assertionLifetime)),
-		}).Serialize()
-		if err != nil {
-			return nil
-		}
-		list = append(list, testimony{form: url.Values{
-			"client_id":             {handle.ClientID},
-			"client_assertion_type": {assertionType},
-			"client_assertion":      {signed},
-		}})
+	signed, err := jwt.Signed(signer).Claims(jwt.Claims{
+		Issuer: handle.ClientID, Subject: handle.ClientID, Audience: jwt.Audience{audience},
+		ID: rand.Text(), IssuedAt: jwt.NewNumericDate(now),
+		Expiry: jwt.NewNumericDate(now.Add(assertionLifetime)),
+	}).Serialize()
+	if err != nil {
+		return nil, errKey
 	}
-	return list
+	return url.Values{
+		"client_id":             {handle.ClientID},
+		"client_assertion_type": {assertionType},
+		"client_assertion":      {signed},
+	}, nil
 }
 
 func newSigner(handle authserver.Handle) (jose.Signer, error) {

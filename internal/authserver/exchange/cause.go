@@ -1,7 +1,7 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package dcr
+package exchange
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	errIssuer      = errors.New("the issuer must be a URL without query and fragment")
+	errBase        = errors.New("it must be a URL without query and fragment")
 	errRequest     = errors.New("the request cannot be built")
 	errClosed      = errors.New("connection closed")
 	errUnknownHost = errors.New("host not found")
@@ -27,9 +27,9 @@ var (
 	errNoAnswer    = errors.New("no usable answer")
 )
 
-// cause replaces an error of the transport by one of a closed set, because
+// Cause replaces an error of the transport by one of a closed set, because
 // those of net/http quote URLs and what the server sent.
-func cause(err error) error {
+func Cause(err error) error {
 	var refused *dialguard.RefusedError
 	var errno syscall.Errno
 	var timeout net.Error

@@ -1,0 +1,57 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fake
+
+import (
+	"context"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Operations of an examiner.
+const (
+	Challenge Operation = "challenge"
+	Canary    Operation = "canary"
+)
+
+// ChallengeRequired answers what Switches.PKCE says: Yes unless it is set.
+func (s *Server) ChallengeRequired(ctx context.Context, _ authserver.ChallengeQuestion) (authserver.Answer, error) {
+	finish, err := s.begin(ctx, Challenge)
+	if err != nil {
+		return authserver.Unclear, err
+	}
+	if err := finish(); err != nil {
+		return authserver.Unclear, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.switches.PKCE != nil {
+		return *s.switches.PKCE, nil
+	}
+	return authserver.Yes, nil
+}
+
+// CanaryToken gives what Switches.Token makes of a token that is as asked for.
+func (s *Server) CanaryToken(ctx context.Context, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
+	finish, err := s.begin(ctx, Canary)
+	if err != nil {
+		return authserver.TokenFacts{}, err
+	}
+	if err := finish(); err != nil {
+		return authserver.TokenFacts{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.authenticates(q.Handle) {
+		return authserver.TokenFacts{}, refused("asking for a token")
+	}
+	facts := authserver.TokenFacts{
+		Readable: true, Audience: []string{q.Resource}, Scopes: q.Scopes,
+		Lifetime: s.lookup(q.Handle.ClientID).Registered.TokenLifetime,
+	}
+	if s.switches.Token != nil {
+		facts = s.switches.Token(facts)
+	}
+	return facts, nil
+}

@@ -1,0 +1,60 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fake
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// authenticates says whether a token endpoint would take the credentials of a
+// handle for those of a client that is alive and enabled. The caller holds the
+// lock.
+func (s *Server) authenticates(handle authserver.Handle) bool {
+	client := s.lookup(handle.ClientID)
+	switch {
+	case client == nil, client.Disabled:
+		return false
+	case client.Registered.AuthMethod == "private_key_jwt":
+		return holdsKey(client.Registered.JWKS, handle)
+	}
+	return client.Secret.Equal(handle.ClientSecret)
+}
+
+// holdsKey says whether a JWK set holds the public part of a handle's P-256
+// key under the handle's kid.
+func holdsKey(jwks string, handle authserver.Handle) bool {
+	var set struct {
+		Keys []struct{ Kid, X, Y string }
+	}
+	block, _ := pem.Decode([]byte(handle.PrivateKey.Reveal()))
+	if block == nil || json.Unmarshal([]byte(jwks), &set) != nil {
+		return false
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return false
+	}
+	private, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return false
+	}
+	const half = 32
+	point, err := private.PublicKey.Bytes()
+	if err != nil || len(point) != 1+2*half {
+		return false
+	}
+	for _, key := range set.Keys {
+		if key.Kid == handle.KeyID && key.X == base64.RawURLEncoding.EncodeToString(point[1:1+half]) &&
+			key.Y == base64.RawURLEncoding.EncodeToString(point[1+half:]) {
+			return true
+		}
+	}
+	return false
+}

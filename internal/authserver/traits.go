@@ -1,0 +1,48 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import "time"
+
+// Method is a way to manage clients.
+type Method string
+
+// The methods.
+const (
+	// DynamicRegistration is RFC 7591 with RFC 7592.
+	DynamicRegistration Method = "DynamicRegistration"
+	// Keycloak is Keycloak's Admin REST API.
+	Keycloak Method = "Keycloak"
+	// Hydra is the admin API of Ory Hydra.
+	Hydra Method = "Hydra"
+	// MetadataDocument serves OAuth Client ID Metadata Documents.
+	MetadataDocument Method = "MetadataDocument"
+)
+
+// Traits is what callers may rely on at a server. They ask for a trait, never
+// for the method.
+type Traits struct {
+	// OwnClientID says that the register chooses the client id (wish.ID) and
+	// that a client is found, replaced and revoked by its id alone: Register
+	// may be repeated after a lost answer.
+	OwnClientID bool
+	// IDPrefix is what every client id of the register begins with there.
+	IDPrefix string
+	// OwnSecret says that the register chooses client secrets (wish.Secret).
+	OwnSecret bool
+	// TwoKeys says that a client's JWK set may hold two keys at one time.
+	TwoKeys bool
+	// Audiences says that wish.Audiences and wish.TokenLifetime are
+	// registered.
+	Audiences bool
+	// Disables says that Disable works.
+	Disables bool
+	// Lists says that List works.
+	Lists bool
+	// SharedSecretUnsupported says that no client may have a secret.
+	SharedSecretUnsupported bool
+	// CopyLifetime is for how long the authorization server may go on using
+	// a copy of a client that is gone; 0 where there are no copies.
+	CopyLifetime time.Duration
+}
