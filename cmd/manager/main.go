@@ -157,15 +157,21 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	documents := newDocuments(s.documentsAddress, now)
 	err = controllers.Setup(ctx, mgr, controllers.Options{
-		Clock:     now,
-		Connector: connect.New(connect.Options{Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate}),
-		Metrics:   controllers.NewMetrics(metrics.Registry),
-		Audit:     recorder, Cluster: cluster, Namespace: s.operatorNamespace,
+		Clock: now,
+		Connector: connect.New(connect.Options{
+			Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate, Documents: documents.host,
+		}),
+		Metrics: controllers.NewMetrics(metrics.Registry),
+		Audit:   recorder, Cluster: cluster, Namespace: s.operatorNamespace,
 		WatchNamespaces: s.watchNamespaces, Workers: s.concurrent,
 	})
 	if err != nil {
 		return fmt.Errorf("starting controllers: %w", err)
+	}
+	if err := documents.setup(ctx, mgr, now, s.operatorNamespace); err != nil {
+		return err
 	}
 	metrics.Registry.MustRegister(controllers.NewCollector(ctx, mgr.GetCache()))
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {

@@ -28,6 +28,7 @@ type settings struct {
 	logLevel, logFormat string
 	watchNamespaces     []string
 	auditLog            string
+	documentsAddress    string
 }
 
 // parse reads the flags.
@@ -60,6 +61,7 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 		})
 	flags.StringVar(&s.auditLog, "audit-log", "-",
 		`Where the audit record is written: a file, "-" for the standard output, or "off".`)
+	documentsFlag(flags, &s.documentsAddress)
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
 	}

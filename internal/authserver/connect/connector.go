@@ -5,13 +5,18 @@ package connect
 
 import (
 	"bytes"
+	"cmp"
+	"reflect"
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
-	"github.com/mcp-registrar/mcp-registrar/internal/authserver/dcr"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/examine"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/gate"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/metadatadocument"
 )
 
 // Options is what every connection shares.
@@ -22,6 +27,11 @@ type Options struct {
 	Now func() time.Time
 	// AllowPrivate allows authorization servers at private addresses.
 	AllowPrivate bool
+	// Documents serves metadata documents; nil where none are served.
+	Documents *metadatadocument.Host
+
+	// limiter bounds the rate of one connection, whoever of it sends.
+	limiter *rate.Limiter
 }
 
 // Connector is an authserver.Connector that keeps one connection per name.
@@ -33,10 +43,25 @@ type Connector struct {
 }
 
 type connection struct {
-	config  authserver.Config
-	adapter *dcr.Server
-	server  authserver.Server
-	gate    *gate.Gate
+	config   authserver.Config
+	adapter  closer
+	asking   *examine.Examiner
+	server   authserver.Server
+	examiner authserver.Examiner
+	gate     *gate.Gate
+}
+
+// closer is an adapter that holds connections open.
+type closer interface {
+	authserver.Server
+	// Close closes the connections that are not in use. The server stays
+	// usable.
+	Close()
+}
+
+func (c *connection) close() {
+	c.adapter.Close()
+	c.asking.Close()
 }
 
 var _ authserver.Connector = (*Connector)(nil)
@@ -50,32 +75,55 @@ func New(options Options) *Connector {
 // changed. The gate stays the same, resized. Nothing is contacted. Rejected:
 // the config cannot be used.
 func (c *Connector) Connect(config authserver.Config) (authserver.Server, authserver.Gate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known := c.connections[config.Name]
-	if known != nil && same(known.config, config) {
-		return known.server, known.gate, nil
-	}
-	config.CABundle = bytes.Clone(config.CABundle)
-	adapter, err := dcr.New(config, dcr.Options{
-		Now: c.options.Now, AllowPrivate: c.options.AllowPrivate,
-		Sent: c.options.Metrics.Sent(config.Name),
-	})
+	made, err := c.connection(config)
 	if err != nil {
 		return nil, nil, err
 	}
-	made := &connection{config: config, adapter: adapter}
+	return made.server, made.gate, nil
+}
+
+// Examine returns the examiner of the connection of config.Name.
+func (c *Connector) Examine(config authserver.Config) (authserver.Examiner, error) {
+	made, err := c.connection(config)
+	if err != nil {
+		return nil, err
+	}
+	return made.examiner, nil
+}
+
+// Traits are those of the adapter of a method; those of an unknown method are
+// the zero value.
+func (c *Connector) Traits(config authserver.Config) authserver.Traits {
+	adapter, known := adapters[method(config)]
+	if !known {
+		return authserver.Traits{}
+	}
+	return adapter.traits(config)
+}
+
+func (c *Connector) connection(config authserver.Config) (*connection, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.connections[config.Name]
+	if known != nil && reflect.DeepEqual(known.config, config) {
+		return known, nil
+	}
+	config.CABundle = bytes.Clone(config.CABundle)
+	made, err := c.open(config)
+	if err != nil {
+		return nil, err
+	}
 	if known == nil {
 		made.gate = gate.New(config.MaxInFlight, c.options.Now)
 	} else {
 		made.gate = known.gate
 		made.gate.Resize(config.MaxInFlight)
-		known.adapter.Close()
+		known.close()
 	}
-	held := &holding{next: adapter, gate: made.gate, now: c.options.Now}
-	made.server = instrumented.Wrap(config.Name, held, c.options.Metrics)
+	made.server = instrumented.Wrap(config.Name, &holding{next: made.adapter, gate: made.gate, now: c.options.Now}, c.options.Metrics)
+	made.examiner = instrumented.WrapExaminer(config.Name, &holdingExaminer{next: made.examiner, gate: made.gate, now: c.options.Now}, c.options.Metrics)
 	c.connections[config.Name] = made
-	return made.server, made.gate, nil
+	return made, nil
 }
 
 // Forget drops the connection of a name and what was measured of it. Those who
@@ -87,13 +135,11 @@ func (c *Connector) Forget(name string) {
 	if known == nil {
 		return
 	}
-	known.adapter.Close()
+	known.close()
 	delete(c.connections, name)
 	c.options.Metrics.Forget(name)
 }
 
-func same(a, b authserver.Config) bool {
-	return a.Name == b.Name && a.Issuer == b.Issuer && bytes.Equal(a.CABundle, b.CABundle) &&
-		a.InitialAccessToken.Equal(b.InitialAccessToken) &&
-		a.RequestsPerSecond == b.RequestsPerSecond && a.MaxInFlight == b.MaxInFlight
+func method(config authserver.Config) authserver.Method {
+	return cmp.Or(config.Method, authserver.DynamicRegistration)
 }

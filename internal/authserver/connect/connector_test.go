@@ -4,6 +4,7 @@
 package connect
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/gate"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
 )
 
@@ -63,10 +66,11 @@ func TestTheSameConfigGivesTheSameConnection(t *testing.T) {
 		t.Error("two names share a gate")
 	}
 	for name, change := range map[string]func(*authserver.Config){
-		"issuer":    func(config *authserver.Config) { config.Issuer = "https://as.example/b" },
-		"token":     func(config *authserver.Config) { config.InitialAccessToken = authserver.NewSecret("new") },
-		"rate":      func(config *authserver.Config) { config.RequestsPerSecond = 7 },
-		"in flight": func(config *authserver.Config) { config.MaxInFlight = 2 },
+		"admin password": func(config *authserver.Config) { config.AdminPassword = authserver.NewSecret("new") },
+		"issuer":         func(config *authserver.Config) { config.Issuer = "https://as.example/b" },
+		"token":          func(config *authserver.Config) { config.InitialAccessToken = authserver.NewSecret("new") },
+		"rate":           func(config *authserver.Config) { config.RequestsPerSecond = 7 },
+		"in flight":      func(config *authserver.Config) { config.MaxInFlight = 2 },
 	} {
 		before, _ := connected(t, c, base())
 		changed := base()
@@ -119,45 +123,143 @@ func TestAConfigThatCannotBeUsedLeavesTheConnection(t *testing.T) {
 // TestRetryAfterClosesTheGate asks with every operation: whichever is told to
 // leave the server alone, all leave it alone.
 func TestRetryAfterClosesTheGate(t *testing.T) {
-	world := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", "30")
-		status := http.StatusTooManyRequests
-		if r.Method == http.MethodDelete {
-			status = http.StatusServiceUnavailable
+	const pause = 30 * time.Second
+	for operation, call := range operations(t.Context()) {
+		times := &clock{}
+		times.set(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+		world := fake.NewWith("https://as.example", authserver.Traits{OwnClientID: true, Disables: true, Lists: true})
+		g := gate.New(4, times.now)
+		server := &holding{next: world, gate: g, now: times.now}
+		examiner := &holdingExaminer{next: world, gate: g, now: times.now}
+		if server.Traits() != world.Traits() {
+			t.Errorf("traits %+v", server.Traits())
 		}
-		w.WriteHeader(status)
+		told := &authserver.Error{Kind: authserver.Unavailable, RetryAfter: pause}
+		world.Fail(
+			fake.Fault{Operation: operation, Err: &authserver.Error{Kind: authserver.Unavailable, RetryAfter: pause, Unsent: true}},
+			fake.Fault{Operation: operation, Err: told},
+		)
+		if err := call(server, examiner); err == nil {
+			t.Errorf("%s: no error", operation)
+		}
+		leave, err := g.Enter(authserver.Routine)
+		if err != nil {
+			t.Fatalf("%s: what was not sent closed the gate: %v", operation, err)
+		}
+		leave()
+		if err := call(server, examiner); !errors.Is(err, told) {
+			t.Errorf("%s: %v", operation, err)
+		}
+		_, err = g.Enter(authserver.Urgent)
+		var refused *authserver.Error
+		if !errors.As(err, &refused) || !refused.Unsent || refused.RetryAfter < pause || refused.RetryAfter > pause+time.Second {
+			t.Errorf("%s: %v", operation, err)
+		}
+		times.set(times.now().Add(pause))
+		if _, err := g.Enter(authserver.Routine); err != nil {
+			t.Errorf("%s: after the time: %v", operation, err)
+		}
+	}
+}
+
+// operations are all calls that there are.
+func operations(ctx context.Context) map[fake.Operation]func(authserver.Server, authserver.Examiner) error {
+	handle := authserver.Handle{ClientID: "x", Owner: "owner"}
+	return map[fake.Operation]func(authserver.Server, authserver.Examiner) error{
+		fake.Discover: func(s authserver.Server, _ authserver.Examiner) error { _, err := s.Discover(ctx); return err },
+		fake.Register: func(s authserver.Server, _ authserver.Examiner) error {
+			_, err := s.Register(ctx, authserver.ClientMetadata{})
+			return err
+		},
+		fake.Find: func(s authserver.Server, _ authserver.Examiner) error { _, _, err := s.Find(ctx, handle); return err },
+		fake.Replace: func(s authserver.Server, _ authserver.Examiner) error {
+			_, err := s.Replace(ctx, handle, authserver.ClientMetadata{})
+			return err
+		},
+		fake.Disable: func(s authserver.Server, _ authserver.Examiner) error { return s.Disable(ctx, handle) },
+		fake.Revoke:  func(s authserver.Server, _ authserver.Examiner) error { return s.Revoke(ctx, handle) },
+		fake.List:    func(s authserver.Server, _ authserver.Examiner) error { _, err := s.List(ctx, ""); return err },
+		fake.Challenge: func(_ authserver.Server, e authserver.Examiner) error {
+			_, err := e.ChallengeRequired(ctx, authserver.ChallengeQuestion{})
+			return err
+		},
+		fake.Canary: func(_ authserver.Server, e authserver.Examiner) error {
+			_, err := e.CanaryToken(ctx, authserver.TokenQuestion{})
+			return err
+		},
+	}
+}
+
+// TestTheConnectionHoldsTheGate sees that what Connect hands out is wired as
+// the parts were tried.
+func TestTheConnectionHoldsTheGate(t *testing.T) {
+	world := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(http.StatusTooManyRequests)
 	}))
 	defer world.Close()
-	handle := authserver.Handle{
-		ClientID: "x", ManagementURI: world.URL + "/register/x", ManagementToken: authserver.NewSecret("token"),
+	c, _, registry := connector(t)
+	server, gate := connected(t, c, authserver.Config{Name: "main", Issuer: world.URL, MaxInFlight: 4})
+	if _, err := server.Discover(t.Context()); err == nil {
+		t.Error("no error")
 	}
-	for name, call := range map[string]func(authserver.Server) error{
-		"discover": func(s authserver.Server) error { _, err := s.Discover(t.Context()); return err },
-		"register": func(s authserver.Server) error {
-			_, err := s.Register(t.Context(), authserver.ClientMetadata{})
-			return err
-		},
-		"find": func(s authserver.Server) error { _, _, err := s.Find(t.Context(), handle); return err },
-		"replace": func(s authserver.Server) error {
-			_, err := s.Replace(t.Context(), handle, authserver.ClientMetadata{})
-			return err
-		},
-		"revoke": func(s authserver.Server) error { return s.Revoke(t.Context(), handle) },
-	} {
-		c, times, _ := connector(t)
-		server, gate := connected(t, c, authserver.Config{Name: "main", Issuer: world.URL, MaxInFlight: 4})
-		if err := call(server); err == nil {
-			t.Errorf("%s: no error", name)
+	if _, err := gate.Enter(authserver.Urgent); err == nil {
+		t.Error("the gate is open")
+	}
+	if n, err := testutil.GatherAndCount(registry, "mcp_registrar_authorization_server_requests_total"); err != nil || n != 1 {
+		t.Errorf("%d series, %v", n, err)
+	}
+}
+
+// configOf is a whole config for a method.
+func configOf(method authserver.Method) authserver.Config {
+	return authserver.Config{
+		Name: "main", Issuer: "https://as.example/realms/team", Method: method,
+		BaseURL: "https://as.example", Realm: "team", CopySeconds: 60,
+		AdminSecret: "admin", AdminID: "register", AdminPassword: authserver.NewSecret("password"), MaxInFlight: 4,
+	}
+}
+
+func TestEveryMethodConnectsWithTheTraitsThatWereTold(t *testing.T) {
+	for method := range adapters {
+		c, _, _ := connector(t)
+		config := configOf(method)
+		server, _ := connected(t, c, config)
+		if got := c.Traits(config); got != server.Traits() {
+			t.Errorf("%s: told %+v, connected %+v", method, got, server.Traits())
 		}
-		_, err := gate.Enter(authserver.Urgent)
-		var refused *authserver.Error
-		if !errors.As(err, &refused) || !refused.Unsent || refused.RetryAfter < 30*time.Second ||
-			refused.RetryAfter > 31*time.Second {
-			t.Errorf("%s: %v", name, err)
+		examiner, err := c.Examine(config)
+		if err != nil || examiner == nil {
+			t.Fatalf("%s: %v", method, err)
 		}
-		times.set(times.now().Add(30 * time.Second))
-		if _, err := gate.Enter(authserver.Routine); err != nil {
-			t.Errorf("%s: after the time: %v", name, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = examiner.ChallengeRequired(ctx, authserver.ChallengeQuestion{
+			AuthorizationEndpoint: "https://as.example/authorize", ClientID: "x", RedirectURI: "https://app.example/cb",
+		})
+		if failure, ok := errors.AsType[*authserver.Error](err); !ok || failure.Kind != authserver.Unavailable {
+			t.Errorf("%s: challenge: %v", method, err)
+		}
+	}
+	c, _, _ := connector(t)
+	config := configOf("")
+	if c.Traits(config) != c.Traits(configOf(authserver.DynamicRegistration)) {
+		t.Error("no method is not DynamicRegistration")
+	}
+}
+
+func TestAnUnknownMethodIsRejected(t *testing.T) {
+	c, _, _ := connector(t)
+	config := configOf("Telepathy")
+	if got := c.Traits(config); got != (authserver.Traits{}) {
+		t.Errorf("traits %+v", got)
+	}
+	_, _, err := c.Connect(config)
+	_, examineErr := c.Examine(config)
+	for _, err := range []error{err, examineErr} {
+		var failure *authserver.Error
+		if !errors.As(err, &failure) || failure.Kind != authserver.Rejected || failure.Code != "unknown_method" {
+			t.Errorf("%v", err)
 		}
 	}
 }

@@ -20,11 +20,30 @@ type holding struct {
 	now  func() time.Time
 }
 
-func (h *holding) heed(err error) {
+func (h *holding) heed(err error) { heed(h.gate, h.now, err) }
+
+func heed(gate *gate.Gate, now func() time.Time, err error) {
 	var failure *authserver.Error
 	if errors.As(err, &failure) && !failure.Unsent && failure.RetryAfter > 0 {
-		h.gate.Hold(h.now().Add(failure.RetryAfter))
+		gate.Hold(now().Add(failure.RetryAfter))
 	}
+}
+
+// Traits are those of the server.
+func (h *holding) Traits() authserver.Traits { return h.next.Traits() }
+
+// Disable calls the server.
+func (h *holding) Disable(ctx context.Context, handle authserver.Handle) error {
+	err := h.next.Disable(ctx, handle)
+	h.heed(err)
+	return err
+}
+
+// List calls the server.
+func (h *holding) List(ctx context.Context, cursor string) (authserver.Page, error) {
+	page, err := h.next.List(ctx, cursor)
+	h.heed(err)
+	return page, err
 }
 
 // Discover calls the server.
@@ -62,4 +81,26 @@ func (h *holding) Revoke(ctx context.Context, handle authserver.Handle) error {
 	err := h.next.Revoke(ctx, handle)
 	h.heed(err)
 	return err
+}
+
+// holdingExaminer closes the gate when the server asks its examiner to be left
+// alone.
+type holdingExaminer struct {
+	next authserver.Examiner
+	gate *gate.Gate
+	now  func() time.Time
+}
+
+// ChallengeRequired calls the examiner.
+func (h *holdingExaminer) ChallengeRequired(ctx context.Context, q authserver.ChallengeQuestion) (authserver.Answer, error) {
+	answer, err := h.next.ChallengeRequired(ctx, q)
+	heed(h.gate, h.now, err)
+	return answer, err
+}
+
+// CanaryToken calls the examiner.
+func (h *holdingExaminer) CanaryToken(ctx context.Context, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
+	facts, err := h.next.CanaryToken(ctx, q)
+	heed(h.gate, h.now, err)
+	return facts, err
 }
