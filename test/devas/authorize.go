@@ -39,7 +39,7 @@ func (e *engine) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthReq
 	if r.Data.RequestParam != "" {
 		return nil, oidc.ErrRequestNotSupported()
 	}
-	if r.Data.CodeChallenge == "" || r.Data.CodeChallengeMethod != oidc.CodeChallengeMethodS256 {
+	if !e.switches().challengeAccepted(r.Data) {
 		return nil, oidc.ErrInvalidRequest().WithDescription("code_challenge with code_challenge_method S256 is required")
 	}
 	rec, err := ownClient(r.Client)
@@ -50,7 +50,7 @@ func (e *engine) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthReq
 	if err != nil {
 		return nil, err
 	}
-	resources, err := resourcesOf(r.Form)
+	resources, err := rec.resources(r.Form)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +103,26 @@ func resourcesOf(form url.Values) ([]string, error) {
 		}
 	}
 	return resources, nil
+}
+
+// resources are what a client asks a token or a consent for.
+func (rec *record) resources(form url.Values) ([]string, error) {
+	if rec.hydra == nil {
+		return resourcesOf(form)
+	}
+	asked, err := rec.hydraAudience(form)
+	if err != nil {
+		return nil, oidc.ErrInvalidRequest().WithDescription("%s", err.Error())
+	}
+	return asked, nil
+}
+
+// audience is that of a token of a consent: Hydra lets nobody narrow it.
+func (rec *record) audience(consented []string, form url.Values) ([]string, error) {
+	if rec.hydra != nil {
+		return consented, nil
+	}
+	return audienceOf(consented, form)
 }
 
 // audienceOf is the audience of a token for the resources now asked for, out

@@ -4,8 +4,9 @@
 // Package devas is an OAuth authorization server for development, tests and
 // the demo. It knows the authorization code flow with PKCE, refresh tokens,
 // client credentials, dynamic client registration and its management
-// (RFC 7591, RFC 7592), and it can be ordered to misbehave in the ways real
-// servers do: lost answers, rotated tokens, widened scopes, outages.
+// (RFC 7591, RFC 7592) or, in its place, the admin API of Ory Hydra, and it can
+// be ordered to misbehave in the ways real servers do: lost answers, rotated
+// tokens, widened scopes, outages.
 //
 // It must never hold anything worth protecting: every user is "dev", consent
 // is automatic, all state is in memory, and it refuses to listen anywhere but

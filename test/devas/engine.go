@@ -29,6 +29,8 @@ type engine struct {
 	*op.LegacyServer
 	storage   *opStorage
 	supported []string
+	hydra     bool
+	documents bool
 	clock     clock.PassiveClock
 	switches  func() Switches
 }
@@ -52,7 +54,8 @@ func newEngine(o Options, storage *opStorage, issuer func() string, switches fun
 			Revocation:    op.NewEndpoint(pathRevoke),
 			JwksURI:       op.NewEndpoint(pathKeys),
 		}),
-		storage: storage, supported: o.ScopesSupported, clock: storage.clock, switches: switches,
+		storage: storage, supported: o.ScopesSupported, hydra: o.Hydra,
+		documents: o.MetadataDocuments != nil, clock: storage.clock, switches: switches,
 	}, nil
 }
 
@@ -90,7 +93,7 @@ func (e *engine) verifyAssertion(ctx context.Context, assertion string) (op.Clie
 		verifier := op.NewJWTProfileVerifier(e.storage, audience, assertionMaxAge, time.Second)
 		var claims *oidc.JWTTokenRequest
 		if claims, err = op.VerifyJWTAssertion(ctx, assertion, verifier); err == nil {
-			return e.assertedClient(ctx, claims.Issuer)
+			return e.assertedClient(ctx, claims.Issuer, assertion)
 		}
 		if !errors.Is(err, oidc.ErrAudience) {
 			break
@@ -99,10 +102,10 @@ func (e *engine) verifyAssertion(ctx context.Context, assertion string) (op.Clie
 	return nil, invalidClient(err)
 }
 
-func (e *engine) assertedClient(ctx context.Context, id string) (op.Client, error) {
+func (e *engine) assertedClient(ctx context.Context, id, assertion string) (op.Client, error) {
 	noteClient(ctx, id)
 	rec, ok := e.storage.registry.get(id)
-	if !ok || rec.AuthMethod != methodPrivateKey {
+	if !ok || rec.AuthMethod != methodPrivateKey || !rec.signs(assertion) {
 		return nil, invalidClient(errUnknownClient)
 	}
 	return opClient{rec}, nil
@@ -130,13 +133,17 @@ func (e *engine) Discovery(ctx context.Context, r *op.Request[struct{}]) (*op.Re
 	if s.Issuer != "" {
 		config.Issuer = s.Issuer
 	}
+	if s.AcceptPlain {
+		config.CodeChallengeMethodsSupported = append(config.CodeChallengeMethodsSupported, oidc.CodeChallengeMethodPlain)
+	}
 	if s.HideS256 {
 		config.CodeChallengeMethodsSupported = nil
 	}
 	return op.NewResponse(struct {
 		*oidc.DiscoveryConfiguration
 		IssParameter bool `json:"authorization_response_iss_parameter_supported"`
-	}{config, true}), nil
+		Documents    bool `json:"client_id_metadata_document_supported,omitempty"`
+	}{config, true, e.documents}), nil
 }
 
 // describe corrects the engine's document where this server does less than
@@ -147,7 +154,9 @@ func (e *engine) describe(config *oidc.DiscoveryConfiguration, s Switches) {
 		origin = s.RegistrationOrigin
 	}
 	algorithms := []string{string(jose.RS256), string(jose.ES256), string(jose.PS256)}
-	config.RegistrationEndpoint = origin + pathRegister
+	if !e.hydra {
+		config.RegistrationEndpoint = origin + pathRegister
+	}
 	config.ScopesSupported = e.supported
 	config.GrantTypesSupported = convert[oidc.GrantType](grantTypes)
 	config.ResponseTypesSupported = []string{responseCode}

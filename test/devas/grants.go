@@ -45,7 +45,8 @@ type authorization struct {
 }
 
 // grants holds what was issued to clients. Nothing here outlives its client:
-// every look-up asks the registry first, and client ids are never given twice.
+// every look-up asks the registry first, and client ids are given twice only
+// where forget comes between.
 type grants struct {
 	registry *registry
 	clock    clock.PassiveClock
@@ -212,6 +213,25 @@ func (g *grants) revokeConsent(consent string) {
 
 func (g *grants) revoke(consent string) {
 	g.revoked[consent] = g.clock.Now().Add(refreshLifetime)
+}
+
+// endAccess ends the access tokens of a client, and nothing else of it.
+func (g *grants) endAccess(clientID string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	maps.DeleteFunc(g.accesses, func(_ string, a access) bool { return a.clientID == clientID })
+}
+
+// forget drops everything that was issued to a client, so that one that is
+// made later under the same id has none of it.
+func (g *grants) forget(clientID string) {
+	g.endAccess(clientID)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	its := func(_ string, a *authorization) bool { return a.request.clientID == clientID }
+	maps.DeleteFunc(g.pending, its)
+	maps.DeleteFunc(g.codes, its)
+	maps.DeleteFunc(g.refreshes, func(_ string, r *refresh) bool { return r.request.clientID == clientID })
 }
 
 func (g *grants) over(expires time.Time) bool {

@@ -11,7 +11,11 @@ func (s *Server) Deleted() []string { return s.registry.deletedIDs() }
 
 // Remove deletes a client as an administrator would, behind its owner's back.
 func (s *Server) Remove(clientID string) error {
-	return s.registry.override(clientID, func(*record) (*record, error) { return gone, nil })
+	if err := s.registry.override(clientID, func(*record) (*record, error) { return gone, nil }); err != nil {
+		return err
+	}
+	s.grants.forget(clientID)
+	return nil
 }
 
 // Amend replaces some metadata of a client as an administrator would, behind
@@ -21,6 +25,9 @@ func (s *Server) Amend(clientID string, fields map[string]any) error {
 		body, err := rec.patched(fields)
 		if err != nil {
 			return nil, err
+		}
+		if rec.hydra != nil {
+			return rec.amended(body)
 		}
 		m, err := parseMetadata(body, s.options.ScopesSupported)
 		if err != nil {

@@ -23,6 +23,10 @@ const (
 	Replace Operation = "replace"
 	// Delete is a DELETE of a client configuration endpoint (RFC 7592).
 	Delete Operation = "delete"
+	// List is a GET of a page of clients (Hydra's admin API).
+	List Operation = "list"
+	// EndTokens is a DELETE of the tokens of a client (Hydra's admin API).
+	EndTokens Operation = "endTokens"
 	// Authorize is a request to the authorization endpoint.
 	Authorize Operation = "authorize"
 	// Token is a request to the token endpoint, whatever the grant.
@@ -68,7 +72,7 @@ var operationByMethod = map[string]Operation{
 }
 
 var operations = []Operation{
-	Discovery, Register, Read, Replace, Delete, Authorize, Token, Introspect, Revoke, Keys, Other, Any,
+	Discovery, Register, Read, Replace, Delete, List, EndTokens, Authorize, Token, Introspect, Revoke, Keys, Other, Any,
 }
 
 // classify tells the operation of a request and, for client configuration

@@ -4,6 +4,7 @@
 package devas
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -63,7 +64,7 @@ func (s *opStorage) CreateAccessToken(_ context.Context, request op.TokenRequest
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	expires := s.clock.Now().Add(s.lifetime)
+	expires := s.clock.Now().Add(cmp.Or(t.lifetime, s.lifetime))
 	return s.grants.issueAccess(t, expires), expires, nil
 }
 

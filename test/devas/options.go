@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -26,6 +27,14 @@ type Options struct {
 	// AdminAddr is the loopback host:port of the admin surface. Empty means
 	// a free port on 127.0.0.1.
 	AdminAddr string
+	// Hydra makes the server one like Ory Hydra: its admin API is served,
+	// where clients are made with an id and a secret of one's own, and dynamic
+	// registration is off, as it is there.
+	Hydra bool
+	// HydraAddr is the loopback host:port of Hydra's admin API. Empty means a
+	// free port on 127.0.0.1; the port chosen first is kept across Stop and
+	// Start.
+	HydraAddr string
 	// InitialAccessToken, if set, is the bearer token that registration
 	// requires. Empty means open registration.
 	InitialAccessToken string
@@ -34,6 +43,10 @@ type Options struct {
 	// ScopesSupported, if set, are published in discovery, and registering
 	// any other scope is refused. Empty means every scope is known.
 	ScopesSupported []string
+	// MetadataDocuments, if set, fetches Client ID Metadata Documents: a client
+	// whose id is an https URL is what the document there says. Redirects are
+	// not followed. Nil means that there are no such clients.
+	MetadataDocuments *http.Client
 	// Switches are the switches the server begins with.
 	Switches Switches
 }
@@ -45,13 +58,16 @@ func (o Options) withDefaults() (Options, error) {
 	if o.AdminAddr == "" {
 		o.AdminAddr = defaultAddr
 	}
+	if o.HydraAddr == "" {
+		o.HydraAddr = defaultAddr
+	}
 	if o.AccessTokenLifetime == 0 {
 		o.AccessTokenLifetime = defaultAccessTokenLifetime
 	}
 	if o.AccessTokenLifetime < 0 {
 		return o, fmt.Errorf("access token lifetime %s: must be positive", o.AccessTokenLifetime)
 	}
-	for _, addr := range []string{o.Addr, o.AdminAddr} {
+	for _, addr := range []string{o.Addr, o.AdminAddr, o.HydraAddr} {
 		if err := checkLoopback(addr); err != nil {
 			return o, fmt.Errorf("address %q: %w", addr, err)
 		}

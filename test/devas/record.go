@@ -46,6 +46,9 @@ type record struct {
 	secretExpires int64
 	token         string
 	created       time.Time
+	// hydra is the client as it was sent to Hydra's admin API; nil for every
+	// other.
+	hydra *hydraClient
 }
 
 func newRecord(m metadata, s Switches, now time.Time) *record {
@@ -163,6 +166,11 @@ func (rec *record) registered() map[string]any {
 // patched is the registration request that would lead to this record with
 // some of its metadata replaced.
 func (rec *record) patched(patch map[string]any) ([]byte, error) {
+	if rec.hydra != nil {
+		merged := rec.hydraAnswer()
+		maps.Copy(merged, patch)
+		return json.Marshal(merged)
+	}
 	merged := make(map[string]any, len(rec.fields)+len(patch))
 	for name, value := range rec.fields {
 		merged[name] = value

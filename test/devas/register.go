@@ -17,11 +17,11 @@ import (
 func (s *Server) newRoutes(engine http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", engine)
-	mux.HandleFunc(pathOAuthServer, func(w http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		r.URL.Path = pathOpenID
-		engine.ServeHTTP(w, r)
-	})
+	if s.options.Hydra {
+		s.hideRegistration(mux)
+	} else {
+		s.showRegistration(mux, engine)
+	}
 	mux.HandleFunc(pathAuthorize, func(w http.ResponseWriter, r *http.Request) {
 		engine.ServeHTTP(w, r)
 		if err := addIssuer(w.Header(), s.Issuer()); err != nil {
@@ -31,13 +31,30 @@ func (s *Server) newRoutes(engine http.Handler) http.Handler {
 	for _, path := range []string{pathToken, pathIntrospect, pathRevoke} {
 		mux.Handle(path, challenged(engine))
 	}
+	return mux
+}
+
+// hideRegistration is what Ory Hydra does while its feature is off: it knows
+// no registration endpoint, and of the metadata documents only that of OpenID
+// Connect.
+func (s *Server) hideRegistration(mux *http.ServeMux) {
+	for _, path := range []string{pathOAuthServer, pathRegister, clientPathPrefix} {
+		mux.HandleFunc(path, http.NotFound)
+	}
+}
+
+func (s *Server) showRegistration(mux *http.ServeMux, engine http.Handler) {
+	mux.HandleFunc(pathOAuthServer, func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path = pathOpenID
+		engine.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("POST "+pathRegister, s.register)
 	mux.HandleFunc("GET "+clientPathPrefix+"{id}", s.read)
 	mux.HandleFunc("PUT "+clientPathPrefix+"{id}", s.replace)
 	mux.HandleFunc("DELETE "+clientPathPrefix+"{id}", s.remove)
 	mux.HandleFunc(pathRegister, notAllowed)
 	mux.HandleFunc(clientPathPrefix+"{id}", notAllowed)
-	return mux
 }
 
 func notAllowed(w http.ResponseWriter, _ *http.Request) {

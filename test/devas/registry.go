@@ -35,6 +35,31 @@ func (g *registry) add(rec *record) {
 	g.clients[rec.id] = rec
 }
 
+// insert adds a record unless its id is taken.
+func (g *registry) insert(rec *record) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, taken := g.clients[rec.id]; taken {
+		return false
+	}
+	g.clients[rec.id] = rec
+	return true
+}
+
+// byID are the records that match, in the order of their ids.
+func (g *registry) byID(matches func(*record) bool) []*record {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	var out []*record
+	for _, rec := range g.clients {
+		if matches(rec) {
+			out = append(out, rec)
+		}
+	}
+	slices.SortFunc(out, func(a, b *record) int { return cmp.Compare(a.id, b.id) })
+	return out
+}
+
 func (g *registry) get(id string) (*record, bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()

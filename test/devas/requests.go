@@ -58,6 +58,8 @@ type tokenRequest struct {
 	scopes   []string
 	audience []string
 	authTime time.Time
+	// lifetime is that of the access token; 0 means the server's own.
+	lifetime time.Duration
 }
 
 func (t *tokenRequest) GetAMR() []string       { return nil }
@@ -66,6 +68,18 @@ func (t *tokenRequest) GetAuthTime() time.Time { return t.authTime }
 func (t *tokenRequest) GetClientID() string    { return t.clientID }
 func (t *tokenRequest) GetScopes() []string    { return t.scopes }
 func (t *tokenRequest) GetSubject() string     { return t.subject }
+
+// grant is the grant type by which a token is issued; current is the refresh
+// token that is presented, if any.
+func (t *tokenRequest) grant(current string) string {
+	switch {
+	case current != "":
+		return grantRefresh
+	case t.consent != "":
+		return grantCode
+	}
+	return grantClientCredentials
+}
 
 // narrowed is the same request for fewer scopes and resources.
 func (t *tokenRequest) narrowed(scopes, audience []string) *tokenRequest {

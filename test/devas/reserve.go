@@ -4,10 +4,43 @@
 package devas
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"syscall"
 )
+
+// place is where something listens: the same port every time.
+type place struct {
+	addr string
+	held *reservation
+}
+
+// listen takes the port, which is then the one for good.
+func (p *place) listen(ctx context.Context) (net.Listener, error) {
+	if err := p.release(); err != nil {
+		return nil, fmt.Errorf("releasing %s: %w", p.addr, err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", p.addr)
+	if err != nil {
+		return nil, err
+	}
+	p.addr = listener.Addr().String()
+	return listener, nil
+}
+
+// reserve keeps the port while nobody listens on it.
+func (p *place) reserve() error {
+	var err error
+	p.held, err = reserve(p.addr)
+	return err
+}
+
+func (p *place) release() error {
+	held := p.held
+	p.held = nil
+	return held.release()
+}
 
 // reservation keeps a port from everybody else while nobody listens on it.
 // Without it the system could give the port to an outgoing connection, even

@@ -5,6 +5,7 @@ package devas
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -20,30 +21,41 @@ const maxBody = 1 << 20
 // incarnation is the issuer between one Start and the next Stop.
 type incarnation struct {
 	server *Server
-	http   *http.Server
+	doors  []*http.Server
 	down   chan struct{}
-	// closed is closed once the listener is.
-	closed chan struct{}
+	// serving is done once every listener is closed.
+	serving sync.WaitGroup
 	// gate is held for reading by every request, and taken for good by stop.
 	gate sync.RWMutex
 }
 
 func newIncarnation(s *Server) *incarnation {
-	run := &incarnation{server: s, down: make(chan struct{}), closed: make(chan struct{})}
-	run.http = &http.Server{Handler: run, ReadHeaderTimeout: headerTimeout}
-	return run
+	return &incarnation{server: s, down: make(chan struct{})}
 }
 
-func (run *incarnation) serve(listener net.Listener) {
-	defer close(run.closed)
-	serveHTTP(run.http, listener)
+// door is one listener of an incarnation and what is behind it.
+type door struct {
+	run      *incarnation
+	classify func(r *http.Request) (o Operation, clientID string)
+	routes   http.Handler
+}
+
+// open begins to serve at a listener.
+func (run *incarnation) open(listener net.Listener, d door) {
+	d.run = run
+	server := &http.Server{Handler: d, ReadHeaderTimeout: headerTimeout}
+	run.doors = append(run.doors, server)
+	run.serving.Go(func() { serveHTTP(server, listener) })
 }
 
 // stop returns when nobody listens and no request is in work any more.
 func (run *incarnation) stop() error {
 	close(run.down)
-	err := run.http.Close()
-	<-run.closed
+	var err error
+	for _, server := range run.doors {
+		err = errors.Join(err, server.Close())
+	}
+	run.serving.Wait()
 	run.gate.Lock()
 	defer run.gate.Unlock()
 	return err
@@ -88,7 +100,8 @@ func noteClient(ctx context.Context, clientID string) {
 
 // ServeHTTP counts, spoils and answers one request. It is counted before
 // its answer goes out, and has left the count of those in flight by then.
-func (run *incarnation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	run := d.run
 	run.gate.RLock()
 	defer run.gate.RUnlock()
 	if run.stopped() {
@@ -98,8 +111,8 @@ func (run *incarnation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	journal := run.server.journal
 	journal.enter()
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	c := newCall(r)
-	a := run.perform(r.WithContext(context.WithValue(r.Context(), callKey{}, c)), c)
+	c := newCall(r, d.classify)
+	a := run.perform(r.WithContext(context.WithValue(r.Context(), callKey{}, c)), c, d.routes)
 	journal.record(c.operation, c.clientID, a.status)
 	if a.hang {
 		run.hang(r)
@@ -108,7 +121,7 @@ func (run *incarnation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.send(w)
 }
 
-func newCall(r *http.Request) *call {
+func newCall(r *http.Request, classify func(*http.Request) (Operation, string)) *call {
 	operation, clientID := classify(r)
 	c := &call{operation: operation, clientID: clientID}
 	if clientID != "" {
@@ -130,7 +143,7 @@ func unescaped(id string) string {
 }
 
 // perform does the work of a request, or spoils it, or both.
-func (run *incarnation) perform(r *http.Request, c *call) *answer {
+func (run *incarnation) perform(r *http.Request, c *call, routes http.Handler) *answer {
 	s := run.server
 	fault, spoilt := s.faults.take(c.operation, c.clientID)
 	before, after := fault.delays()
@@ -140,11 +153,14 @@ func (run *incarnation) perform(r *http.Request, c *call) *answer {
 	}
 	a := newAnswer()
 	if !spoilt || fault.works() {
-		s.routes.ServeHTTP(a, r)
+		routes.ServeHTTP(a, r)
 	}
 	run.sleep(after)
 	if spoilt {
 		a.spoil(fault, c.operation)
+	}
+	if ahead := s.Switches().ClockAheadSeconds; ahead != 0 {
+		a.header.Set("Date", s.clock.Now().Add(time.Duration(ahead)*time.Second).UTC().Format(http.TimeFormat))
 	}
 	return a
 }

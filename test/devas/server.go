@@ -37,10 +37,10 @@ type Server struct {
 	routes   http.Handler
 
 	mu        sync.Mutex
-	addr      string
+	public    place
+	hydra     place
 	issuer    atomic.Pointer[string]
 	issuerRun *incarnation
-	held      *reservation
 	admin     *http.Server
 	adminURL  string
 	unwatch   func() bool
@@ -54,7 +54,8 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	now := clock.RealClock{}
-	s := &Server{options: o, registry: newRegistry(), journal: newJournal(now), clock: now, addr: o.Addr}
+	s := &Server{options: o, registry: newRegistry(), journal: newJournal(now), clock: now}
+	s.public.addr, s.hydra.addr = o.Addr, o.HydraAddr
 	s.switches.Store(&o.Switches)
 	s.issuer.Store(new(""))
 	s.grants = newGrants(s.registry, now)
@@ -66,7 +67,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.routes = s.newRoutes(engine.handler())
+	s.routes = newDocuments(o, s.grants).before(s.newRoutes(engine.handler()))
 	return s, nil
 }
 
@@ -102,18 +103,20 @@ func (s *Server) serve(ctx context.Context) error {
 	if err := s.serveAdmin(ctx); err != nil {
 		return err
 	}
-	if err := s.held.release(); err != nil {
-		return fmt.Errorf("releasing %s: %w", s.addr, err)
-	}
-	s.held = nil
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.addr)
+	listener, err := s.public.listen(ctx)
 	if err != nil {
 		return fmt.Errorf("listening for the issuer: %w", err)
 	}
-	s.addr = listener.Addr().String()
-	s.issuer.Store(new("http://" + s.addr))
+	s.issuer.Store(new("http://" + s.public.addr))
 	s.issuerRun = newIncarnation(s)
-	go s.issuerRun.serve(listener)
+	s.issuerRun.open(listener, door{classify: classify, routes: s.routes})
+	if !s.options.Hydra {
+		return nil
+	}
+	if listener, err = s.hydra.listen(ctx); err != nil {
+		return fmt.Errorf("listening for Hydra's admin API: %w", err)
+	}
+	s.issuerRun.open(listener, door{classify: classifyHydra, routes: s.hydraRoutes()})
 	return nil
 }
 
@@ -153,9 +156,11 @@ func (s *Server) Stop() error {
 	if s.closed {
 		return err
 	}
-	held, reserveErr := reserve(s.addr)
-	s.held = held
-	return errors.Join(err, reserveErr)
+	err = errors.Join(err, s.public.reserve())
+	if s.options.Hydra {
+		err = errors.Join(err, s.hydra.reserve())
+	}
+	return err
 }
 
 // Close ends the issuer and the admin surface for good.
@@ -170,13 +175,19 @@ func (s *Server) Close() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err = errors.Join(err, s.held.release())
-	s.held = nil
-	return err
+	return errors.Join(err, s.public.release(), s.hydra.release())
 }
 
 // Issuer is the issuer identifier, known after the first Start.
 func (s *Server) Issuer() string { return *s.issuer.Load() }
+
+// HydraURL is the base URL of Hydra's admin API, known after the first Start
+// with Options.Hydra.
+func (s *Server) HydraURL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "http://" + s.hydra.addr
+}
 
 // AdminURL is the base URL of the admin surface, known after the first Start.
 func (s *Server) AdminURL() string {

@@ -3,7 +3,13 @@
 
 package devas
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+)
 
 // Rotation says when a registration access token is replaced by a new one.
 type Rotation string
@@ -51,8 +57,25 @@ type Switches struct {
 	// token endpoint refuses such a secret.
 	SecretExpired bool `json:"secretExpired,omitempty"`
 
+	// PKCEOptional takes authorization requests without a code_challenge, and
+	// redeems their codes whatever the code_verifier.
+	PKCEOptional bool `json:"pkceOptional,omitempty"`
+	// AcceptPlain takes the code_challenge_method "plain" beside S256.
+	AcceptPlain bool `json:"acceptPlain,omitempty"`
+	// TokenAudience is the audience of access tokens in place of the resources
+	// asked for.
+	TokenAudience string `json:"tokenAudience,omitempty"`
+	// TokenScope is in access tokens beyond what was asked for.
+	TokenScope string `json:"tokenScope,omitempty"`
+	// TokenLifetimeSeconds is the life of access tokens in place of
+	// Options.AccessTokenLifetime.
+	TokenLifetimeSeconds int `json:"tokenLifetimeSeconds,omitempty"`
+
 	// LatencyMillis is added to every request before its work is done.
 	LatencyMillis int `json:"latencyMillis,omitempty"`
+	// ClockAheadSeconds moves the Date header of every answer, and nothing else,
+	// ahead of this machine's clock; negative means behind.
+	ClockAheadSeconds int `json:"clockAheadSeconds,omitempty"`
 	// HideS256 leaves code_challenge_methods_supported out of discovery.
 	HideS256 bool `json:"hideS256,omitempty"`
 	// Issuer replaces the issuer in discovery, and only there.
@@ -71,10 +94,42 @@ func (s Switches) validate() error {
 	default:
 		return fmt.Errorf("rotation %q: want never, put or always", s.RotateRegistrationToken)
 	}
+	if s.TokenLifetimeSeconds < 0 {
+		return fmt.Errorf("token lifetime %d s: must not be negative", s.TokenLifetimeSeconds)
+	}
 	if s.LatencyMillis < 0 {
 		return fmt.Errorf("latency %d ms: must not be negative", s.LatencyMillis)
 	}
 	return nil
+}
+
+// challengeAccepted reports whether an authorization request may go on with
+// its code_challenge (RFC 7636).
+func (s Switches) challengeAccepted(r *oidc.AuthRequest) bool {
+	if r.CodeChallenge == "" {
+		return s.PKCEOptional
+	}
+	switch r.CodeChallengeMethod {
+	case oidc.CodeChallengeMethodS256:
+		return true
+	case oidc.CodeChallengeMethodPlain, "":
+		return s.AcceptPlain || s.PKCEOptional
+	default:
+		return false
+	}
+}
+
+// deviates puts what was ordered in place of what a token was asked for with.
+func (s Switches) deviates(t *tokenRequest) {
+	if s.TokenAudience != "" {
+		t.audience = []string{s.TokenAudience}
+	}
+	if s.TokenScope != "" && !slices.Contains(t.scopes, s.TokenScope) {
+		t.scopes = append(slices.Clone(t.scopes), s.TokenScope)
+	}
+	if s.TokenLifetimeSeconds > 0 {
+		t.lifetime = time.Duration(s.TokenLifetimeSeconds) * time.Second
+	}
 }
 
 func (s Switches) rotates(o Operation) bool {

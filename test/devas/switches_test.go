@@ -154,9 +154,89 @@ func TestLatencySwitch(t *testing.T) {
 
 func TestSwitchesRefused(t *testing.T) {
 	f := start(t, devas.Options{})
-	for _, s := range []devas.Switches{{RotateRegistrationToken: "sometimes"}, {LatencyMillis: -1}} {
+	for _, s := range []devas.Switches{{RotateRegistrationToken: "sometimes"}, {LatencyMillis: -1}, {TokenLifetimeSeconds: -1}} {
 		if err := f.server.Set(s); err == nil {
 			t.Errorf("accepted %+v", s)
 		}
+	}
+}
+
+func TestPKCESwitches(t *testing.T) {
+	tests := map[string]struct {
+		switches devas.Switches
+		// whether each kind of request gets a code
+		none, plain, s256 bool
+	}{
+		"neither":  {devas.Switches{}, false, false, true},
+		"plain":    {devas.Switches{AcceptPlain: true}, false, true, true},
+		"optional": {devas.Switches{PKCEOptional: true}, true, true, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, devas.Options{})
+			f.set(test.switches)
+			c := credentialsOf(f.registered(public(nil)))
+			verifier, challenge := pkce()
+			for method, want := range map[string]bool{"": test.none, "plain": test.plain, "S256": test.s256} {
+				params := authorization(c.id, map[string]string{"plain": verifier, "S256": challenge}[method])
+				params.Set("code_challenge_method", method)
+				if method == "" {
+					params.Del("code_challenge")
+					params.Del("code_challenge_method")
+				}
+				response, _ := f.authorize(params)
+				if got := response.Get("code") != ""; got != want {
+					t.Errorf("%q: code %t, want %t", method, got, want)
+				}
+				if want {
+					f.redeemed(c, response.Get("code"), verifier)
+				}
+			}
+			f.wantVerified(c, test.switches.PKCEOptional)
+		})
+	}
+}
+
+func (f *fixture) redeemed(c credentials, code, verifier string) {
+	f.Helper()
+	if r := f.token(c, exchange(code, verifier)); r.status != http.StatusOK {
+		f.Errorf("redeeming: %d %v", r.status, r.json)
+	}
+}
+
+// wantVerified redeems a code with a wrong verifier.
+func (f *fixture) wantVerified(c credentials, accepted bool) {
+	f.Helper()
+	_, challenge := pkce()
+	response, _ := f.authorize(authorization(c.id, challenge))
+	other, _ := pkce()
+	if r := f.token(c, exchange(response.Get("code"), other)); (r.status == http.StatusOK) != accepted {
+		f.Errorf("a wrong verifier: %d %v", r.status, r.json)
+	}
+}
+
+func TestTokenSwitches(t *testing.T) {
+	f := start(t, devas.Options{})
+	c := credentialsOf(f.registered(confidential(nil)))
+	f.set(devas.Switches{TokenAudience: "https://else.example.com", TokenScope: "admin", TokenLifetimeSeconds: 7200})
+	r := f.clientCredentials(c)
+	got := f.verified(r.text("access_token"))
+	if !cmp.Equal([]string(got.Audience), []string{"https://else.example.com"}) || got.Scope != "read write admin" {
+		t.Errorf("claims: %+v", got)
+	}
+	if life := got.Expiry.Time().Sub(got.IssuedAt.Time()).Round(10 * time.Second); life != 2*time.Hour || r.json["expires_in"] != 7200.0 {
+		t.Errorf("lives for %s, expires in %v", life, r.json["expires_in"])
+	}
+	f.set(devas.Switches{})
+	if got := f.verified(f.clientCredentials(c).text("access_token")); got.Scope != "read write" || !cmp.Equal([]string(got.Audience), []string{resource}) {
+		t.Errorf("claims without switches: %+v", got)
+	}
+}
+
+func TestPlainIsPublishedWhereAccepted(t *testing.T) {
+	f := start(t, devas.Options{})
+	f.set(devas.Switches{AcceptPlain: true})
+	if got := f.get(f.server.Issuer()+oauthPath, "").json["code_challenge_methods_supported"]; !cmp.Equal(got, []any{"S256", "plain"}) {
+		t.Errorf("methods: %v", got)
 	}
 }

@@ -26,10 +26,12 @@ func (e *engine) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Acce
 	if consented.GetRedirectURI() != r.Data.RedirectURI {
 		return nil, oidc.ErrInvalidGrant().WithDescription("redirect_uri is not that of the authorization request")
 	}
-	if err := op.AuthorizeCodeChallenge(r.Data.CodeVerifier, consented.GetCodeChallenge()); err != nil {
-		return nil, err
+	if !e.switches().PKCEOptional {
+		if err := op.AuthorizeCodeChallenge(r.Data.CodeVerifier, consented.GetCodeChallenge()); err != nil {
+			return nil, err
+		}
 	}
-	audience, err := audienceOf(consented.resources, r.Form)
+	audience, err := rec.audience(consented.resources, r.Form)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,7 @@ func (e *engine) RefreshToken(ctx context.Context, r *op.ClientRequest[oidc.Refr
 	if err != nil || consented.clientID != rec.id {
 		return nil, oidc.ErrInvalidGrant().WithParent(err)
 	}
-	audience, err := audienceOf(consented.audience, r.Form)
+	audience, err := rec.audience(consented.audience, r.Form)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func (e *engine) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 	if err != nil {
 		return nil, err
 	}
-	audience, err := audienceOf(nil, r.Form)
+	audience, err := rec.resources(r.Form)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +118,16 @@ func (e *engine) JWTProfile(ctx context.Context, r *op.Request[oidc.JWTProfileGr
 }
 
 func (e *engine) issue(ctx context.Context, request op.TokenRequest, client op.Client, current string) (*oidc.AccessTokenResponse, error) {
+	own, err := ownRequest(request)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := ownClient(client)
+	if err != nil {
+		return nil, err
+	}
+	own.lifetime = rec.lifespan(own.grant(current))
+	e.switches().deviates(own)
 	token, next, validity, err := op.CreateAccessToken(ctx, request, client.AccessTokenType(), e.Provider(), client, current)
 	if err != nil {
 		return nil, err

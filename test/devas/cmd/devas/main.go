@@ -44,6 +44,9 @@ func run(ctx context.Context, args []string, ready io.Writer) error {
 		return err
 	}
 	line := map[string]string{"issuer": server.Issuer(), "admin": server.AdminURL()}
+	if o.Hydra {
+		line["hydra"] = server.HydraURL()
+	}
 	if err := json.NewEncoder(ready).Encode(line); err != nil {
 		return fmt.Errorf("telling the addresses: %w", err)
 	}
@@ -56,6 +59,8 @@ func parse(args []string) (devas.Options, error) {
 	flags := flag.NewFlagSet("devas", flag.ContinueOnError)
 	flags.StringVar(&o.Addr, "addr", "127.0.0.1:0", "loopback host:port of the issuer")
 	flags.StringVar(&o.AdminAddr, "admin-addr", "127.0.0.1:0", "loopback host:port of the admin surface")
+	flags.BoolVar(&o.Hydra, "hydra", false, "be like Ory Hydra: serve its admin API, and no dynamic registration")
+	flags.StringVar(&o.HydraAddr, "hydra-addr", "127.0.0.1:0", "loopback host:port of Hydra's admin API")
 	flags.StringVar(&o.InitialAccessToken, "initial-access-token", "", "bearer token required to register (default: none required)")
 	flags.DurationVar(&o.AccessTokenLifetime, "access-token-lifetime", 300*time.Second, "lifetime of access tokens")
 	scopes := flags.String("scopes-supported", "", "scopes that may be registered, separated by spaces (default: any)")

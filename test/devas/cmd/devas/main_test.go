@@ -12,18 +12,34 @@ import (
 )
 
 func TestRunTellsItsAddressesAndEnds(t *testing.T) {
+	runs(t, func(ready addresses) []string {
+		return []string{ready.Issuer + "/.well-known/oauth-authorization-server", ready.Admin + "/clients"}
+	}, "--rotate=put", "--latency=1ms", "--scopes-supported=read write")
+}
+
+func TestRunAsHydra(t *testing.T) {
+	runs(t, func(ready addresses) []string {
+		return []string{ready.Issuer + "/.well-known/openid-configuration", ready.Hydra + "/admin/clients"}
+	}, "--hydra")
+}
+
+type addresses struct{ Issuer, Admin, Hydra string }
+
+// runs starts the command, asks for what it tells the addresses of, and ends it.
+func runs(t *testing.T, targets func(addresses) []string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	reader, writer := io.Pipe()
 	result := make(chan error, 1)
 	go func() {
-		result <- run(ctx, []string{"--rotate=put", "--latency=1ms", "--scopes-supported=read write"}, writer)
+		result <- run(ctx, args, writer)
 	}()
-	var ready struct{ Issuer, Admin string }
+	var ready addresses
 	if err := json.NewDecoder(reader).Decode(&ready); err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range []string{ready.Issuer + "/.well-known/oauth-authorization-server", ready.Admin + "/clients"} {
+	for _, target := range targets(ready) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +59,7 @@ func TestRunTellsItsAddressesAndEnds(t *testing.T) {
 }
 
 func TestRunRefusesBadFlags(t *testing.T) {
-	for _, args := range [][]string{{"--rotate=sometimes"}, {"--addr=0.0.0.0:0"}, {"--latency=-1s"}, {"extra"}, {"--access-token-lifetime=x"}} {
+	for _, args := range [][]string{{"--rotate=sometimes"}, {"--addr=0.0.0.0:0"}, {"--latency=-1s"}, {"extra"}, {"--access-token-lifetime=x"}, {"--hydra-addr=0.0.0.0:0"}} {
 		if err := run(t.Context(), args, io.Discard); err == nil {
 			t.Errorf("accepted %v", args)
 		}
