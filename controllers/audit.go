@@ -206,6 +206,7 @@ func timeAt(t *metav1.Time) time.Time {
 
 // Kinds of objects, as events name them.
 const (
-	kindRegistration = "MCPClientRegistration"
-	kindGrant        = "ScopeGrant"
+	kindRegistration        = "MCPClientRegistration"
+	kindAuthorizationServer = "AuthorizationServer"
+	kindGrant               = "ScopeGrant"
 )

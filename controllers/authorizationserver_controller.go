@@ -11,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -42,6 +41,8 @@ type AuthorizationServerReconciler struct {
 	// Watched are the namespaces that are watched; empty means all. Nothing is
 	// known of the registrations of others.
 	Watched []string
+	// Cluster is the UID of the cluster: ownership marks name it.
+	Cluster string
 
 	written     written
 	mu          sync.Mutex
@@ -72,15 +73,23 @@ func (r *AuthorizationServerReconciler) Reconcile(ctx context.Context, as *v1alp
 
 func (r *AuthorizationServerReconciler) observe(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (policy.AuthorizationServerFacts, error) {
 	facts := policy.AuthorizationServerFacts{Server: as}
-	var errs [3]error
-	_, facts.CredentialIs, errs[0] = r.Servers.InitialAccessToken(ctx, as)
-	if as.Spec.DynamicRegistration != nil && as.DeletionTimestamp == nil {
+	facts.Traits = r.Servers.Connector.Traits(policy.Connection(as))
+	var errs [4]error
+	facts.CredentialIs, errs[0] = r.Servers.CredentialIs(ctx, as)
+	if as.DeletionTimestamp == nil {
 		last, err := r.discover(ctx, as, now)
 		facts.Asked, facts.Metadata, facts.Err = !last.at.IsZero(), last.metadata, last.err
 		errs[1] = err
 	}
 	facts.Clients, errs[2] = r.count(ctx, as)
 	facts.Counted = errs[2] == nil
+	if facts.Asked && facts.Err == nil && facts.CredentialIs == policy.Present {
+		facts.Inventory, errs[3] = r.takeInventory(ctx, as, now)
+		if onlyUnavailable(errs[3]) {
+			logf.FromContext(ctx).V(1).Info("Inventory put off", "reason", errs[3].Error())
+			errs[3] = nil
+		}
+	}
 	return facts, errors.Join(errs[:]...)
 }
 
@@ -182,7 +191,7 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 		return nil
 	}
 	switch {
-	case record.Live() || record.State == policy.RecordDeleted:
+	case record.Live() || record.State == policy.RecordDeleted || record.Findable():
 		return r.reap(ctx, secret, record, counts)
 	case record.State == policy.RecordPending:
 		counts.PossibleOrphans++
@@ -192,97 +201,6 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 		return wrap("deleting the record of a registration that is gone", client.IgnoreNotFound(err))
 	}
 	return nil
-}
-
-// reap revokes a client whose registration went without it, because somebody
-// took the finalizer off. The record holds all that is needed. It goes when the
-// client is proven to be gone; until then it counts as a possible orphan.
-func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1.Secret, record policy.Record, counts *v1alpha1.ClientCounts) error {
-	if err := r.revokeStray(ctx, record, secret); err != nil {
-		logf.FromContext(ctx).Error(err, "Revoking the client of a registration that is gone", "clientID", record.Client.ID)
-		counts.PossibleOrphans++
-		return nil
-	}
-	logf.FromContext(ctx).Info("Client of a registration that is gone revoked", "clientID", record.Client.ID)
-	records := &Records{Client: r.Client, Live: r.Live, Namespace: r.Namespace}
-	gone := registrationOf(secret)
-	if len(record.Orphans) == 0 {
-		return records.Delete(ctx, gone.UID, record.Version)
-	}
-	_, err := records.Put(ctx, gone, policy.Record{
-		State: policy.RecordRevoked, Version: record.Version, Connection: record.Connection, Orphans: record.Orphans,
-		Client: authserver.Client{ID: record.Client.ID}, VerifiedAt: r.Clock.Now(),
-	})
-	return err
-}
-
-// registrationOf is the registration that a record names, without its spec.
-func registrationOf(record *corev1.Secret) *v1alpha1.MCPClientRegistration {
-	return &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{
-		Namespace: record.Annotations[annotationRegistrationNamespace], Name: record.Annotations[annotationRegistrationName],
-		UID: types.UID(record.Labels[v1alpha1.LabelRegistrationUID]),
-	}}
-}
-
-// revokeStray deletes a client and proves that it is gone.
-func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, record policy.Record, secret *corev1.Secret) error {
-	server, leave, err := r.Servers.Enter(ctx, record.Connection, authserver.Urgent)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	handle := record.Handle(policy.CredentialsFact{})
-	if err := server.Revoke(ctx, handle); err != nil {
-		return err
-	}
-	r.strayTaken(audit.ClientRevoked, record, secret)
-	handle.Deleted = true
-	_, found, err := server.Find(ctx, handle)
-	if err == nil && found {
-		return errors.New("the server accepted the deletion but still knows the client")
-	}
-	if err == nil {
-		r.strayTaken(audit.RevocationVerified, record, secret)
-	}
-	return err
-}
-
-// strayTaken tells of the end of a client whose registration is gone.
-func (r *AuthorizationServerReconciler) strayTaken(kind audit.Type, record policy.Record, secret *corev1.Secret) {
-	e := auditEvent(kind, kindRegistration, registrationOf(secret))
-	e.Time = r.Clock.Now()
-	e.Data.AuthorizationServer, e.Data.Issuer, e.Data.ClientID = record.Connection.Name, record.Connection.Issuer, record.Client.ID
-	e.Data.Cause = string(v1alpha1.CauseDeleted)
-	e.Data.Message = "the registration went without its client: its finalizer was taken off"
-	r.Audit.Record(e)
-}
-
-// stray says that the registration of a record is gone. Its client is too,
-// unless somebody took the finalizer off by hand.
-func (r *AuthorizationServerReconciler) stray(ctx context.Context, record *corev1.Secret) (bool, error) {
-	if !watches(r.Watched, record.Annotations[annotationRegistrationNamespace]) {
-		return false, nil
-	}
-	gone, err := missing(ctx, r.Client, record)
-	if err != nil || !gone {
-		return false, err
-	}
-	// The cache may be behind a record that is new.
-	return missing(ctx, r.Live, record)
-}
-
-func missing(ctx context.Context, reader client.Reader, record *corev1.Secret) (bool, error) {
-	var reg v1alpha1.MCPClientRegistration
-	key := types.NamespacedName{
-		Namespace: record.Annotations[annotationRegistrationNamespace], Name: record.Annotations[annotationRegistrationName],
-	}
-	err := reader.Get(ctx, key, &reg)
-	if apierrors.IsNotFound(err) {
-		return true, nil
-	}
-	return string(reg.UID) != record.Labels[v1alpha1.LabelRegistrationUID], wrap("reading registration", err)
 }
 
 func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1.AuthorizationServer, facts policy.AuthorizationServerFacts, d policy.AuthorizationServerDecision, observed error, now time.Time) (ctrl.Result, error) {
@@ -300,6 +218,8 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 		Metadata:           d.Metadata,
 		Capabilities:       d.Capabilities,
 		Clients:            d.Clients,
+		Inventory:          d.Inventory,
+		ClockSkewSeconds:   d.ClockSkewSeconds,
 		Conditions:         conditions(as.Status.Conditions, as.Generation, now, allowed, discovered),
 	}
 	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, as, next)
@@ -310,10 +230,16 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 		return m.result(observed)
 	}
 	after := policy.DriftCheckInterval(facts.Server)
+	if next.Status.Inventory != nil {
+		after = min(after, max(nextInventory(next).Sub(r.Clock.Now()), time.Second))
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.suspects[as.UID]) > 0 {
-		after = min(after, countDelay+time.Second)
+	for _, since := range r.suspects[as.UID] {
+		// An older one was dealt with, or could not be: it waits its turn.
+		if r.Clock.Now().Sub(since) < countDelay {
+			after = min(after, countDelay+time.Second)
+		}
 	}
 	if facts.Clients.PossibleOrphans > 0 {
 		after = min(after, blockedDelay)

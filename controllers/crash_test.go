@@ -177,7 +177,7 @@ func (c *crashCase) process(b *boundary) reconcile.Reconciler {
 			Sealer: &controllers.Sealer{Client: client, Live: client, Namespace: operatorNamespace},
 		},
 		Places: &controllers.Places{Client: client, Namespace: operatorNamespace}, Audit: audit.Discard,
-		Drift: controllers.NewDriftSchedule(c.clock.Now()), Metrics: controllers.NewMetrics(prometheus.NewRegistry()),
+		Drift: controllers.NewDriftSchedule(c.clock.Now()), Examinations: controllers.NewExaminations(), Metrics: controllers.NewMetrics(prometheus.NewRegistry()),
 	})
 }
 

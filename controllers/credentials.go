@@ -10,6 +10,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -232,6 +233,25 @@ func newMark() (string, error) {
 		return "", fmt.Errorf("making mark: %w", err)
 	}
 	return "mcpr-" + hex.EncodeToString(raw), nil
+}
+
+// newClientID makes a client id: 130 random bits. It is not a secret, but
+// nobody can have taken it before.
+func newClientID(prefix string) (string, error) {
+	raw := make([]byte, 17)
+	if _, err := rand.Read(raw); err != nil {
+		return "", fmt.Errorf("making client id: %w", err)
+	}
+	return prefix + "mcpr-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)[:26]), nil
+}
+
+// newClientSecret makes a client secret: 256 random bits.
+func newClientSecret() (authserver.Secret, error) {
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return authserver.Secret{}, fmt.Errorf("making client secret: %w", err)
+	}
+	return authserver.NewSecret(base64.RawURLEncoding.EncodeToString(raw)), nil
 }
 
 func wrap(what string, err error) error {

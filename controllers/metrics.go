@@ -16,6 +16,7 @@ type Metrics struct {
 	lateness *prometheus.HistogramVec
 	orphans  *prometheus.GaugeVec
 	managed  *prometheus.GaugeVec
+	listed   *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics.
@@ -34,12 +35,16 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Name: "mcp_registrar_managed_clients",
 			Help: "Clients that the operator manages, by authorization server.",
 		}, []string{"authorization_server"}),
+		listed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mcp_registrar_listed_clients",
+			Help: "Clients in the last list of an authorization server that can list them, by owner. Managed: of a registration. Orphaned: with the mark of this cluster and without a registration. Unmanaged: without that mark.",
+		}, []string{"authorization_server", "owner"}),
 	}
 	// From the start, so that the first revocation is seen as an increase.
 	for _, cause := range causes {
 		m.lateness.WithLabelValues(cause)
 	}
-	registerer.MustRegister(m.lateness, m.orphans, m.managed)
+	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed)
 	return m
 }
 
@@ -54,8 +59,16 @@ func (m *Metrics) Counted(name string, counts v1alpha1.ClientCounts) {
 	m.managed.WithLabelValues(name).Set(float64(counts.Managed))
 }
 
+// Listed sets the numbers of a list of clients.
+func (m *Metrics) Listed(name string, taken v1alpha1.Inventory) {
+	m.listed.WithLabelValues(name, "Managed").Set(float64(taken.Managed))
+	m.listed.WithLabelValues(name, "Orphaned").Set(float64(taken.Orphaned))
+	m.listed.WithLabelValues(name, "Unmanaged").Set(float64(taken.Unmanaged))
+}
+
 // Gone drops the numbers of one authorization server.
 func (m *Metrics) Gone(name string) {
 	m.orphans.DeleteLabelValues(name)
 	m.managed.DeleteLabelValues(name)
+	m.listed.DeletePartialMatch(prometheus.Labels{"authorization_server": name})
 }

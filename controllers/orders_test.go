@@ -163,6 +163,9 @@ func settled() []string {
 	for _, name := range []string{"-one/public", "-one/machine", "-two/signed", "-two/visitor"} {
 		object("*v1alpha1.MCPClientRegistration "+name, "Registered=True/Registered")
 	}
+	for _, name := range []string{"-one/public", "-two/visitor"} {
+		lines = append(lines, "*v1alpha1.MCPClientRegistration "+name+" PKCEEnforced=True/Refused")
+	}
 	for _, name := range []string{"-one/grant-0", "-one/grant-1", "-one/grant-2", "-two/grant-3", "-two/grant-4"} {
 		object("*v1alpha1.ScopeGrant "+name, "Applied=True/Applied")
 	}

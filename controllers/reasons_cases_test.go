@@ -86,7 +86,7 @@ func (s *stage) paused() { s.issuer.Annotations[v1alpha1.AnnotationPaused] = "tr
 
 var authorizationServerCases = []reasonCase{
 	{"ready", "True/Ready", untouched},
-	{"managed-otherwise", "False/ManagementUnsupported", func(s *stage) { s.manageOtherwise() }},
+	{"listed", "True/Ready", func(s *stage) { s.manageOtherwise() }},
 	{"bad-pattern", "False/InvalidPolicy", func(s *stage) { s.ownersMatch("(") }},
 	{"paused", "False/Paused", func(s *stage) { s.paused() }},
 	{"no-initial-access-token", "False/Unauthorized", func(s *stage) { s.wantToken() }},
@@ -105,9 +105,31 @@ func (s *stage) noRegistrationEndpoint() {
 	s.as.Describe(func(m *authserver.Metadata) { m.RegistrationEndpoint = "" })
 }
 
+// manageOtherwise makes the authorization server one with an admin API.
 func (s *stage) manageOtherwise() {
 	s.issuer.Spec.DynamicRegistration = nil
 	s.issuer.Spec.Hydra = &v1alpha1.HydraManagement{AdminURL: "https://hydra.example.com"}
+	s.as.Server = fake.NewWith("https://auth.example.com", authserver.Traits{
+		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+	})
+}
+
+// challenged has the authorization server examined with an answer.
+func (s *stage) challenged(answer authserver.Answer) {
+	s.browser()
+	s.as.Switch(func(w *fake.Switches) { w.PKCE = &answer })
+}
+
+// canary has a token examined that is as granted but for a change.
+func (s *stage) canary(change func(*authserver.TokenFacts)) {
+	s.issuer.Spec.CanaryTokens = true
+	s.as.Switch(func(w *fake.Switches) {
+		w.Token = func(f authserver.TokenFacts) authserver.TokenFacts {
+			f.Audience, f.Lifetime = []string{"https://mcp.example.com/invoices"}, 5*time.Minute
+			change(&f)
+			return f
+		}
+	})
 }
 
 func (s *stage) wantToken() {
@@ -293,7 +315,43 @@ var registrationCases = []reasonCase{
 	{"quota", "False/QuotaExceeded", func(s *stage) { s.issuer.Spec.Policy.MaxRegistrationsPerNamespace = new(int32(0)) }},
 	{"server-no-longer-watched", "Unknown/ServerNotWatched", func(s *stage) { s.watchLess() }},
 	{"namespace", "False/NamespaceNotAllowed", func(s *stage) { s.issuer.Spec.AllowedNamespaces = nil }},
-	{"managed-otherwise", "False/ManagementUnsupported", func(s *stage) { s.manageOtherwise() }},
+	{"managed-otherwise", "True/Ready", func(s *stage) { s.manageOtherwise() }},
+	{"disabled", "False/Suspended", func(s *stage) {
+		s.manageOtherwise()
+		s.begin()
+		edit(s, s.reg, suspend)
+	}},
+	{"adoption-without-leave", "False/AdoptionNotAllowed", func(s *stage) {
+		s.manageOtherwise()
+		s.reg.Annotations[v1alpha1.AnnotationAdopt] = "old-client"
+	}},
+	{"pkce", "True/Ready", func(s *stage) { s.browser() }},
+	{"pkce-not-enforced", "True/Ready", func(s *stage) { s.challenged(authserver.No) }},
+	{"pkce-unclear", "True/Ready", func(s *stage) { s.challenged(authserver.Unclear) }},
+	{"pkce-demanded", "False/NotRefused", func(s *stage) {
+		s.issuer.Spec.Policy.RequirePKCEEnforced = true
+		s.challenged(authserver.No)
+	}},
+	{"pkce-not-known", "Unknown/Unavailable", func(s *stage) {
+		s.issuer.Spec.Policy.RequirePKCEEnforced = true
+		s.browser()
+		s.as.Fail(fake.Fault{Operation: fake.Challenge, Err: unavailable})
+	}},
+	{"token", "True/Ready", func(s *stage) { s.canary(func(*authserver.TokenFacts) {}) }},
+	{"token-opaque", "True/Ready", func(s *stage) { s.canary(func(f *authserver.TokenFacts) { f.Readable = false }) }},
+	{"token-not-given", "True/Ready", func(s *stage) {
+		s.issuer.Spec.CanaryTokens = true
+		s.as.Fail(fake.Fault{Operation: fake.Canary, Err: unavailable})
+	}},
+	{"token-for-another", "True/Ready", func(s *stage) {
+		s.canary(func(f *authserver.TokenFacts) { f.Audience = []string{"https://other.example.com"} })
+	}},
+	{"token-of-more-scopes", "True/Ready", func(s *stage) {
+		s.canary(func(f *authserver.TokenFacts) { f.Scopes = append(f.Scopes, "admin") })
+	}},
+	{"token-too-long-lived", "True/Ready", func(s *stage) {
+		s.canary(func(f *authserver.TokenFacts) { f.Lifetime = time.Hour })
+	}},
 	{"no-management", "False/ManagementUnsupported", func(s *stage) { s.as.Switch(func(w *fake.Switches) { w.NoManagement = true }) }},
 	{"management-refused", "Unknown/ManagementUnsupported", func(s *stage) { s.blocked(rejected("")) }},
 	{"no-pkce", "False/PKCEUnsupported", func(s *stage) {

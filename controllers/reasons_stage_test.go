@@ -160,7 +160,7 @@ func (s *stage) assemble() {
 		Records:     &Records{Client: s.Client, Live: s.Client, Namespace: stageOperator},
 		Credentials: &Credentials{Client: s.Client, Live: s.Client},
 		Places:      &Places{Client: s.Client, Namespace: stageOperator},
-		Drift:       NewDriftSchedule(begun), Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
+		Drift:       NewDriftSchedule(begun), Examinations: NewExaminations(), Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
 	}
 	s.scopeGrants = &ScopeGrantReconciler{Client: s.Client, Clock: s.clock, Grants: s.grants, Recorder: recorder, Audit: audit.Discard}
 	s.servers = &MCPServerReconciler{Client: s.Client, Clock: s.clock, Recorder: recorder}

@@ -221,11 +221,14 @@ func fixture(t *testing.T, fixtures *bytes.Buffer, s *stage, kind string, c reas
 			t.Fatal(err)
 		}
 		fixtures.WriteString("---\n")
-		fixtures.Write(text)
+		fixtures.Write(chosenID.ReplaceAll(text, []byte("mcpr-chosen")))
 		return
 	}
 	t.Errorf("there is no %s in the end", kind)
 }
+
+// chosenID is a client id that the register chose: chance.
+var chosenID = regexp.MustCompile(`mcpr-[a-z2-7]{26}`)
 
 // tidy takes out what is chance: marks, the time of a deletion, versions.
 func tidy(object *unstructured.Unstructured) {

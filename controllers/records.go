@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -47,67 +45,6 @@ type Records struct {
 	Live client.Reader
 	// Namespace is the operator's own.
 	Namespace string
-}
-
-// storedRecord is the JSON form of a policy.Record.
-type storedRecord struct {
-	State         policy.RecordState       `json:"state"`
-	Mark          string                   `json:"mark,omitempty"`
-	Orphans       []string                 `json:"orphans,omitempty"`
-	Connection    storedConnection         `json:"connection"`
-	Client        storedClient             `json:"client"`
-	TokenEndpoint string                   `json:"tokenEndpoint,omitempty"`
-	WishDigest    string                   `json:"wishDigest,omitempty"`
-	WitnessKey    string                   `json:"witnessKey,omitempty"`
-	WitnessKeyID  string                   `json:"witnessKeyID,omitempty"`
-	Replacing     bool                     `json:"replacing,omitempty"`
-	Excess        []string                 `json:"excess,omitempty"`
-	Missing       []string                 `json:"missing,omitempty"`
-	TokenLifetime time.Duration            `json:"tokenLifetimeNanoseconds,omitempty"`
-	RegisteredAt  time.Time                `json:"registeredAt,omitzero"`
-	Cause         v1alpha1.RevocationCause `json:"cause,omitempty"`
-	DueAt         time.Time                `json:"dueAt,omitzero"`
-	DeletedAt     time.Time                `json:"deletedAt,omitzero"`
-	VerifiedAt    time.Time                `json:"verifiedAt,omitzero"`
-	Released      string                   `json:"released,omitempty"`
-	RefusedReason string                   `json:"refusedReason,omitempty"`
-	RefusedCode   string                   `json:"refusedCode,omitempty"`
-	RefusedDigest string                   `json:"refusedDigest,omitempty"`
-	RefusedAt     time.Time                `json:"refusedAt,omitzero"`
-}
-
-type storedConnection struct {
-	Name              string `json:"name,omitempty"`
-	Issuer            string `json:"issuer,omitempty"`
-	CABundle          []byte `json:"caBundle,omitempty"`
-	RequestsPerSecond int    `json:"requestsPerSecond,omitempty"`
-	MaxInFlight       int    `json:"maxInFlight,omitempty"`
-}
-
-type storedClient struct {
-	ID              string         `json:"id,omitempty"`
-	Secret          string         `json:"secret,omitempty"`
-	SecretExpiresAt time.Time      `json:"secretExpiresAt,omitzero"`
-	ManagementURI   string         `json:"managementURI,omitempty"`
-	ManagementToken string         `json:"managementToken,omitempty"`
-	Registered      storedMetadata `json:"registered,omitzero"`
-}
-
-// storedMetadata has the fields of authserver.ClientMetadata, under the names
-// of RFC 7591 §2.
-type storedMetadata struct {
-	Name            string   `json:"client_name,omitempty"`
-	SoftwareID      string   `json:"software_id,omitempty"`
-	SoftwareVersion string   `json:"software_version,omitempty"`
-	ApplicationType string   `json:"application_type,omitempty"`
-	GrantTypes      []string `json:"grant_types,omitempty"`
-	ResponseTypes   []string `json:"response_types,omitempty"`
-	RedirectURIs    []string `json:"redirect_uris,omitempty"`
-	Scopes          []string `json:"scopes,omitempty"`
-	AuthMethod      string   `json:"token_endpoint_auth_method,omitempty"`
-	JWKS            string   `json:"jwks,omitempty"`
-	JWKSURI         string   `json:"jwks_uri,omitempty"`
-	Contacts        []string `json:"contacts,omitempty"`
 }
 
 func recordName(uid types.UID) string { return "registration-" + string(uid) }
@@ -251,63 +188,4 @@ func shortLabel(name string) string {
 		return name[:60] + "xxx"
 	}
 	return name
-}
-
-// store turns a record into its JSON form. That a person lets go is read from
-// the annotation until it is carried out: a word of the past must not release
-// the next client.
-func store(r policy.Record) storedRecord {
-	if r.State != policy.RecordRevoked {
-		r.Released = ""
-	}
-	return storedRecord{
-		State: r.State, Mark: r.Mark, Orphans: r.Orphans,
-		Connection: storedConnection{
-			Name: r.Connection.Name, Issuer: r.Connection.Issuer, CABundle: r.Connection.CABundle,
-			RequestsPerSecond: r.Connection.RequestsPerSecond, MaxInFlight: r.Connection.MaxInFlight,
-		},
-		Client: storedClient{
-			ID: r.Client.ID, Secret: r.Client.Secret.Reveal(), SecretExpiresAt: r.Client.SecretExpiresAt,
-			ManagementURI: r.Client.ManagementURI, ManagementToken: r.Client.ManagementToken.Reveal(),
-			Registered: storedMetadata(r.Client.Registered),
-		},
-		TokenEndpoint: r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing,
-		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
-		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt,
-		Cause: r.Cause, DueAt: r.DueAt, DeletedAt: r.DeletedAt, VerifiedAt: r.VerifiedAt, Released: r.Released,
-		RefusedReason: r.RefusedReason, RefusedCode: r.RefusedCode, RefusedDigest: r.RefusedDigest, RefusedAt: r.RefusedAt,
-	}
-}
-
-// decodeRecord reads a record. A Secret without one is a record of nothing: a
-// person may have made it to release a client.
-func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
-	var s storedRecord
-	if data := secret.Data[recordKey]; len(data) > 0 {
-		if err := json.Unmarshal(data, &s); err != nil {
-			return policy.Record{}, errors.New("not the JSON of a record")
-		}
-	}
-	record := policy.Record{
-		State: s.State, Mark: s.Mark, Orphans: s.Orphans,
-		Connection: authserver.Config{
-			Name: s.Connection.Name, Issuer: s.Connection.Issuer, CABundle: s.Connection.CABundle,
-			RequestsPerSecond: s.Connection.RequestsPerSecond, MaxInFlight: s.Connection.MaxInFlight,
-		},
-		Client: authserver.Client{
-			ID: s.Client.ID, Secret: authserver.NewSecret(s.Client.Secret), SecretExpiresAt: s.Client.SecretExpiresAt,
-			ManagementURI: s.Client.ManagementURI, ManagementToken: authserver.NewSecret(s.Client.ManagementToken),
-			Registered: authserver.ClientMetadata(s.Client.Registered),
-		},
-		TokenEndpoint: s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing,
-		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
-		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt,
-		Cause: s.Cause, DueAt: s.DueAt, DeletedAt: s.DeletedAt, VerifiedAt: s.VerifiedAt, Released: s.Released,
-		RefusedReason: s.RefusedReason, RefusedCode: s.RefusedCode, RefusedDigest: s.RefusedDigest, RefusedAt: s.RefusedAt,
-		Version: secret.ResourceVersion,
-	}
-	if released := secret.Annotations[v1alpha1.AnnotationRelease]; released != "" {
-		record.Released = released
-	}
-	return record, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -36,6 +37,8 @@ type RegistrationReconciler struct {
 	Metrics     *Metrics
 	// Cluster is the UID of the cluster: ownership marks name it.
 	Cluster string
+
+	Examinations *Examinations
 
 	written written
 	// announced are the registrations whose request is on the audit record
@@ -81,5 +84,15 @@ type outcome struct {
 	again time.Duration
 	// gone says that the object was let go.
 	gone bool
-	err  error
+	// changed says that the client was registered or replaced.
+	changed bool
+	// pair is the key pair that was made in this pass, if any.
+	pair keyPair
+	// examined are the answers about promises of the authorization server that
+	// were learnt in this pass.
+	examined []entry
+	// server is the AuthorizationServer, if it is there, and traits are its.
+	server *v1alpha1.AuthorizationServer
+	traits authserver.Traits
+	err    error
 }

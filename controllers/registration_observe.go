@@ -29,6 +29,7 @@ func (r *RegistrationReconciler) observe(ctx context.Context, reg *v1alpha1.MCPC
 	seen.facts.Namespace, errs[1] = getNamespace(ctx, r.Client, reg.Namespace)
 	errs[2] = r.observeGrants(ctx, reg, &seen.facts)
 	errs[3] = r.observeOwn(ctx, reg, &seen)
+	seen.facts.Traits = r.Servers.Traits(seen.facts)
 	errs[4] = r.observePlaces(ctx, reg, &seen.facts)
 	errs[5] = r.observeClient(ctx, reg, &seen.facts, now)
 	seen.err = errors.Join(errs[:]...)
@@ -90,10 +91,11 @@ func (r *RegistrationReconciler) observePlaces(ctx context.Context, reg *v1alpha
 // at once: it is the one thing that observe writes.
 func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, now time.Time) error {
 	proof := facts.Record.State == policy.RecordDeleted
+	lost := facts.Record.Findable() && reg.DeletionTimestamp == nil
 	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
 	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now) && !policy.Paused(facts.AuthorizationServer.Object)
 	facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
-	if !proof && (!due || reg.DeletionTimestamp != nil) {
+	if !proof && !lost && (!due || reg.DeletionTimestamp != nil) {
 		return nil
 	}
 	urgency := authserver.Routine

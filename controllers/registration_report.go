@@ -42,6 +42,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 		return w.result(err)
 	}
 	r.tell(reg, after, done)
+	r.tellOfRotation(reg, after, done.traits)
 	if m.happened {
 		return r.retry(ctx, d, done, m)
 	}
@@ -87,6 +88,10 @@ func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d pol
 		return ctrl.Result{RequeueAfter: blockedDelay}
 	}
 	result := requeueAt(d.Next, r.Clock.Now())
+	if _, from := r.Examinations.Due(reg.UID, r.Clock.Now()); !from.IsZero() {
+		wait := max(from.Sub(r.Clock.Now()), time.Second)
+		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, wait), wait)
+	}
 	if d.Verdict.Reason == v1alpha1.ReasonQuotaExceeded && !waits(reg) {
 		// A place may have become free before the status said that one is needed.
 		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, settleTime), settleTime)
@@ -122,6 +127,8 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 		Scopes:             old.Scopes,
 		RegisteredAt:       old.RegisteredAt,
 		SecretName:         old.SecretName,
+		RotatedAt:          timeOf(record.Rotation.MadeAt),
+		OldKeyUntil:        timeOf(record.Rotation.OldUntil),
 		PossibleOrphans:    record.Orphans,
 		Revocation:         revocation(old.Revocation, d, record),
 		ExpiresAt:          timeOf(d.ExpiresAt),
@@ -134,11 +141,12 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 	}
 	allowed := accepted(v1alpha1.ConditionAccepted, d.Verdict)
 	registered := registeredEntry(d, record, m)
-	entries := []entry{allowed, registered}
+	told := promises(reg, record, done.server, done.examined)
+	entries := append([]entry{allowed, registered}, told...)
 	allowed.waiting = allowed.waiting && !m.stalled
 	blocked := m.happened && d.Verdict.Standing == policy.Refused
 	if blocked || (registered.status == metav1.ConditionUnknown && !registered.waiting) {
-		entries = []entry{registered, allowed}
+		entries = append([]entry{registered, allowed}, told...)
 	}
 	status.Conditions = conditions(old.Conditions, reg.Generation, now, entries...)
 	return status
@@ -179,6 +187,9 @@ func registeredEntry(d policy.RegistrationDecision, record policy.Record, m mish
 	case record.State == policy.RecordDeleted:
 		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking,
 			"the authorization server accepted the deletion of the client; its absence is not yet proven", true
+	case record.Live() && record.Disabled:
+		e.status, e.reason = metav1.ConditionFalse, v1alpha1.ReasonDisabled
+		e.message = "the client is disabled at the authorization server: it gets no token, and keeps its client id"
 	case record.Live():
 		e.status, e.reason, e.message = metav1.ConditionTrue, v1alpha1.ReasonRegistered, "the client is registered as wished"
 		if len(record.Missing) > 0 {
@@ -213,11 +224,15 @@ func revocation(old *v1alpha1.Revocation, d policy.RegistrationDecision, record 
 			RevokedAtASAt: timeOf(record.DeletedAt), VerifiedAt: timeOf(record.VerifiedAt),
 		}
 		if !record.DeletedAt.IsZero() {
-			r.ResidualUntil = timeOf(record.DeletedAt.Add(record.TokenLifetime + time.Second - 1))
+			copies := time.Duration(record.Connection.CopySeconds) * time.Second
+			r.ResidualUntil = timeOf(record.DeletedAt.Add(record.TokenLifetime + copies + time.Second - 1))
 		}
 		return r
 	case d.Action == policy.Revoke:
-		return &v1alpha1.Revocation{Cause: d.Verdict.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(d.Verdict.DueAt.Truncate(time.Second))}
+		return &v1alpha1.Revocation{
+			Cause: d.Verdict.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(d.Verdict.DueAt.Truncate(time.Second)),
+			RevokedAtASAt: timeOf(record.DeletedAt),
+		}
 	}
 	return old
 }

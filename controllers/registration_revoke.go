@@ -11,10 +11,8 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -38,24 +36,46 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	if err := s.begin(ctx, server, done); err != nil {
 		return err
 	}
-	if err := server.Revoke(ctx, done.record.Handle(s.seen.facts.Credentials)); err != nil {
-		return err
+	if err := s.disableFirst(ctx, server, done); err != nil {
+		return s.notOurs(ctx, done, err)
 	}
-	record, repeated := done.record, done.record.State == policy.RecordDeleted
-	record.State = policy.RecordDeleted
-	if !repeated {
-		record.DeletedAt = s.Clock.Now()
-		s.taken(audit.ClientRevoked, record)
+	if err := server.Revoke(ctx, revocable(done.record, s.seen.facts.Credentials)); err != nil {
+		return s.notOurs(ctx, done, s.keepInstant(ctx, done, err))
 	}
-	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
+	repeated := done.record.State == policy.RecordDeleted
+	done.record.State = policy.RecordDeleted
+	s.takenAway(ctx, done)
+	if done.record, err = s.Records.Put(ctx, s.reg, done.record); err != nil {
 		return err
 	}
 	if !repeated {
 		done.again = proofDelay
-		s.Metrics.Revoked(record.Cause, record.DeletedAt.Sub(record.DueAt))
 	}
-	logf.FromContext(ctx).Info("Client revoked", "clientID", record.Client.ID, "cause", record.Cause, "authorizationServer", record.Connection.Name)
 	return s.Credentials.Delete(ctx, s.seen.secret)
+}
+
+// keepInstant stores from when on a client is of no use whose deletion failed
+// after it was disabled.
+func (s *step) keepInstant(ctx context.Context, done *outcome, failure error) error {
+	if done.record.DeletedAt.Equal(s.seen.facts.Record.DeletedAt) {
+		return failure
+	}
+	stored, err := s.Records.Put(ctx, s.reg, done.record)
+	done.record = stored
+	return errors.Join(failure, err)
+}
+
+// notOurs ends the revocation of a client that was about to be taken over and
+// is still somebody else's: it is left alone.
+func (s *step) notOurs(ctx context.Context, done *outcome, err error) error {
+	if !done.record.Adopting || !isConflict(err) {
+		return err
+	}
+	stored, err := s.Records.Put(ctx, s.reg, policy.Record{
+		Version: done.record.Version, Orphans: done.record.Orphans, Connection: done.record.Connection,
+	})
+	done.record, done.again = stored, atOnce
+	return err
 }
 
 // begin stores why and since when the client should be gone, before the server
@@ -67,6 +87,19 @@ func (s *step) begin(ctx context.Context, server authserver.Server, done *outcom
 	record, begun := done.record, done.record.Cause != ""
 	if record.State == policy.RecordDeleted {
 		return nil
+	}
+	if s.traits().OwnClientID {
+		if begun {
+			return nil
+		}
+		if record.State == policy.RecordPending {
+			// What is about to end may have come into being unnoticed.
+			s.orphaned(record, record.Mark)
+		}
+		record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
+		stored, err := s.Records.Put(ctx, s.reg, record)
+		done.record = stored
+		return err
 	}
 	record, err := s.resolve(ctx, server, record)
 	if err != nil {
@@ -154,7 +187,7 @@ func (s *step) current(ctx context.Context, record policy.Record) error {
 	switch {
 	case err != nil:
 		return err
-	case reg.UID != s.reg.UID, policy.Registration(facts, s.Clock.Now()).Action != policy.Revoke:
+	case reg.UID != s.reg.UID, policy.Registration(facts, s.Clock.Now()).Action != s.decision.Action:
 		return errStale
 	}
 	return s.Records.Fresh(ctx, s.reg.UID, record.Version)
@@ -211,7 +244,7 @@ func (s *step) concluded(old policy.Record) policy.Record {
 		Client: authserver.Client{ID: old.Client.ID}, Released: old.Released, TokenLifetime: old.TokenLifetime,
 		Cause: old.Cause, DueAt: old.DueAt, DeletedAt: old.DeletedAt,
 	}
-	if old.State == policy.RecordPending {
+	if old.State == policy.RecordPending && !old.Findable() {
 		record.Orphans = append(slices.Clone(record.Orphans), old.Mark)
 		record.State = ""
 		return record
@@ -262,6 +295,7 @@ func (s *step) release(ctx context.Context, done *outcome) error {
 	}
 	done.gone = true
 	s.Drift.Forget(s.reg.UID)
+	s.Examinations.Forget(s.reg.UID)
 	if len(last.Orphans) > 0 {
 		return nil
 	}
@@ -285,6 +319,9 @@ func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
 	credentials := s.seen.facts.Credentials
 	if credentials.Foreign || credentials.Is == policy.Unknown {
 		return nil
+	}
+	if done.record.Rotation.KeyWaits() {
+		return s.handOver(ctx, done)
 	}
 	pair := keyPair{private: credentials.PrivateKey, id: credentials.KeyID, jwks: credentials.PublicJWKS}
 	return s.putCredentials(ctx, done.record, pair)

@@ -74,7 +74,7 @@ func classifyAnswer(answer *authserver.Error, initialAccess bool) mishap {
 	case authserver.Unauthorized:
 		if initialAccess {
 			return mishap{happened: true, reason: v1alpha1.ReasonUnauthorized, after: blockedDelay, stalled: true,
-				message: "the authorization server refuses the operator's initial access token: ask the platform team to renew the Secret that the AuthorizationServer names"}
+				message: "the authorization server refuses the operator's own credentials: ask the platform team to renew the Secret that the AuthorizationServer names"}
 		}
 		return mishap{happened: true, reason: v1alpha1.ReasonManagementLost, after: blockedDelay, stalled: true,
 			message: "the authorization server refuses the management token of the client, which may be alive: ask the platform team to delete the client there, then to release it (see the runbook)"}
@@ -112,6 +112,8 @@ type entry struct {
 	message string
 	// waiting says that nobody needs to act on this object.
 	waiting bool
+	// aside says that Ready does not depend on it.
+	aside bool
 }
 
 // accepted is the Accepted condition of a verdict.
@@ -134,7 +136,7 @@ func conditions(previous []metav1.Condition, generation int64, now time.Time, en
 	ready := entry{kind: v1alpha1.ConditionReady, status: metav1.ConditionTrue, reason: v1alpha1.ReasonReady, message: "everything holds"}
 	waiting := false
 	for _, e := range slices.Backward(entries) {
-		if e.status != metav1.ConditionTrue {
+		if e.status != metav1.ConditionTrue && !e.aside {
 			ready.status, ready.reason, ready.message = e.status, e.reason, e.message
 			waiting = waiting || e.waiting
 		}

@@ -136,6 +136,9 @@ func newWorldIn(t *testing.T, c client.Client, cluster *env.ControlPlane, option
 			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
 	}
+	if options.Hydra {
+		object.Spec.DynamicRegistration, object.Spec.Hydra = nil, &v1alpha1.HydraManagement{AdminURL: as.HydraURL()}
+	}
 	for _, change := range adapt {
 		change(object)
 	}

@@ -61,13 +61,13 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 			Records:     &Records{Client: c, Live: live, Namespace: o.Namespace},
 			Credentials: &Credentials{Client: c, Live: live},
 			Places:      &Places{Client: c, Namespace: o.Namespace},
-			Drift:       NewDriftSchedule(o.Clock.Now()), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
+			Drift:       NewDriftSchedule(o.Clock.Now()), Examinations: NewExaminations(), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
 		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder, Watched: o.WatchNamespaces}, 4},
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
-			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces,
+			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces,
 		}, 4},
 	} {
 		if err := r.reconciler.SetupWithManager(mgr, r.workers); err != nil {

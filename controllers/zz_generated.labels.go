@@ -8,6 +8,7 @@ package controllers
 // reasons are the reasons of the API.
 var reasons = map[string]bool{
 	"Accepted":                    true,
+	"AdoptionNotAllowed":          true,
 	"Applied":                     true,
 	"ApprovalDenied":              true,
 	"ApprovalRequired":            true,
@@ -16,7 +17,9 @@ var reasons = map[string]bool{
 	"AuthorizationServerMismatch": true,
 	"AuthorizationServerNotFound": true,
 	"AuthorizationServerNotReady": true,
+	"Conform":                     true,
 	"Deleting":                    true,
+	"Disabled":                    true,
 	"Discovered":                  true,
 	"Expired":                     true,
 	"ExpiryInvalid":               true,
@@ -34,6 +37,7 @@ var reasons = map[string]bool{
 	"Narrowed":                    true,
 	"NoGrantInForce":              true,
 	"NotApplied":                  true,
+	"NotRefused":                  true,
 	"NotRegistered":               true,
 	"OwnerMissing":                true,
 	"OwnerNotAllowed":             true,
@@ -44,6 +48,7 @@ var reasons = map[string]bool{
 	"Ready":                       true,
 	"ReasonMissing":               true,
 	"RedirectURINotAllowed":       true,
+	"Refused":                     true,
 	"Registered":                  true,
 	"RegistrationNotFound":        true,
 	"RegistrationPending":         true,
@@ -60,9 +65,13 @@ var reasons = map[string]bool{
 	"ServerNotAvailable":          true,
 	"ServerNotWatched":            true,
 	"Suspended":                   true,
+	"TooLongLived":                true,
 	"Unauthorized":                true,
 	"Unavailable":                 true,
+	"Unclear":                     true,
 	"Widened":                     true,
+	"WrongAudience":               true,
+	"WrongScope":                  true,
 }
 
 // causes are the values of RevocationCause.
@@ -71,6 +80,7 @@ var causes = []string{
 	"Deleted",
 	"Expired",
 	"ExpiryMissing",
+	"ManagementLost",
 	"NoGrantInForce",
 	"NotAllowed",
 	"OwnerMissing",

@@ -10,6 +10,7 @@ import (
 // AuthorizationServerSpec describes an OAuth 2.1 authorization server and how
 // the operator manages clients there.
 // +kubebuilder:validation:ExactlyOneOf=dynamicRegistration;keycloak;hydra;metadataDocument
+// +kubebuilder:validation:XValidation:rule="has(self.dynamicRegistration) == has(oldSelf.dynamicRegistration) && has(self.keycloak) == has(oldSelf.keycloak) && has(self.hydra) == has(oldSelf.hydra)",message="how clients are managed is immutable, because a client cannot move from one way to another: create another AuthorizationServer, for example with dynamicRegistration: {}"
 type AuthorizationServerSpec struct {
 	// issuer is the issuer identifier of the authorization server (RFC 8414
 	// §2), exactly as its metadata states it. Immutable: credentials belong
@@ -29,23 +30,50 @@ type AuthorizationServerSpec struct {
 	// +optional
 	DynamicRegistration *DynamicRegistration `json:"dynamicRegistration,omitempty"`
 
-	// keycloak manages clients through Keycloak's Admin REST API. Reserved:
-	// this version answers with the condition Accepted=False and the reason
-	// ManagementUnsupported.
+	// keycloak manages clients through Keycloak's Admin REST API.
 	// +optional
 	Keycloak *KeycloakManagement `json:"keycloak,omitempty"`
 
-	// hydra manages clients through Ory Hydra's admin API. Reserved: this
-	// version answers with the condition Accepted=False and the reason
-	// ManagementUnsupported.
+	// hydra manages clients through Ory Hydra's admin API.
 	// +optional
 	Hydra *HydraManagement `json:"hydra,omitempty"`
 
-	// metadataDocument serves OAuth Client ID Metadata Documents. Reserved:
-	// this version answers with the condition Accepted=False and the reason
-	// ManagementUnsupported.
+	// metadataDocument serves OAuth Client ID Metadata Documents: the client
+	// id is the URL of a document that the operator serves and the
+	// authorization server fetches.
 	// +optional
 	MetadataDocument *MetadataDocumentManagement `json:"metadataDocument,omitempty"`
+
+	// orphanPolicy says what becomes of clients that carry the mark of this
+	// cluster and belong to no registration: Report, or Reap to delete each
+	// after orphanGraceSeconds. It needs an authorization server that can list
+	// its clients. Left out, Report.
+	// +optional
+	OrphanPolicy OrphanPolicy `json:"orphanPolicy,omitempty"`
+
+	// orphanGraceSeconds is for how long a client must have been seen without
+	// a registration before it is deleted, in seconds. Left out, 86400.
+	// +optional
+	// +kubebuilder:validation:Minimum=60
+	// +kubebuilder:validation:Maximum=31536000
+	OrphanGraceSeconds *int32 `json:"orphanGraceSeconds,omitempty"`
+
+	// adoptions lets registrations take over clients that exist at the
+	// authorization server and are not the operator's. The registration asks
+	// for it with the annotation mcp-registrar.dev/adopt. Consent is the
+	// platform team's alone, which is why it is given here.
+	// +optional
+	// +listType=map
+	// +listMapKey=clientID
+	// +kubebuilder:validation:MaxItems=256
+	Adoptions []Adoption `json:"adoptions,omitempty"`
+
+	// canaryTokens has the operator ask for one token of each confidential
+	// client whose credentials it made, after each change, and compare aud,
+	// scope and lifetime with what was granted. The token is thrown away. Left
+	// out, no token is asked for.
+	// +optional
+	CanaryTokens bool `json:"canaryTokens,omitempty"`
 
 	// caBundle holds PEM certificates (base64 in YAML) that are trusted for
 	// connections to this server, in place of the system's. Left out, the
@@ -104,8 +132,60 @@ type DynamicRegistration struct {
 	InitialAccessTokenSecretRef *SecretKeyReference `json:"initialAccessTokenSecretRef,omitempty"`
 }
 
+// OrphanPolicy says what becomes of clients that belong to no registration.
+// +kubebuilder:validation:Enum=Report;Reap
+type OrphanPolicy string
+
+// The values of OrphanPolicy.
+const (
+	// OrphanPolicyReport: they are counted and named in the status.
+	OrphanPolicyReport OrphanPolicy = "Report"
+	// OrphanPolicyReap: they are deleted after a grace period.
+	OrphanPolicyReap OrphanPolicy = "Reap"
+)
+
+// Adoption lets one registration take over one client.
+type Adoption struct {
+	// clientID is the client at the authorization server.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	ClientID string `json:"clientID"`
+
+	// namespace is that of the registration.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+
+	// name is that of the registration.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
 // KeycloakManagement is management through Keycloak's Admin REST API.
+// +kubebuilder:validation:XValidation:rule="self.realm == oldSelf.realm && has(self.baseURL) == has(oldSelf.baseURL) && (!has(self.baseURL) || self.baseURL == oldSelf.baseURL)",message="realm and baseURL are immutable, because clients belong to one realm: create another AuthorizationServer, for example with realm: mcp"
 type KeycloakManagement struct {
+	// baseURL is the root of the server, without /admin and /realms: https,
+	// http only for a loopback host. Left out, the part of issuer before
+	// /realms/.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="baseURL must be an https URL (http only for a loopback host), for example https://keycloak.example.com"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="baseURL must have no query, fragment or user information, for example https://keycloak.example.com"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="baseURL must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://keycloak.example.com"
+	BaseURL string `json:"baseURL,omitempty"`
+
+	// credentialsSecretRef names a Secret in the operator's namespace with
+	// the keys client-id and client-secret: a confidential client of the realm
+	// with a service account that may manage clients there (the client roles
+	// manage-clients and view-clients of realm-management).
+	// +required
+	CredentialsSecretRef LocalSecretReference `json:"credentialsSecretRef"`
+
 	// realm is the name of the realm.
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -116,8 +196,9 @@ type KeycloakManagement struct {
 // HydraManagement is management through Ory Hydra's admin API.
 type HydraManagement struct {
 	// adminURL is the base URL of the admin API: https, http only for a
-	// loopback host.
+	// loopback host. Immutable: at another one every client would seem gone.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="adminURL is immutable, because clients belong to one server: create another AuthorizationServer, for example with adminURL: https://hydra-admin.example.com"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="adminURL must be an https URL (http only for a loopback host), for example https://hydra-admin.example.com"
@@ -128,14 +209,27 @@ type HydraManagement struct {
 
 // MetadataDocumentManagement is management by serving client metadata.
 type MetadataDocumentManagement struct {
-	// baseURL is the https URL under which documents are served.
+	// baseURL is the https URL under which documents are served: the client
+	// id is this URL, a slash and a name. An ingress or gateway of yours leads
+	// from there to the operator's document port.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && self.startsWith('https://')",message="baseURL must be an https URL, for example https://clients.example.com/mcp"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('?') && !self.contains('#') && !self.contains('@')",message="baseURL must have no query, fragment or user information, for example https://clients.example.com/mcp"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="baseURL must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://clients.example.com/mcp"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="baseURL is immutable: it is a part of every client id; create another AuthorizationServer"
+	// +kubebuilder:validation:XValidation:rule="!self.endsWith('/')",message="baseURL must not end with a slash, for example https://clients.example.com/mcp"
+	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('/([.]|%2e){1,2}(/|$)')",message="baseURL must have no path segment . or .., for example https://clients.example.com/mcp"
 	BaseURL string `json:"baseURL"`
+
+	// cacheSeconds is for how many seconds an authorization server may go on
+	// using a document that it has fetched (Cache-Control: max-age). A
+	// revocation takes this long to be felt there. Left out, 60.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	CacheSeconds *int32 `json:"cacheSeconds,omitempty"`
 }
 
 // RegistrationPolicy bounds what registrations may ask for.
@@ -147,6 +241,12 @@ type RegistrationPolicy struct {
 	// +kubebuilder:validation:Minimum=60
 	// +kubebuilder:validation:Maximum=315360000
 	MaxRegistrationLifetimeSeconds *int64 `json:"maxRegistrationLifetimeSeconds,omitempty"`
+
+	// requirePKCEEnforced makes a registration with AuthorizationCode ready
+	// only when the authorization server was seen to refuse its requests
+	// without a code_challenge and with the method plain (RFC 7636).
+	// +optional
+	RequirePKCEEnforced bool `json:"requirePKCEEnforced,omitempty"`
 
 	// maxRegistrationsPerNamespace is how many registrations of one namespace
 	// may have a client at this server at one time. One more waits until
@@ -232,6 +332,60 @@ type AuthorizationServerStatus struct {
 	// It follows within seconds, not at once.
 	// +optional
 	Clients *ClientCounts `json:"clients,omitempty"`
+
+	// inventory is what was found when the clients of this server were last
+	// listed; absent where the server cannot list them.
+	// +optional
+	Inventory *Inventory `json:"inventory,omitempty"`
+
+	// clockSkewSeconds is by how many seconds the clock of the server was
+	// ahead of the operator's when its metadata was last read (the Date header
+	// of the answer), negative when behind; absent where it did not say.
+	// +optional
+	ClockSkewSeconds *int32 `json:"clockSkewSeconds,omitempty"`
+}
+
+// Inventory is what was found in a list of all clients.
+type Inventory struct {
+	// takenAt is when the list was complete.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	TakenAt metav1.Time `json:"takenAt"`
+	// managed clients carry the mark of this cluster and belong to a
+	// registration.
+	// +required
+	Managed int32 `json:"managed"`
+	// unmanaged clients carry no mark of this cluster.
+	// +required
+	Unmanaged int32 `json:"unmanaged"`
+	// orphaned clients carry the mark of this cluster and belong to no
+	// registration.
+	// +required
+	Orphaned int32 `json:"orphaned"`
+	// unmanagedClients are the ids of the first 50 of them, sorted.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MaxLength=512
+	UnmanagedClients []string `json:"unmanagedClients,omitempty"`
+	// orphanedClients are the first 50 of them, by id.
+	// +optional
+	// +listType=map
+	// +listMapKey=clientID
+	// +kubebuilder:validation:MaxItems=50
+	OrphanedClients []OrphanedClient `json:"orphanedClients,omitempty"`
+}
+
+// OrphanedClient is a client of this cluster that belongs to no registration.
+type OrphanedClient struct {
+	// clientID is the client at the authorization server.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	ClientID string `json:"clientID"`
+	// since is when it was first seen so.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	Since metav1.Time `json:"since"`
 }
 
 // Capability is something that an authorization server supports.

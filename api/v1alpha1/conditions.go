@@ -17,7 +17,7 @@ const (
 	// agrees with the decision, as last observed.
 	//
 	// True: Registered, Narrowed.
-	// False: NotRegistered, Revoked, Released.
+	// False: NotRegistered, Revoked, Released, Disabled.
 	// Unknown: Revoking, Unavailable, Unauthorized, ManagementLost,
 	// ManagementUnsupported, SecretConflict, FactUnknown,
 	// AuthorizationServerNotReady.
@@ -39,6 +39,26 @@ const (
 	// Rejected.
 	// Unknown: Unavailable, FactUnknown.
 	ConditionDiscovered = "Discovered"
+
+	// ConditionPKCEEnforced (MCPClientRegistration with AuthorizationCode):
+	// the authorization server was asked for a code without a code_challenge,
+	// and with the method plain, and refused (RFC 7636). Ready does not depend
+	// on it unless the AuthorizationServer's policy says so.
+	//
+	// True: Refused.
+	// False: NotRefused.
+	// Unknown: Unclear, Unavailable.
+	ConditionPKCEEnforced = "PKCEEnforced"
+
+	// ConditionTokensConform (MCPClientRegistration, where the
+	// AuthorizationServer has canaryTokens): a token of the client has the
+	// granted audience and scopes and lives no longer than allowed. Ready does
+	// not depend on it.
+	//
+	// True: Conform.
+	// False: WrongAudience, WrongScope, TooLongLived.
+	// Unknown: Unclear, Unavailable.
+	ConditionTokensConform = "TokensConform"
 
 	// ConditionReady: all of the others are true. Its reason is that of the
 	// first that is not.
@@ -66,6 +86,10 @@ const (
 	ReasonApplied = "Applied"
 	// ReasonDiscovered: the metadata is usable.
 	ReasonDiscovered = "Discovered"
+	// ReasonRefused: the server refused what it has to refuse. No remedy needed.
+	ReasonRefused = "Refused"
+	// ReasonConform: a token was as granted. No remedy needed.
+	ReasonConform = "Conform"
 	// ReasonReady: everything holds.
 	ReasonReady = "Ready"
 )
@@ -149,6 +173,10 @@ const (
 	// ReasonQuotaExceeded: the namespace has as many registrations as the
 	// AuthorizationServer's policy allows.
 	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonAdoptionNotAllowed: the annotation mcp-registrar.dev/adopt names a
+	// client that the AuthorizationServer does not give to this registration.
+	// Remedy: have the platform team add it to spec.adoptions.
+	ReasonAdoptionNotAllowed = "AdoptionNotAllowed"
 	// ReasonServerNotWatched: the operator does not watch the namespace of
 	// the MCPServer.
 	ReasonServerNotWatched = "ServerNotWatched"
@@ -170,6 +198,9 @@ const (
 	ReasonRevoking = "Revoking"
 	// ReasonRevoked: the client is proven to be gone.
 	ReasonRevoked = "Revoked"
+	// ReasonDisabled: the client is disabled at the authorization server while
+	// the registration is suspended.
+	ReasonDisabled = "Disabled"
 	// ReasonReleased: a person let go of a client that was not proven to be
 	// gone.
 	ReasonReleased = "Released"
@@ -201,4 +232,19 @@ const (
 	ReasonForeignEndpoint = "ForeignEndpoint"
 	// ReasonRegistrationUnsupported: there is no registration endpoint.
 	ReasonRegistrationUnsupported = "RegistrationUnsupported"
+
+	// ReasonNotRefused: the server led a request on that it has to refuse.
+	// Remedy: enforce PKCE with S256 at the authorization server.
+	ReasonNotRefused = "NotRefused"
+	// ReasonUnclear: what the server answered says neither yes nor no.
+	ReasonUnclear = "Unclear"
+	// ReasonWrongAudience: aud of a token is not the resource of the servers
+	// granted. Remedy: have the authorization server issue it (RFC 8707).
+	ReasonWrongAudience = "WrongAudience"
+	// ReasonWrongScope: a token has more scopes than were granted. Remedy:
+	// correct the authorization server's scope policy.
+	ReasonWrongScope = "WrongScope"
+	// ReasonTooLongLived: a token lives longer than the servers granted allow.
+	// Remedy: shorten access tokens at the authorization server.
+	ReasonTooLongLived = "TooLongLived"
 )

@@ -101,6 +101,23 @@ type Credentials struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="annotations must have keys that Kubernetes accepts, for example annotations: {reloader.example.com/match: 'true'}"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 4096)",message="annotations must have values of at most 4096 characters, for example annotations: {reloader.example.com/match: 'true'}"
 	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// rotateAfterSeconds is after how many seconds the key or secret that the
+	// operator made is replaced, less a part of up to a tenth that differs
+	// from registration to registration. Left out, it is replaced only when
+	// the annotation mcp-registrar.dev/rotate asks for it.
+	// +optional
+	// +kubebuilder:validation:Minimum=300
+	// +kubebuilder:validation:Maximum=315360000
+	RotateAfterSeconds *int32 `json:"rotateAfterSeconds,omitempty"`
+
+	// rotationOverlapSeconds is for how many seconds the old key stays valid
+	// beside the new one, where the authorization server can hold two keys.
+	// Left out, 300.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	RotationOverlapSeconds *int32 `json:"rotationOverlapSeconds,omitempty"`
 }
 
 // MCPClientRegistrationSpec describes the client. It names no scopes: scopes
@@ -189,7 +206,7 @@ type MCPClientRegistrationSpec struct {
 }
 
 // RevocationCause says why a client was revoked.
-// +kubebuilder:validation:Enum=Deleted;Expired;OwnerMissing;ExpiryMissing;Suspended;NoGrantInForce;NotAllowed;AuthorizationServerGone;Widened;SecretExpired;Vanished
+// +kubebuilder:validation:Enum=Deleted;Expired;OwnerMissing;ExpiryMissing;Suspended;NoGrantInForce;NotAllowed;AuthorizationServerGone;Widened;SecretExpired;Vanished;ManagementLost
 type RevocationCause string
 
 // The values of RevocationCause.
@@ -216,6 +233,9 @@ const (
 	CauseSecretExpired RevocationCause = "SecretExpired"
 	// CauseVanished: somebody else deleted the client at the server.
 	CauseVanished RevocationCause = "Vanished"
+	// CauseManagementLost: a person let go of a client that could no longer be
+	// managed.
+	CauseManagementLost RevocationCause = "ManagementLost"
 )
 
 // Revocation is the record of the last revocation.
@@ -233,7 +253,8 @@ type Revocation struct {
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	DueAt metav1.Time `json:"dueAt"`
 
-	// revokedAtASAt is when the authorization server accepted the deletion.
+	// revokedAtASAt is when the authorization server accepted that the client
+	// is disabled, or deleted where it cannot disable.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	RevokedAtASAt *metav1.Time `json:"revokedAtASAt,omitempty"`
@@ -245,7 +266,8 @@ type Revocation struct {
 	VerifiedAt *metav1.Time `json:"verifiedAt,omitempty"`
 
 	// residualUntil is revokedAtASAt plus the longest access-token lifetime
-	// that may have been issued: until then a self-contained token can still
+	// that may have been issued, plus the time for which the server may use a
+	// copy of the client (metadata documents): until then a self-contained token can still
 	// pass at a server that checks only signatures.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
@@ -309,6 +331,18 @@ type MCPClientRegistrationStatus struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	RegisteredAt *metav1.Time `json:"registeredAt,omitempty"`
+
+	// rotatedAt is when the present key or secret was made, if the operator
+	// made it and has replaced one before.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	RotatedAt *metav1.Time `json:"rotatedAt,omitempty"`
+
+	// oldKeyUntil is until when the key before the present one is accepted;
+	// absent when it is no more.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	OldKeyUntil *metav1.Time `json:"oldKeyUntil,omitempty"`
 
 	// secretName is the Secret that holds the credentials, if there is one.
 	// +optional

@@ -36,6 +36,16 @@ const (
 	// may name who paused and why.
 	AnnotationPaused = "mcp-registrar.dev/paused"
 
+	// AnnotationRotate on an MCPClientRegistration asks for new credentials,
+	// once for each value it takes, for example the instant of asking.
+	AnnotationRotate = "mcp-registrar.dev/rotate"
+
+	// AnnotationAdopt on an MCPClientRegistration names a client id at the
+	// authorization server that the registration takes over instead of
+	// registering a new client. It counts only where spec.adoptions of the
+	// AuthorizationServer names both.
+	AnnotationAdopt = "mcp-registrar.dev/adopt"
+
 	// AnnotationRelease is set by a platform administrator on the
 	// registration record (a Secret in the operator's namespace) to let go
 	// of a client whose revocation cannot be proven. Its value names who
@@ -80,6 +90,10 @@ const (
 	SecretKeyClientID = "client_id"
 	// SecretKeyClientSecret is the client secret (ClientSecretBasic only).
 	SecretKeyClientSecret = "client_secret"
+	// SecretKeyAdminID and SecretKeyAdminSecret are the keys of a Secret with
+	// the operator's own credentials for an admin API.
+	SecretKeyAdminID     = "client-id"
+	SecretKeyAdminSecret = "client-secret"
 	// SecretKeyPrivateKey is the PEM encoded PKCS #8 private key of a client
 	// that authenticates by private_key_jwt with a key made by the operator.
 	SecretKeyPrivateKey = "private_key.pem"
@@ -155,6 +169,16 @@ type SecretKeyReference struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key"`
+}
+
+// LocalSecretReference names a Secret in the operator's own namespace. No
+// other namespace is ever read.
+type LocalSecretReference struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
 }
 
 // NamespacesFrom says which namespaces are admitted.

@@ -43,6 +43,8 @@ func explained(words vocabulary) []label {
 		{Name: "operation", Meaning: "What was asked of the authorization server.", Values: instrumented.Operations()},
 		{Name: "outcome", Meaning: "What came of it. `unsent`: held back, because the server is to be left alone or all places are taken.",
 			Values: instrumented.Outcomes()},
+		{Name: "owner", Meaning: "Whose a client in a list is: of a registration, of this cluster without a registration, or of somebody else.",
+			Values: []string{"Managed", "Orphaned", "Unmanaged"}},
 		{Name: "ready", Meaning: "Status of the condition `Ready`.", Values: []string{"True", "False", "Unknown"}},
 		{Name: "reason", Meaning: "Reason of the condition `Ready`. `NotSeen`: the object has no such condition yet. `Other`: somebody else wrote it.",
 			Values: append([]string{"NotSeen", "Other"}, words.reasons...)},

@@ -105,7 +105,7 @@ func TestZeroValuesGiveNothing(t *testing.T) {
 	equal(t, "decision about an empty object", Nothing, d.Action)
 	equal(t, "standing of an object whose record is unknown", Undecided, d.Verdict.Standing)
 	for action, name := range map[Action]string{
-		Nothing: "Nothing", Keep: "Keep", Register: "Register", Replace: "Replace", Revoke: "Revoke", Confirm: "Confirm", Release: "Release",
+		Nothing: "Nothing", Keep: "Keep", Register: "Register", Replace: "Replace", Disable: "Disable", Rotate: "Rotate", Revoke: "Revoke", Confirm: "Confirm", Release: "Release",
 	} {
 		equal(t, "name", name, action.String())
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -18,6 +19,10 @@ import (
 // AuthorizationServer does not say.
 const defaultDriftCheck = time.Hour
 
+// defaultCopySeconds is how long a metadata document may be cached where the
+// AuthorizationServer does not say.
+const defaultCopySeconds = 60
+
 // defaultMaxInFlight bounds the requests under way where the
 // AuthorizationServer does not say.
 const defaultMaxInFlight = 16
@@ -26,7 +31,9 @@ const defaultMaxInFlight = 16
 // rests on.
 type AuthorizationServerFacts struct {
 	Server *v1alpha1.AuthorizationServer
-	// CredentialIs says whether the named initial access token was found;
+	// Traits are those of the server.
+	Traits authserver.Traits
+	// CredentialIs says whether the Secret that the spec names was found;
 	// Present also where none is named.
 	CredentialIs Knowledge
 	// Asked says that discovery was tried, with Metadata or Err as answer.
@@ -36,6 +43,8 @@ type AuthorizationServerFacts struct {
 	// Counted says that the clients were counted.
 	Counted bool
 	Clients v1alpha1.ClientCounts
+	// Inventory is what was found in a list just taken; nil where none was.
+	Inventory *v1alpha1.Inventory
 }
 
 // AuthorizationServerDecision is the decision about an AuthorizationServer.
@@ -48,6 +57,10 @@ type AuthorizationServerDecision struct {
 	Metadata     *v1alpha1.ServerMetadata
 	Capabilities []v1alpha1.Capability
 	Clients      *v1alpha1.ClientCounts
+	// Inventory is the last one; nil where the server cannot list.
+	Inventory *v1alpha1.Inventory
+	// ClockSkewSeconds is by how much the server's clock is ahead.
+	ClockSkewSeconds *int32
 }
 
 // AuthorizationServer decides whether an AuthorizationServer is usable, and
@@ -59,6 +72,12 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 		Metadata:     f.Server.Status.Metadata,
 		Capabilities: f.Server.Status.Capabilities,
 		Clients:      f.Server.Status.Clients,
+		Inventory:    f.Inventory,
+
+		ClockSkewSeconds: f.Server.Status.ClockSkewSeconds,
+	}
+	if f.Inventory == nil && f.Traits.Lists {
+		decision.Inventory = f.Server.Status.Inventory
 	}
 	if f.Counted {
 		decision.Clients = &f.Clients
@@ -66,6 +85,7 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 	switch decision.Discovered.Standing {
 	case Allowed:
 		decision.Metadata, decision.Capabilities = describe(f.Metadata)
+		decision.ClockSkewSeconds = clockSkew(f.Server.Status.ClockSkewSeconds, f.Metadata.ClockSkew)
 	case Refused:
 		decision.Metadata, decision.Capabilities = nil, nil
 	case Frozen, Undecided:
@@ -74,12 +94,6 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 }
 
 func acceptAuthorizationServer(f AuthorizationServerFacts) Verdict {
-	if f.Server.Spec.DynamicRegistration == nil {
-		return Verdict{
-			Reason:  v1alpha1.ReasonManagementUnsupported,
-			Message: "spec: this version manages clients by dynamicRegistration only: set spec.dynamicRegistration: {}",
-		}
-	}
 	if pattern := firstBadPattern(registrationPolicy(AuthorizationServerFact{Object: f.Server})); pattern != "" {
 		return Verdict{
 			Reason:  v1alpha1.ReasonInvalidPolicy,
@@ -88,11 +102,11 @@ func acceptAuthorizationServer(f AuthorizationServerFacts) Verdict {
 	}
 	switch f.CredentialIs {
 	case Unknown:
-		return *unknownVerdict("the Secret of the initial access token")
+		return *unknownVerdict("the Secret of the operator's initial access token or credentials")
 	case Absent:
 		return Verdict{
 			Reason: v1alpha1.ReasonUnauthorized, Waiting: true,
-			Message: "spec.dynamicRegistration.initialAccessTokenSecretRef: the operator's namespace has no such Secret with that key: create it",
+			Message: credentialMissing(f.Server.Spec),
 		}
 	case Present:
 	}
@@ -103,6 +117,13 @@ func acceptAuthorizationServer(f AuthorizationServerFacts) Verdict {
 		}
 	}
 	return Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the spec is accepted"}
+}
+
+func credentialMissing(spec v1alpha1.AuthorizationServerSpec) string {
+	if spec.Keycloak != nil {
+		return "spec.keycloak.credentialsSecretRef: the operator's namespace has no such Secret with the keys client-id and client-secret: create it"
+	}
+	return "spec.dynamicRegistration.initialAccessTokenSecretRef: the operator's namespace has no such Secret with that key: create it"
 }
 
 func firstBadPattern(p v1alpha1.RegistrationPolicy) string {
@@ -120,14 +141,14 @@ func firstBadPattern(p v1alpha1.RegistrationPolicy) string {
 func judgeDiscovery(f AuthorizationServerFacts) Verdict {
 	if !f.Asked {
 		return Verdict{
-			Standing: Undecided, Waiting: f.Server.Spec.DynamicRegistration != nil, Reason: v1alpha1.ReasonUnavailable,
+			Standing: Undecided, Waiting: true, Reason: v1alpha1.ReasonUnavailable,
 			Message: "the authorization server was not asked yet",
 		}
 	}
 	if f.Err != nil {
 		return judgeDiscoveryError(f.Err)
 	}
-	if f.Metadata.RegistrationEndpoint == "" {
+	if f.Metadata.RegistrationEndpoint == "" && !f.Traits.OwnClientID {
 		return Verdict{
 			Reason:  v1alpha1.ReasonRegistrationUnsupported,
 			Message: "the metadata has no registration_endpoint: enable dynamic client registration at the authorization server",
@@ -150,6 +171,11 @@ func judgeDiscoveryError(err error) Verdict {
 			Reason:  v1alpha1.ReasonIssuerMismatch,
 			Message: "the metadata names another issuer than spec.issuer (RFC 8414 section 3.3): write the issuer exactly as the metadata states it",
 		}
+	case "cimd_unsupported":
+		return Verdict{
+			Reason:  v1alpha1.ReasonRegistrationUnsupported,
+			Message: "the metadata does not say client_id_metadata_document_supported: enable Client ID Metadata Documents at the authorization server",
+		}
 	case "foreign_endpoint":
 		return Verdict{
 			Reason:  v1alpha1.ReasonForeignEndpoint,
@@ -160,6 +186,22 @@ func judgeDiscoveryError(err error) Verdict {
 		Reason:  v1alpha1.ReasonRejected,
 		Message: "the authorization server has no usable metadata (RFC 8414, OpenID Connect Discovery) at spec.issuer: check the issuer",
 	}
+}
+
+// skewStep is what a clock difference must change by to be told anew: it is
+// read in whole seconds, at the end of a request of some length.
+const skewStep = 2 * time.Second
+
+// clockSkew is by how many seconds the server's clock is ahead. What changed by a
+// trifle is not written again.
+func clockSkew(told *int32, read *time.Duration) *int32 {
+	if read == nil {
+		return nil
+	}
+	if told != nil && (*read-time.Duration(*told)*time.Second).Abs() <= skewStep {
+		return told
+	}
+	return new(int32(read.Round(time.Second) / time.Second))
 }
 
 // describe translates metadata into the API's words.
@@ -193,6 +235,7 @@ func Connection(as *v1alpha1.AuthorizationServer) authserver.Config {
 	config := authserver.Config{
 		Name: as.Name, Issuer: as.Spec.Issuer, CABundle: as.Spec.CABundle, MaxInFlight: defaultMaxInFlight,
 	}
+	describeMethod(&config, as.Spec)
 	if as.Spec.RequestsPerSecond != nil {
 		config.RequestsPerSecond = int(*as.Spec.RequestsPerSecond)
 	}
@@ -200,6 +243,25 @@ func Connection(as *v1alpha1.AuthorizationServer) authserver.Config {
 		config.MaxInFlight = int(*as.Spec.MaxInFlight)
 	}
 	return config
+}
+
+// describeMethod says how clients are managed.
+func describeMethod(config *authserver.Config, spec v1alpha1.AuthorizationServerSpec) {
+	switch {
+	case spec.Keycloak != nil:
+		config.Method, config.Realm = authserver.Keycloak, spec.Keycloak.Realm
+		config.BaseURL, config.AdminSecret = spec.Keycloak.BaseURL, spec.Keycloak.CredentialsSecretRef.Name
+		if root, _, found := strings.Cut(spec.Issuer, "/realms/"); config.BaseURL == "" && found {
+			config.BaseURL = root
+		}
+	case spec.Hydra != nil:
+		config.Method, config.BaseURL = authserver.Hydra, spec.Hydra.AdminURL
+	case spec.MetadataDocument != nil:
+		config.Method, config.BaseURL, config.CopySeconds = authserver.MetadataDocument, spec.MetadataDocument.BaseURL, defaultCopySeconds
+		if seconds := spec.MetadataDocument.CacheSeconds; seconds != nil {
+			config.CopySeconds = int(*seconds)
+		}
+	}
 }
 
 // DriftCheckInterval is how often a client is compared with what the

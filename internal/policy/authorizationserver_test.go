@@ -55,8 +55,9 @@ func TestAuthorizationServerAccepted(t *testing.T) {
 		{"patterns that compile", spec(func(s *v1alpha1.AuthorizationServerSpec) {
 			s.Policy = &v1alpha1.RegistrationPolicy{OwnerPattern: "a|b", RedirectURIPatterns: []string{".*"}, JWKSURIPatterns: []string{"(x)"}}
 		}), verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}, nil},
-		{"managed in another way", spec(func(s *v1alpha1.AuthorizationServerSpec) { s.DynamicRegistration = nil }),
-			refusedFor(v1alpha1.ReasonManagementUnsupported, ""), []string{"spec.dynamicRegistration: {}"}},
+		{"managed in another way", spec(func(s *v1alpha1.AuthorizationServerSpec) {
+			s.DynamicRegistration, s.Keycloak = nil, &v1alpha1.KeycloakManagement{Realm: "mcp"}
+		}), verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}, nil},
 		{"a pattern of owners that does not compile", spec(func(s *v1alpha1.AuthorizationServerSpec) { s.Policy.OwnerPattern = "a)|(b" }),
 			refusedFor(v1alpha1.ReasonInvalidPolicy, ""), []string{"spec.policy", `"a)|(b"`, "for example"}},
 		{"a redirect pattern that does not compile", spec(func(s *v1alpha1.AuthorizationServerSpec) { s.Policy.RedirectURIPatterns = []string{"ok", "["} }),

@@ -24,6 +24,10 @@ const (
 	Register
 	// Replace: make the client equal to the wish.
 	Replace
+	// Disable: make the client useless until it is replaced.
+	Disable
+	// Rotate: begin to replace the client's key or secret.
+	Rotate
 	// Revoke: delete the client.
 	Revoke
 	// Confirm: the client is gone; record it.
@@ -34,7 +38,7 @@ const (
 
 // String returns the name of the action.
 func (a Action) String() string {
-	return [...]string{"Nothing", "Keep", "Register", "Replace", "Revoke", "Confirm", "Release"}[a]
+	return [...]string{"Nothing", "Keep", "Register", "Replace", "Disable", "Rotate", "Revoke", "Confirm", "Release"}[a]
 }
 
 // Standing says what a verdict means for the client.
@@ -71,6 +75,9 @@ type RegistrationDecision struct {
 	Verdict Verdict
 	// Wish is what is to be registered, without its mark.
 	Wish authserver.ClientMetadata
+	// Adopt is the client id of a client that is taken over instead of
+	// registering a new one; empty for none.
+	Adopt string
 	// MakeKey says that a new key pair is needed for the wish.
 	MakeKey bool
 	// Scopes are those in force, with their grants.
@@ -85,6 +92,9 @@ type RegistrationDecision struct {
 	ExpiresAt time.Time
 	// TokenLifetime is the longest access-token lifetime in force.
 	TokenLifetime time.Duration
+	// TokenBound is the shortest access-token lifetime in force: no token may
+	// live longer.
+	TokenBound time.Duration
 	// Connection is how to reach the authorization server, without secrets.
 	Connection authserver.Config
 	// TokenEndpoint and Issuer go into the credentials.

@@ -113,6 +113,8 @@ type RegistrationFacts struct {
 	// server, or are about to have one.
 	PlacesAre   Knowledge
 	PlacesTaken int
+	// Traits are those of the authorization server.
+	Traits authserver.Traits
 	// DriftCheckAt is the next instant at which the client is to be compared
 	// with what the authorization server holds; zero means not at all.
 	DriftCheckAt time.Time
@@ -156,6 +158,9 @@ type Record struct {
 	// Orphans are marks of requests whose outcome was never learnt.
 	Orphans []string
 
+	// Owner is the software_id of the ownership mark that was sent.
+	Owner string
+
 	// Connection is where the client is registered.
 	Connection authserver.Config
 	// Client is what the server answered, with its secrets.
@@ -171,6 +176,12 @@ type Record struct {
 	WitnessKeyID string
 	// Replacing says that an update was sent and its answer not yet stored.
 	Replacing bool
+	// Disabled says that the server accepted that the client is disabled.
+	Disabled bool
+	// Adopting says that the pending client was somebody else's.
+	Adopting bool
+	// Rotation is the replacement of the client's key or secret.
+	Rotation Rotation
 	// Excess lists what the server registered beyond the wish.
 	Excess []string
 	// Missing lists what the server left out of the wish.
@@ -201,6 +212,10 @@ type Record struct {
 	Version string
 }
 
+// Findable says that a registration request was about to be sent for a client
+// id that the register chose: whether it was carried out can be looked up.
+func (r Record) Findable() bool { return r.State == RecordPending && r.Client.ID != "" }
+
 // empty says that the record tells of nothing: not even that a person let go.
 func (r Record) empty() bool {
 	return r.State == "" && r.Mark == "" && len(r.Orphans) == 0 && r.Connection.Issuer == "" && r.Released == ""
@@ -229,6 +244,8 @@ func (r Record) Live() bool { return r.State == RecordRegistered }
 func (r Record) Handle(c CredentialsFact) authserver.Handle {
 	handle := authserver.Handle{
 		ClientID:        r.Client.ID,
+		Owner:           r.Owner,
+		Adopting:        r.Adopting,
 		ManagementURI:   r.Client.ManagementURI,
 		ManagementToken: r.Client.ManagementToken,
 		TokenEndpoint:   r.TokenEndpoint,

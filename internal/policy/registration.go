@@ -41,7 +41,6 @@ var registrationRules = []registrationRule{
 	notExpiredByOwnWord,
 	notSuspended,
 	authorizationServerThere,
-	managedByRegistration,
 	namespaceAllowed,
 	namespaceStays,
 	ownerAllowed,
@@ -53,11 +52,13 @@ var registrationRules = []registrationRule{
 	grantInForce,
 	recordKnown,
 	revocationFinished,
+	unmanageableReleased,
 	sameIssuer,
 	registeredAsAsked,
 	secretNotExpired,
 	secretNotForeign,
 	endpointKnown,
+	adoptionAllowed,
 	codeGrantHasPKCE,
 	orphansBounded,
 	notRefusedBefore,
@@ -160,17 +161,6 @@ func authorizationServerThere(q *inquiry) *Verdict {
 	return authorizationServerFound(q.Registration.Spec.AuthorizationServerRef.Name, q.AuthorizationServer)
 }
 
-// Clients are managed by registration only.
-func managedByRegistration(q *inquiry) *Verdict {
-	if q.AuthorizationServer.Object == nil || q.AuthorizationServer.Object.Spec.DynamicRegistration != nil {
-		return nil
-	}
-	return &Verdict{
-		Reason: v1alpha1.ReasonManagementUnsupported, Cause: v1alpha1.CauseNotAllowed, Waiting: true,
-		Message: "spec.authorizationServerRef: the AuthorizationServer is managed in a way that this version does not support: ask the platform team to set dynamicRegistration",
-	}
-}
-
 // The AuthorizationServer must admit the namespace.
 func namespaceAllowed(q *inquiry) *Verdict {
 	if q.AuthorizationServer.Object == nil {
@@ -243,6 +233,10 @@ func authMethodAllowed(q *inquiry) *Verdict {
 	if wireAuthMethods[method] == "" || (allowed != nil && !slices.Contains(allowed, method)) {
 		return notAllowed(v1alpha1.ReasonAuthMethodNotAllowed,
 			fmt.Sprintf("spec.tokenEndpointAuthMethod: %q is not allowed by the AuthorizationServer's policy: choose another, for example tokenEndpointAuthMethod: %s", method, example(allowed, v1alpha1.AuthMethodPrivateKeyJWT)))
+	}
+	if q.Traits.SharedSecretUnsupported && method == v1alpha1.AuthMethodClientSecretBasic {
+		return notAllowed(v1alpha1.ReasonAuthMethodNotAllowed,
+			"spec.tokenEndpointAuthMethod: clients of this AuthorizationServer cannot have a secret: use tokenEndpointAuthMethod: PrivateKeyJWT")
 	}
 	return nil
 }

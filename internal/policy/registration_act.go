@@ -22,6 +22,9 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 		ExpiresAt: q.term.end,
 	}
 	d.Next, d.NextTakesAway = q.next()
+	if q.Traits.OwnClientID && (q.Record.State == "" || q.Record.Adopting) {
+		d.Adopt = q.adopts()
+	}
 	if NeedsOwnKey(q.Registration.Spec) && q.Credentials.Is != Unknown {
 		d.MakeKey = q.Credentials.PublicJWKS == ""
 	}
@@ -42,7 +45,7 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 	case Frozen, Undecided:
 		q.hold(&d)
 	case Refused:
-		d.Action = q.withdraw()
+		d.Action = q.withdraw(verdict.Cause)
 	}
 	if d.Verdict.Cause != "" && d.Verdict.DueAt.IsZero() {
 		d.Verdict.DueAt = q.since(d.Verdict.Cause)
@@ -54,9 +57,28 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 func (q *inquiry) wish() authserver.ClientMetadata {
 	w := wish(q.Registration, q.scopes)
 	if NeedsOwnKey(q.Registration.Spec) {
-		w.JWKS = q.Credentials.PublicJWKS
+		w.JWKS = q.Record.Rotation.keys(q.Credentials.PublicJWKS, q.Traits.TwoKeys, q.now)
+	}
+	if q.Traits.Audiences {
+		w.Audiences, w.TokenLifetime = q.audiences()
 	}
 	return w
+}
+
+// audiences are the servers that the grants in force are for, and the shortest
+// token lifetime that all of them accept.
+func (q *inquiry) audiences() (resources []string, lifetime time.Duration) {
+	for _, grant := range q.grants {
+		if !grant.InForce {
+			continue
+		}
+		resources = append(resources, grant.Resource)
+		if lifetime == 0 || grant.TokenLifetime < lifetime {
+			lifetime = grant.TokenLifetime
+		}
+	}
+	slices.Sort(resources)
+	return slices.Compact(resources), lifetime
 }
 
 // connect names the authorization server of the action: that of the object, or
@@ -67,7 +89,7 @@ func (q *inquiry) connect(d *RegistrationDecision) {
 	if q.AuthorizationServer.Is != Present || as == nil {
 		return
 	}
-	if recorded := q.Record.Connection.Issuer; recorded == "" || recorded == as.Spec.Issuer || !q.occupied() {
+	if q.Record.Connection.Issuer == "" || sameServer(q.Record.Connection, as) || !q.occupied() {
 		d.Connection = Connection(as)
 	}
 	if as.Status.Metadata != nil {
@@ -78,7 +100,7 @@ func (q *inquiry) connect(d *RegistrationDecision) {
 // occupied says that something at the authorization server is still to be
 // dealt with.
 func (q *inquiry) occupied() bool {
-	return q.Record.State == RecordRegistered || q.Record.State == RecordDeleted
+	return q.Record.State == RecordRegistered || q.Record.State == RecordDeleted || q.Record.Findable()
 }
 
 // collect gathers what the grants in force bring along.
@@ -91,6 +113,7 @@ func (q *inquiry) collect(d *RegistrationDecision) {
 		d.Resources = append(d.Resources, grant.Resource)
 		d.TokenLifetime = max(d.TokenLifetime, grant.TokenLifetime)
 	}
+	_, d.TokenBound = q.audiences()
 	slices.SortFunc(d.Grants, func(a, b GrantInForce) int { return cmp.Compare(a.Grant.Name, b.Grant.Name) })
 	slices.Sort(d.Resources)
 	d.Resources = slices.Compact(d.Resources)
@@ -102,7 +125,9 @@ func (q *inquiry) give(d RegistrationDecision) Action {
 	case RecordDeleted:
 		return q.prove()
 	case RecordRegistered:
-	case "", RecordPending, RecordRevoked, RecordRefused:
+	case RecordPending:
+		return q.repeat()
+	case "", RecordRevoked, RecordRefused:
 		return Register
 	default:
 		return Nothing
@@ -110,10 +135,26 @@ func (q *inquiry) give(d RegistrationDecision) Action {
 	switch {
 	case q.Observed.Looked && q.Observed.Is == Absent:
 		return Register
-	case d.MakeKey, q.Record.Replacing, q.Record.WishDigest != Digest(d.Wish), q.drifted():
+	case d.MakeKey, q.Record.Replacing, q.Record.Disabled, q.Record.WishDigest != Digest(d.Wish), q.drifted(), q.Record.Rotation.SecretWaits():
 		return Replace
+	case q.rotationDue():
+		return Rotate
 	}
 	return Keep
+}
+
+// repeat goes on with a registration request whose outcome is not known: one
+// for a client id that the register chose is looked for first.
+func (q *inquiry) repeat() Action {
+	switch {
+	case !q.Record.Findable():
+		return Register
+	case !q.Observed.Looked, q.Observed.Is == Unknown:
+		return Nothing
+	case q.Observed.Is == Present:
+		return Replace
+	}
+	return Register
 }
 
 // drifted says that the authorization server holds something else than what it
@@ -123,6 +164,9 @@ func (q *inquiry) drifted() bool {
 		return false
 	}
 	said := q.Observed.Client
+	if said.Disabled {
+		return true
+	}
 	said.Registered = Said(said.Registered, q.Record.Client.Registered)
 	excess, missing := Compare(q.Record.Client.Registered, said)
 	return len(excess) > 0 || len(missing) > 0
@@ -134,6 +178,7 @@ func Said(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
 	for _, field := range []struct{ said, recorded *[]string }{
 		{&said.Scopes, &recorded.Scopes}, {&said.GrantTypes, &recorded.GrantTypes},
 		{&said.RedirectURIs, &recorded.RedirectURIs}, {&said.ResponseTypes, &recorded.ResponseTypes},
+		{&said.Audiences, &recorded.Audiences},
 	} {
 		if *field.said == nil {
 			*field.said = *field.recorded
@@ -142,6 +187,7 @@ func Said(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
 	said.AuthMethod = cmp.Or(said.AuthMethod, recorded.AuthMethod)
 	said.ApplicationType = cmp.Or(said.ApplicationType, recorded.ApplicationType)
 	said.JWKS = cmp.Or(said.JWKS, recorded.JWKS)
+	said.TokenLifetime = cmp.Or(said.TokenLifetime, recorded.TokenLifetime)
 	return said
 }
 
@@ -169,16 +215,27 @@ func (q *inquiry) hold(d *RegistrationDecision) {
 func (q *inquiry) reduce(d *RegistrationDecision) {
 	tolerated := q.tolerated()
 	reduced := q.reduced(d.Wish, tolerated)
+	retires := q.retires()
+	if retires {
+		reduced.JWKS = d.Wish.JWKS
+	}
 	kept := len(reduced.Scopes) == len(q.Record.Client.Registered.Scopes) &&
 		len(reduced.RedirectURIs) == len(q.Record.Client.Registered.RedirectURIs)
 	switch {
 	case len(tolerated) == 0, len(reduced.Scopes) == 0 && !kept:
 		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
-	case !kept, q.Record.Replacing, q.holdsMore():
+	case !kept, retires, q.Record.Replacing, q.holdsMore():
 		if d.Action = Replace; d.MakeKey || !alike(d.Wish, reduced) {
 			d.Wish, d.MakeKey = reduced, false
 		}
 	}
+}
+
+// retires says that the key before the present one is registered beyond its
+// time.
+func (q *inquiry) retires() bool {
+	r := q.Record.Rotation
+	return r.OldJWKS != "" && r.OldEnded(q.now) && NeedsOwnKey(q.Registration.Spec) && q.Credentials.PublicJWKS != ""
 }
 
 // alike says that two wishes ask for the same, in whatever order and form: then
@@ -239,11 +296,19 @@ func intersect(a, b []string) []string {
 }
 
 // withdraw takes away what exists: one path, whatever the cause.
-func (q *inquiry) withdraw() Action {
+func (q *inquiry) withdraw(cause v1alpha1.RevocationCause) Action {
 	switch q.Record.State {
-	case RecordRegistered, RecordDeleted:
+	case RecordRegistered:
+		if cause == v1alpha1.CauseSuspended && q.Traits.Disables && q.Record.Cause == "" {
+			return q.suspend()
+		}
+		return q.prove()
+	case RecordDeleted:
 		return q.prove()
 	case RecordPending:
+		if q.Record.Findable() {
+			return q.prove()
+		}
 		// What was sent cannot be found again; it is reported as a possible
 		// orphan.
 		return q.conclude()
@@ -255,11 +320,27 @@ func (q *inquiry) withdraw() Action {
 	return Nothing
 }
 
+// suspend disables a client where the server can: it comes back under its id. A
+// client that somebody enabled is disabled again.
+func (q *inquiry) suspend() Action {
+	seen := q.Observed.Looked && q.Observed.Is == Present
+	switch {
+	case q.Observed.Looked && q.Observed.Is == Absent:
+		return Confirm
+	case q.Record.Disabled && (!seen || q.Observed.Client.Disabled):
+		return Nothing
+	}
+	return Disable
+}
+
 // prove revokes until the absence is proven, or a person has let go.
 func (q *inquiry) prove() Action {
-	released := q.Record.Released != "" && q.attempted()
+	released := q.Record.Released != "" && (q.attempted() || q.unmanageable())
 	switch {
-	case released, q.Observed.Looked && q.Observed.Is == Absent:
+	case released:
+		return q.conclude()
+	case q.Observed.Looked && q.Observed.Is == Absent && !q.Record.Findable():
+		// That a request is not yet carried out does not say that it will not be.
 		return q.conclude()
 	case q.Record.State == RecordDeleted && !(q.Observed.Looked && q.Observed.Is == Present):
 		return Nothing
@@ -297,8 +378,8 @@ func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
 // next is the first instant after now at which a rule could answer otherwise,
 // and whether it is one that may take something away.
 func (q *inquiry) next() (next time.Time, takesAway bool) {
-	deadlines := []time.Time{q.term.end, readEnd(q.Registration).at, q.Record.Client.SecretExpiresAt}
-	checks := []time.Time{q.DriftCheckAt}
+	deadlines := []time.Time{q.term.end, readEnd(q.Registration).at, q.secretEnd()}
+	checks := []time.Time{q.DriftCheckAt, q.rotationAt(), q.Record.Rotation.OldUntil}
 	for _, grant := range q.grants {
 		deadlines = append(deadlines, grant.ExpiresAt)
 		checks = append(checks, grant.AcceptableAt)

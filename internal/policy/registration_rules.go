@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 )
 
 // Without the record nothing is known of the client: nothing is changed.
@@ -50,17 +54,47 @@ func revocationFinished(q *inquiry) *Verdict {
 	}
 }
 
+// A client that can no longer be managed is given up when a person who has
+// seen to it that it is gone lets go of it; then it is registered anew.
+func unmanageableReleased(q *inquiry) *Verdict {
+	if !q.Record.Live() || q.Record.Released == "" || !q.unmanageable() {
+		return nil
+	}
+	return &Verdict{
+		Reason: v1alpha1.ReasonRevoking, Cause: v1alpha1.CauseManagementLost, DueAt: q.now, Waiting: true,
+		Message: "a person let go of the client, which could no longer be managed; the client is registered anew, with a new client id",
+	}
+}
+
+// unmanageable says that the status tells so of this very client: only then a
+// person may let go of it before a revocation was tried.
+func (q *inquiry) unmanageable() bool {
+	status := q.Registration.Status
+	ready := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || status.ClientID != q.Record.Client.ID {
+		return false
+	}
+	return ready.Reason == v1alpha1.ReasonManagementLost || ready.Reason == v1alpha1.ReasonManagementUnsupported
+}
+
 // A client belongs to one issuer. When the AuthorizationServer of that name
 // became another one, the client at the old issuer is revoked.
 func sameIssuer(q *inquiry) *Verdict {
 	old := q.Record.Connection.Issuer
-	if q.AuthorizationServer.Object == nil || !q.Record.Live() || old == "" || old == q.AuthorizationServer.Object.Spec.Issuer {
+	if q.AuthorizationServer.Object == nil || !q.Record.Live() || old == "" || sameServer(q.Record.Connection, q.AuthorizationServer.Object) {
 		return nil
 	}
 	return &Verdict{
 		Reason: v1alpha1.ReasonAuthorizationServerNotFound, Cause: v1alpha1.CauseAuthorizationServerGone, Waiting: true,
-		Message: "spec.authorizationServerRef: the AuthorizationServer now has another issuer: the client at the old one is revoked, then registered anew",
+		Message: "spec.authorizationServerRef: the AuthorizationServer now has another issuer, or manages clients in another way: the client at the old one is revoked, then registered anew",
 	}
+}
+
+// sameServer says that a record's connection leads to the server that an
+// AuthorizationServer now describes.
+func sameServer(recorded authserver.Config, as *v1alpha1.AuthorizationServer) bool {
+	now := Connection(as)
+	return recorded.Issuer == now.Issuer && recorded.Method == now.Method && recorded.Realm == now.Realm
 }
 
 // A client that was registered with more than was asked for is revoked.
@@ -81,13 +115,24 @@ func widenedMessage(excess []string) string {
 
 // A client whose secret has expired is of no use and is revoked.
 func secretNotExpired(q *inquiry) *Verdict {
-	if !q.Record.Live() || !secretExpired(q.Record.Client, q.now) {
+	end := q.secretEnd()
+	if !q.Record.Live() || end.IsZero() || !expired(q.now, end) {
 		return nil
 	}
 	return &Verdict{
-		Reason: v1alpha1.ReasonSecretExpired, Cause: v1alpha1.CauseSecretExpired, DueAt: q.Record.Client.SecretExpiresAt,
+		Reason: v1alpha1.ReasonSecretExpired, Cause: v1alpha1.CauseSecretExpired, DueAt: end,
 		Message: "the authorization server issued a client secret that has expired (client_secret_expires_at): the client is revoked; ask the platform team to let secrets live longer, or use tokenEndpointAuthMethod: PrivateKeyJWT",
 	}
+}
+
+// secretEnd is when the client's secret ends, by the operator's clock: the
+// server wrote it by its own. Zero means never (RFC 7591 §3.2.1).
+func (q *inquiry) secretEnd() time.Time {
+	end := q.Record.Client.SecretExpiresAt
+	if as := q.AuthorizationServer.Object; !end.IsZero() && as != nil && as.Status.ClockSkewSeconds != nil {
+		return end.Add(-time.Duration(*as.Status.ClockSkewSeconds) * time.Second)
+	}
+	return end
 }
 
 // A Secret that the operator did not create is never overwritten; without a
@@ -108,13 +153,60 @@ func secretNotForeign(q *inquiry) *Verdict {
 	return nil
 }
 
+// A client that is somebody else's is taken over only where the platform team
+// gives it to this very registration, and only as its first client. What was
+// begun without leave is undone.
+func adoptionAllowed(q *inquiry) *Verdict {
+	id := q.adopts()
+	if q.AuthorizationServer.Object == nil || (q.Record.State != "" && !q.Record.Adopting) {
+		return nil
+	}
+	begun := q.Record.Adopting && q.Record.Findable()
+	answer := &Verdict{Standing: Frozen, Reason: v1alpha1.ReasonAdoptionNotAllowed}
+	switch {
+	case id == "" && !begun:
+		return nil
+	case !q.Traits.OwnClientID:
+		answer.Message = "annotation mcp-registrar.dev/adopt: clients of this AuthorizationServer cannot be taken over, because they are managed by tokens of their own: remove the annotation to register a new client"
+	case begun && id != q.Record.Client.ID:
+		answer.Standing, answer.Cause, answer.Waiting = Refused, v1alpha1.CauseNotAllowed, true
+		answer.Message = "annotation mcp-registrar.dev/adopt was changed while the client was being taken over: that is given up first"
+	case !q.consented(id):
+		answer.Message = fmt.Sprintf("annotation mcp-registrar.dev/adopt: the AuthorizationServer does not give the client %q to this registration: ask the platform team to add it to spec.adoptions, or remove the annotation to register a new client", shorten(id))
+		if begun {
+			answer.Standing, answer.Cause = Refused, v1alpha1.CauseNotAllowed
+		}
+	case begun && q.Observed.Looked && q.Observed.Is == Absent:
+		answer.Message = fmt.Sprintf("annotation mcp-registrar.dev/adopt: the authorization server has no client %q: correct the annotation, or remove it to register a new client", shorten(id))
+	default:
+		return nil
+	}
+	return answer
+}
+
+// consented says that the platform team gives a client to the registration.
+func (q *inquiry) consented(id string) bool {
+	return slices.ContainsFunc(q.AuthorizationServer.Object.Spec.Adoptions, func(a v1alpha1.Adoption) bool {
+		return a.ClientID == id && a.Namespace == q.Registration.Namespace && a.Name == q.Registration.Name
+	})
+}
+
+// adopts is the client id that the registration asks to take over, as its
+// first client; empty for none.
+func (q *inquiry) adopts() string {
+	if q.Registration.Status.Revocation != nil {
+		return ""
+	}
+	return q.Registration.Annotations[v1alpha1.AnnotationAdopt]
+}
+
 // Without a registration endpoint nothing new can be asked for.
 func endpointKnown(q *inquiry) *Verdict {
 	as := q.AuthorizationServer.Object
 	if as == nil {
 		return nil
 	}
-	if m := as.Status.Metadata; m != nil && m.RegistrationEndpoint != "" && (as.Status.ObservedGeneration == as.Generation || q.asWished()) {
+	if m := as.Status.Metadata; m != nil && (m.RegistrationEndpoint != "" || q.Traits.OwnClientID) && (as.Status.ObservedGeneration == as.Generation || q.asWished()) {
 		return nil
 	}
 	return &Verdict{
@@ -188,6 +280,9 @@ func notPaused(q *inquiry) *Verdict {
 
 // asWished says that there is a client and nothing is to be done about it.
 func (q *inquiry) asWished() bool {
+	if q.Record.Disabled || q.Record.Rotation.Waits() {
+		return false
+	}
 	gone := q.Observed.Looked && q.Observed.Is == Absent
 	keyless := NeedsOwnKey(q.Registration.Spec) && q.Credentials.PublicJWKS == ""
 	return q.Record.Live() && !gone && !keyless && !q.Record.Replacing && q.Record.WishDigest == Digest(q.wish()) && !q.drifted()

@@ -30,6 +30,7 @@ func TestRegistrationAccepted(t *testing.T) {
 		Term:          termOf(now.Add(-day), now.Add(30*day)),
 		ExpiresAt:     now.Add(30 * day),
 		TokenLifetime: 900 * time.Second,
+		TokenBound:    900 * time.Second,
 		Connection:    authserver.Config{Name: "main", Issuer: testIssuer, MaxInFlight: 16},
 		TokenEndpoint: testIssuer + "/token",
 		Next:          now.Add(10 * day),
@@ -209,9 +210,6 @@ func TestRegistrationRulesRefuseTheWorld(t *testing.T) {
 			waitingFor(Refused, v1alpha1.ReasonAuthorizationServerNotFound, gone), []string{"spec.authorizationServerRef", `"main"`}},
 		{"its AuthorizationServer is being deleted", func(f *RegistrationFacts) { deleting(f.AuthorizationServer.Object) }, Revoke,
 			waitingFor(Refused, v1alpha1.ReasonAuthorizationServerNotFound, gone), []string{"spec.authorizationServerRef", `"main"`}},
-		{"clients are managed in another way", func(f *RegistrationFacts) {
-			f.change(func(as *v1alpha1.AuthorizationServer) { as.Spec.DynamicRegistration = nil })
-		}, Revoke, waitingFor(Refused, v1alpha1.ReasonManagementUnsupported, v1alpha1.CauseNotAllowed), []string{"spec.authorizationServerRef", "dynamicRegistration"}},
 		{"no namespace is admitted", func(f *RegistrationFacts) {
 			f.change(func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedNamespaces = nil })
 		}, Revoke, refusedFor(v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.CauseNotAllowed), []string{"spec.authorizationServerRef", "spec.allowedNamespaces"}},

@@ -184,10 +184,9 @@ func TestAuthorizationServerPaused(t *testing.T) {
 // What is wrong with a spec is told also while it is paused.
 func TestAuthorizationServerPausedAndWrong(t *testing.T) {
 	for want, change := range map[string]func(*AuthorizationServerFacts){
-		v1alpha1.ReasonInvalidPolicy:         func(f *AuthorizationServerFacts) { f.Server.Spec.Policy.OwnerPattern = "[" },
-		v1alpha1.ReasonManagementUnsupported: func(f *AuthorizationServerFacts) { f.Server.Spec.DynamicRegistration = nil },
-		v1alpha1.ReasonUnauthorized:          func(f *AuthorizationServerFacts) { f.CredentialIs = Absent },
-		v1alpha1.ReasonFactUnknown:           func(f *AuthorizationServerFacts) { f.CredentialIs = Unknown },
+		v1alpha1.ReasonInvalidPolicy: func(f *AuthorizationServerFacts) { f.Server.Spec.Policy.OwnerPattern = "[" },
+		v1alpha1.ReasonUnauthorized:  func(f *AuthorizationServerFacts) { f.CredentialIs = Absent },
+		v1alpha1.ReasonFactUnknown:   func(f *AuthorizationServerFacts) { f.CredentialIs = Unknown },
 	} {
 		f := serverFacts(change)
 		f.Server.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}

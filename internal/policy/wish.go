@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -87,10 +86,22 @@ func SecretName(reg *v1alpha1.MCPClientRegistration) string {
 // object, and the mark itself. It is also put into the name, because many
 // authorization servers drop software_id and software_version.
 func Marked(w authserver.ClientMetadata, cluster, uid, mark string) authserver.ClientMetadata {
-	w.SoftwareID = "mcp-registrar/" + cluster + "/" + uid
+	w.SoftwareID = Owner(cluster, uid)
 	w.SoftwareVersion = mark
 	w.Name = fmt.Sprintf("%s [%s]", w.Name, mark)
 	return w
+}
+
+// ownerPrefix begins every ownership mark.
+const ownerPrefix = "mcp-registrar/"
+
+// Owner is the software_id of the ownership mark of an object.
+func Owner(cluster, uid string) string { return ownerPrefix + cluster + "/" + uid }
+
+// OwnedBy says that a software_id is the mark of an object of a cluster, and of
+// which.
+func OwnedBy(cluster, softwareID string) (uid string, ours bool) {
+	return strings.CutPrefix(softwareID, ownerPrefix+cluster+"/")
 }
 
 // Digest identifies an unmarked wish.
@@ -116,15 +127,26 @@ func Compare(asked authserver.ClientMetadata, got authserver.Client) (excess, mi
 	d.list("scope", asked.Scopes, got.Registered.Scopes)
 	d.list("grant type", asked.GrantTypes, got.Registered.GrantTypes)
 	d.list("redirect URI", asked.RedirectURIs, got.Registered.RedirectURIs)
-	d.list("response type", asked.ResponseTypes, got.Registered.ResponseTypes)
+	d.list("response type", asked.ResponseTypes, yielding(got.Registered.ResponseTypes))
 	if asked.AuthMethod != got.Registered.AuthMethod {
 		d.excess = append(d.excess, "authentication method "+got.Registered.AuthMethod)
 	}
 	if asked.AuthMethod == wireNone && !got.Secret.IsZero() {
 		d.excess = append(d.excess, "a secret for a public client")
 	}
+	d.list("audience", asked.Audiences, got.Registered.Audiences)
+	if asked.TokenLifetime > 0 && got.Registered.TokenLifetime > asked.TokenLifetime {
+		d.excess = append(d.excess, "token lifetime "+got.Registered.TokenLifetime.String())
+	}
 	d.keys(asked, got.Registered)
 	return d.excess, d.missing
+}
+
+// yielding leaves out the response type none, which yields neither a code nor a
+// token (OAuth 2.0 Multiple Response Type Encoding Practices §4). Some servers
+// add it to every client.
+func yielding(types []string) []string {
+	return slices.DeleteFunc(slices.Clone(types), func(t string) bool { return t == "none" })
 }
 
 // keys compares key sets by their thumbprints. A server that does not repeat
@@ -171,10 +193,4 @@ func shorten(value string) string {
 		return string(runes[:80]) + "…"
 	}
 	return value
-}
-
-// secretExpired says that an issued secret is of no use any more. A zero
-// instant means that it never expires (RFC 7591 §3.2.1).
-func secretExpired(c authserver.Client, now time.Time) bool {
-	return !c.SecretExpiresAt.IsZero() && expired(now, c.SecretExpiresAt)
 }

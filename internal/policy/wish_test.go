@@ -196,3 +196,17 @@ func TestHandle(t *testing.T) {
 		equal(t, "live when "+string(state), want, Record{State: state}.Live())
 	}
 }
+
+// Keycloak adds the response type none to every client with codes: it yields
+// nothing, and is no excess.
+func TestResponseTypeNoneIsNoExcess(t *testing.T) {
+	asked := authserver.ClientMetadata{ResponseTypes: []string{"code"}, AuthMethod: "none"}
+	got := asked
+	got.ResponseTypes = []string{"code", "none"}
+	excess, missing := Compare(asked, authserver.Client{Registered: got})
+	equal(t, "excess", 0, len(excess))
+	equal(t, "missing", 0, len(missing))
+	got.ResponseTypes = []string{"code", "token", "none"}
+	excess, _ = Compare(asked, authserver.Client{Registered: got})
+	equal(t, "excess with token", 1, len(excess))
+}

@@ -1,0 +1,252 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// register creates a client. A pending record is stored before the request and
+// the answer before anything else (RFC 7591 registration cannot be repeated).
+func (s *step) register(ctx context.Context, done *outcome) error {
+	server, leave, err := s.Servers.Enter(ctx, s.decision.Connection, authserver.Routine)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := s.holdObject(ctx); err != nil {
+		return err
+	}
+	wish, pair, err := s.completeWish()
+	if err != nil {
+		return err
+	}
+	if err := s.takePlace(ctx); err != nil {
+		return err
+	}
+	if s.decision.Adopt != "" {
+		return s.adopt(ctx, done)
+	}
+	done.vanished = done.record.Live()
+	if done.vanished {
+		s.taken(audit.ClientVanished, done.record)
+	}
+	pending, err := s.pending(done.record, wish)
+	if err != nil {
+		return err
+	}
+	if done.record, err = s.Records.Put(ctx, s.reg, pending); err != nil {
+		s.Places.Leave(s.reg)
+		return err
+	}
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	request := s.marked(wish, pending)
+	request.Secret = pending.Client.Secret
+	answer, err := server.Register(ctx, request)
+	leave()
+	if err != nil {
+		return s.registrationFailed(ctx, done, err)
+	}
+	return s.registered(ctx, server, done, answer, wish, pair)
+}
+
+// takePlace takes a place of the namespace where their number is limited. If
+// another took the last one meanwhile, the decision is made again.
+func (s *step) takePlace(ctx context.Context) error {
+	quota := policy.Quota(s.seen.facts.AuthorizationServer)
+	if quota == nil || s.seen.facts.Record.State.HoldsPlace() {
+		return nil
+	}
+	free, err := s.Places.Take(ctx, s.reg, int(*quota))
+	if err == nil && !free {
+		return errStale
+	}
+	return err
+}
+
+// pending is the record of a request about to be sent. A request that was
+// pending before ended without an answer: its mark may live on as an orphan,
+// unless the register chose the client id: then it is the same request again,
+// and whatever becomes of both is one client.
+func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (policy.Record, error) {
+	record := policy.Record{
+		State: policy.RecordPending, Version: old.Version, Orphans: slices.Clone(old.Orphans),
+		Connection: s.decision.Connection, TokenEndpoint: s.decision.TokenEndpoint, Owner: policy.Owner(s.Cluster, string(s.reg.UID)),
+		WishDigest: policy.Digest(wish), TokenLifetime: s.decision.TokenLifetime,
+	}
+	record.Rotation.Request = s.reg.Annotations[v1alpha1.AnnotationRotate]
+	if old.Findable() && !old.Adopting {
+		record.Mark, record.Client = old.Mark, old.Client
+		return record, nil
+	}
+	if old.State == policy.RecordPending && !old.Findable() {
+		s.orphaned(old, old.Mark)
+		record.Orphans = append(record.Orphans, old.Mark)
+	}
+	var err error
+	if record.Mark, err = newMark(); err != nil || !s.traits().OwnClientID {
+		return record, err
+	}
+	if record.Client.ID, err = newClientID(s.traits().IDPrefix); err != nil || !s.choosesSecret() {
+		return record, err
+	}
+	record.Client.Secret, err = newClientSecret()
+	return record, err
+}
+
+// choosesSecret says that the register makes the client's secret.
+func (s *step) choosesSecret() bool {
+	return s.traits().OwnSecret && s.reg.Spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodClientSecretBasic
+}
+
+// registrationFailed records what an error leaves behind: a refusal is kept,
+// so that it is not repeated; a request that was not carried out leaves
+// nothing; one that may have been stays pending, to be tried again.
+func (s *step) registrationFailed(ctx context.Context, done *outcome, err error) error {
+	var answer *authserver.Error
+	if !errors.As(err, &answer) {
+		return err
+	}
+	record, refused := done.record, refusal(answer)
+	switch {
+	case record.Findable() && (answer.MaybeApplied || answer.Kind == authserver.Conflict):
+		// Whether there is a client of that id now is looked up.
+		if answer.Kind == authserver.Conflict {
+			done.again, err = atOnce, nil
+		}
+		return err
+	case refused:
+		if answer.MaybeApplied {
+			s.orphaned(record, record.Mark)
+			record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
+		}
+		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
+		record.Client = authserver.Client{}
+		done.again, err = atOnce, nil
+	case answer.MaybeApplied:
+		return err
+	default:
+		record.State, record.Client = "", authserver.Client{}
+	}
+	if answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) {
+		err = fmt.Errorf("%w: %w", errInitialAccess, err)
+	}
+	s.Places.Leave(s.reg)
+	stored, putErr := s.Records.Put(ctx, s.reg, record)
+	done.record = stored
+	return errors.Join(err, putErr)
+}
+
+// refusal says that the same request need not be sent again.
+func refusal(answer *authserver.Error) bool {
+	return answer.Kind == authserver.Rejected || answer.Kind == authserver.Conflict
+}
+
+// refused notes that the wish was refused. Its digest is the one that the next
+// decision computes.
+func (s *step) refused(record policy.Record, reason, code string) policy.Record {
+	if record.State != policy.RecordRegistered {
+		record.State = policy.RecordRefused
+	}
+	record.RefusedReason, record.RefusedCode = reason, code
+	record.RefusedDigest, record.RefusedAt = policy.Digest(s.decision.Wish), s.Clock.Now()
+	return record
+}
+
+// registered stores the answer before anything else.
+func (s *step) registered(ctx context.Context, server authserver.Server, done *outcome, answer authserver.Client, wish authserver.ClientMetadata, pair keyPair) error {
+	record := done.record
+	chosen := record.Client.Secret
+	record.State, record.Client, record.RegisteredAt = policy.RecordRegistered, answer, s.Clock.Now()
+	if record.Client.Secret.IsZero() {
+		record.Client.Secret = chosen
+	}
+	record.Excess, record.Missing = policy.Compare(wish, answer)
+	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
+	shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, answer.ID)
+	switch {
+	case err != nil || shared:
+		// The client is another registration's, or may be: it is not touched.
+		s.orphaned(record, record.Mark)
+		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
+			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonRejected, "shared_client_id")
+	case !s.traits().OwnClientID && (answer.ManagementURI == "" || answer.ManagementToken.IsZero()):
+		s.orphaned(record, record.Mark)
+		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
+			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonManagementUnsupported, "")
+	}
+	if record.Live() {
+		s.Audit.Record(s.given(audit.ClientRegistered, record))
+	} else {
+		s.Places.Leave(s.reg)
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	if err != nil && record.Live() && !s.traits().OwnClientID {
+		stored, err = s.unanswered(ctx, server, record, err)
+	}
+	if err != nil {
+		return err
+	}
+	done.record = stored
+	logf.FromContext(ctx).Info("Client registered", "clientID", answer.ID, "authorizationServer", record.Connection.Name)
+	if !stored.Live() || s.unfit(stored) {
+		done.again = atOnce
+		return nil
+	}
+	done.changed, done.pair = true, pair
+	return s.putCredentials(ctx, stored, pair)
+}
+
+// unanswered finds out whether a record was stored although the answer to that
+// was lost. If not, the client is deleted again at once: nobody would know it.
+// Of a client whose id the register chose the pending record knows.
+func (s *step) unanswered(ctx context.Context, server authserver.Server, record policy.Record, cause error) (policy.Record, error) {
+	stored, _, err := s.Records.GetLive(ctx, s.reg.UID)
+	if err == nil && stored.State == record.State && stored.Mark == record.Mark {
+		return stored, nil
+	}
+	s.Drift.Suspect(s.reg.UID)
+	return record, errors.Join(cause, err, server.Revoke(ctx, record.Handle(policy.CredentialsFact{})))
+}
+
+// unfit says that the next decision will be to revoke: no credentials are
+// handed out for such a client.
+func (s *step) unfit(record policy.Record) bool {
+	expires := record.Client.SecretExpiresAt
+	return len(record.Excess) > 0 || (!expires.IsZero() && !s.Clock.Now().Before(expires))
+}
+
+// adopt begins to take over a client of somebody else: it is stored as pending,
+// and found and replaced like a client whose registration had no answer.
+func (s *step) adopt(ctx context.Context, done *outcome) error {
+	record, err := s.pending(policy.Record{Version: done.record.Version, Orphans: done.record.Orphans}, s.decision.Wish)
+	if err != nil {
+		return err
+	}
+	record.Client.ID, record.Adopting = s.decision.Adopt, true
+	if shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, record.Client.ID); err != nil || shared {
+		return errors.Join(err, errTaken)
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	if err != nil {
+		return err
+	}
+	done.record, done.again = stored, atOnce
+	return nil
+}
+
+// errTaken says that a client belongs to another registration.
+var errTaken = errors.New("the client to be taken over belongs to another registration")

@@ -1,0 +1,129 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// replace makes the client equal to the wish. That an answer is outstanding is
+// stored first: if it is lost, secrets at hand prove nothing any more.
+func (s *step) replace(ctx context.Context, done *outcome) error {
+	urgency := authserver.Routine
+	excess, _ := policy.Compare(s.decision.Wish, done.record.Client)
+	if len(excess) > 0 {
+		urgency = authserver.Urgent
+	}
+	server, leave, err := s.Servers.Enter(ctx, s.decision.Connection, urgency)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	wish, pair, err := s.completeWish()
+	if err != nil {
+		return err
+	}
+	if err := s.holdObject(ctx); err != nil {
+		return err
+	}
+	uncertain := done.record
+	uncertain.Replacing = true
+	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
+	if s.decision.MakeKey {
+		// The key must outlive a crash; the team gets it when it is accepted.
+		uncertain.Rotation.NextKey, uncertain.Rotation.NextKeyID, uncertain.Rotation.NextJWKS = pair.private, pair.id, pair.jwks
+		uncertain.Rotation.OldJWKS, uncertain.Rotation.OldUntil = "", time.Time{}
+	}
+	if done.record, err = s.Records.Put(ctx, s.reg, uncertain); err != nil {
+		return err
+	}
+	request := s.marked(wish, uncertain)
+	request.Secret = s.nextSecret(uncertain)
+	handle := s.seen.facts.Record.Handle(s.seen.facts.Credentials)
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	answer, err := server.Replace(ctx, handle, request)
+	leave()
+	if err != nil {
+		return s.replacementFailed(ctx, done, err, excess)
+	}
+	return s.replaced(ctx, done, answer, wish, pair)
+}
+
+// replacementFailed records what an error leaves behind. A refused reduction
+// leaves a client that can do more than it may: it is revoked next.
+func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, excess []string) error {
+	var answer *authserver.Error
+	if !errors.As(err, &answer) || (answer.MaybeApplied && !refusal(answer)) || done.record.Findable() {
+		return err
+	}
+	record := done.record
+	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
+	if refusal(answer) {
+		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
+		record.Excess = excess
+		if len(excess) == 0 && s.seen.facts.Record.Replacing {
+			record.Excess = []string{"what an update with a lost answer may have added"}
+		}
+		done.again, err = atOnce, nil
+	}
+	if answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) {
+		// The client may be gone: the next pass looks, with the second witness.
+		s.Drift.Suspect(s.reg.UID)
+		done.again, err = atOnce, nil
+	}
+	stored, putErr := s.Records.Put(ctx, s.reg, record)
+	done.record = stored
+	return errors.Join(err, putErr)
+}
+
+// replaced stores the answer. A client that was pending is registered by it.
+func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Client, wish authserver.ClientMetadata, pair keyPair) error {
+	record, before := done.record, done.record
+	if secret := s.nextSecret(before); answer.Secret.IsZero() && !secret.IsZero() {
+		answer.Secret = secret
+	}
+	record.Client = carryOver(record.Client, answer, answer.Registered)
+	record.WishDigest, record.Replacing, record.Disabled, record.Adopting = policy.Digest(wish), false, false, false
+	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
+	record.Excess, record.Missing = policy.Compare(wish, answer)
+	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
+	record.Rotation = s.accepted(before.Rotation)
+	if before.State == policy.RecordPending {
+		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
+		s.Audit.Record(s.given(audit.ClientRegistered, record))
+	} else {
+		s.changes(before, record, s.decision.MakeKey || !record.Client.Secret.Equal(before.Client.Secret))
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	if err != nil {
+		return err
+	}
+	done.record = stored
+	logf.FromContext(ctx).Info("Client updated", "clientID", record.Client.ID, "authorizationServer", record.Connection.Name)
+	if s.decision.Verdict.Standing != policy.Allowed || before.Rotation.OldJWKS != record.Rotation.OldJWKS {
+		// With the reduction nothing may be left to hold back; with the old key
+		// gone the next rotation may begin.
+		done.again = atOnce
+	}
+	if s.unfit(stored) {
+		done.again = atOnce
+		return nil
+	}
+	done.changed, done.pair = true, pair
+	if stored.Rotation.KeyWaits() {
+		return s.handOver(ctx, done)
+	}
+	return s.putCredentials(ctx, stored, pair)
+}

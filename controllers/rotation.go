@@ -1,0 +1,107 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// A rotation has four steps, and a crash between two of them repeats the
+// later one: the new key or secret is stored in the record; the authorization
+// server accepts it, a key beside the old one; the team gets it; after the
+// overlap the old key is taken away, as any other reduction.
+
+// rotate begins to replace the client's key or secret.
+func (s *step) rotate(ctx context.Context, done *outcome) error {
+	record := done.record
+	record.Rotation.Request = s.reg.Annotations[v1alpha1.AnnotationRotate]
+	if s.reg.Spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodClientSecretBasic {
+		secret, err := newClientSecret()
+		if err != nil {
+			return err
+		}
+		record.Rotation.NextSecret = secret
+	} else {
+		pair, err := newKeyPair()
+		if err != nil {
+			return err
+		}
+		record.Rotation.NextKey, record.Rotation.NextKeyID, record.Rotation.NextJWKS = pair.private, pair.id, pair.jwks
+		record.Rotation.OldJWKS = s.seen.facts.Credentials.PublicJWKS
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	if err != nil {
+		return err
+	}
+	done.record, done.again = stored, atOnce
+	return nil
+}
+
+// nextSecret is the secret that a replacement sets: that of a rotation, or the
+// chosen one of a client whose registration is not known to be done.
+func (s *step) nextSecret(record policy.Record) authserver.Secret {
+	switch {
+	case record.Rotation.SecretWaits():
+		return record.Rotation.NextSecret
+	case record.State == policy.RecordPending && s.choosesSecret():
+		return record.Client.Secret
+	}
+	return authserver.Secret{}
+}
+
+// accepted is a rotation after the authorization server took a replacement: a
+// new secret is in force, and an old key that has had its time is gone.
+func (s *step) accepted(r policy.Rotation) policy.Rotation {
+	if r.SecretWaits() {
+		r.NextSecret, r.MadeAt = authserver.Secret{}, s.Clock.Now()
+	}
+	if !r.OldUntil.IsZero() && r.OldEnded(s.Clock.Now()) {
+		r.OldJWKS, r.OldUntil = "", time.Time{}
+	}
+	return r
+}
+
+// handOver gives the team the new key, which the authorization server has
+// accepted, and lets the old one live on for the overlap.
+func (s *step) handOver(ctx context.Context, done *outcome) error {
+	r := done.record.Rotation
+	pair := keyPair{private: r.NextKey, id: r.NextKeyID, jwks: r.NextJWKS}
+	if err := s.putCredentials(ctx, done.record, pair); err != nil {
+		return err
+	}
+	record := done.record
+	now := s.Clock.Now()
+	record.Rotation.NextKey, record.Rotation.NextKeyID, record.Rotation.NextJWKS = authserver.Secret{}, "", ""
+	record.Rotation.MadeAt = now
+	if r.OldJWKS != "" {
+		record.Rotation.OldUntil = now.Add(policy.Overlap(s.reg.Spec, s.traits()))
+		s.Audit.Record(s.given(audit.ClientRotated, record))
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	if err != nil {
+		return err
+	}
+	done.record, done.again = stored, atOnce
+	logf.FromContext(ctx).Info("Key replaced", "clientID", record.Client.ID, "authorizationServer", record.Connection.Name, "oldKeyUntil", record.Rotation.OldUntil)
+	return nil
+}
+
+// tellOfRotation warns of a rotation that is asked for and cannot be done.
+func (r *RegistrationReconciler) tellOfRotation(before, after *v1alpha1.MCPClientRegistration, traits authserver.Traits) {
+	asked := after.Annotations[v1alpha1.AnnotationRotate] != "" || (after.Spec.Credentials != nil && after.Spec.Credentials.RotateAfterSeconds != nil)
+	news := before.Status.ObservedGeneration != after.Status.ObservedGeneration
+	if asked && news && !policy.Rotatable(after.Spec, traits) {
+		r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, "RotationUnsupported", "Rotate",
+			"the credentials of this client cannot be replaced here: the authorization server chooses client secrets itself, or the key is not the operator's; with tokenEndpointAuthMethod: PrivateKeyJWT and no jwks they can")
+	}
+}
