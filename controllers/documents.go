@@ -174,7 +174,8 @@ func (d *Documents) copySeconds(ctx context.Context, record policy.Record) (int,
 	}
 	if as.Is == policy.Present {
 		if now := policy.Connection(as.Object); now.Method == authserver.MetadataDocument && now.Issuer == record.Connection.Issuer {
-			return now.CopySeconds, nil
+			// Not more than residualUntil of a revocation would count.
+			return min(now.CopySeconds, record.Connection.CopySeconds), nil
 		}
 	}
 	return record.Connection.CopySeconds, nil

@@ -36,6 +36,7 @@ type library struct {
 	manager manager.Manager
 	clock   *clocktesting.FakePassiveClock
 	host    *metadatadocument.Host
+	record  *controllers.Documents
 }
 
 func newLibrary(t *testing.T) *library {
@@ -67,11 +68,11 @@ func newLibrary(t *testing.T) *library {
 	if err != nil {
 		t.Fatal(err)
 	}
-	documents := l.documents(l.manager.GetAPIReader())
-	if err := documents.SetupWithManager(t.Context(), l.manager); err != nil {
+	l.record = l.documents(l.manager.GetAPIReader())
+	if err := l.record.SetupWithManager(t.Context(), l.manager); err != nil {
 		t.Fatal(err)
 	}
-	l.host.Attach(documents)
+	l.host.Attach(l.record)
 	if got := l.ask(t, "https://clients.example.com/mcp/x"); got.Code != http.StatusServiceUnavailable {
 		t.Errorf("before anything is known: %d", got.Code)
 	}
@@ -84,7 +85,7 @@ func newLibrary(t *testing.T) *library {
 			t.Error(err)
 		}
 	})
-	NewWithT(t).Eventually(documents.Current, eventually, often).Should(BeTrue())
+	NewWithT(t).Eventually(l.record.Current, eventually, often).Should(BeTrue())
 	select {
 	case <-l.manager.Elected():
 		t.Error("the manager leads")
@@ -261,8 +262,9 @@ func TestDocumentsFollowTheRecord(t *testing.T) {
 
 	// The end comes with no event and nobody leading.
 	l.end(t, stays, l.clock.Now().Add(30*time.Minute).Truncate(time.Second))
+	l.clock.SetTime(stays.Status.ExpiresAt.Add(-time.Second))
 	g.Eventually(func() string {
-		l.clock.SetTime(stays.Status.ExpiresAt.Add(-time.Second))
+		g.Expect(l.record.Confirm(t.Context())).To(Succeed())
 		return l.ask(t, base+"stays").Header().Get("Cache-Control")
 	}, eventually, often).Should(Equal("max-age=1, must-revalidate"))
 	l.clock.SetTime(stays.Status.ExpiresAt.Time)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -63,11 +64,24 @@ func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v
 		}
 	}
 	list.taken.TakenAt = metav1.NewTime(now.Truncate(time.Second))
-	slices.Sort(list.taken.UnmanagedClients)
-	list.taken.UnmanagedClients = list.taken.UnmanagedClients[:min(len(list.taken.UnmanagedClients), maxNamed)]
+	list.taken.UnmanagedClients = firstNamed(list.taken.UnmanagedClients, 0)
 	r.dealWithOrphans(ctx, as, &list, now)
 	r.Metrics.Listed(as.Name, list.taken)
 	return &list.taken, nil
+}
+
+// uidForm is the form of an object's UID: others write marks too.
+var uidForm = regexp.MustCompile(`\A[0-9a-zA-Z-]{1,64}\z`)
+
+// firstNamed cuts a list of ids to the first that are named, once it is longer
+// than a bound.
+func firstNamed(ids []string, bound int) []string {
+	if len(ids) <= bound {
+		return ids
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	return ids[:min(len(ids), maxNamed)]
 }
 
 // nextInventory is when the clients of a server are listed again: with the
@@ -113,9 +127,9 @@ func (r *AuthorizationServerReconciler) page(ctx context.Context, config authser
 // sort counts one client of the list.
 func (r *AuthorizationServerReconciler) sort(ctx context.Context, as *v1alpha1.AuthorizationServer, c authserver.Listed, list *inventory) error {
 	uid, ours := policy.OwnedBy(r.Cluster, c.SoftwareID)
-	if !ours {
+	if !ours || !uidForm.MatchString(uid) {
 		list.taken.Unmanaged++
-		list.taken.UnmanagedClients = append(list.taken.UnmanagedClients, shortID(c.ID))
+		list.taken.UnmanagedClients = firstNamed(append(list.taken.UnmanagedClients, shortID(c.ID)), 2*maxNamed)
 		return nil
 	}
 	held, err := r.held(ctx, as, c.ID, types.UID(uid))
@@ -153,6 +167,10 @@ func (r *AuthorizationServerReconciler) held(ctx context.Context, as *v1alpha1.A
 	if is == policy.Present {
 		return record.Client.ID == id && record.State.HoldsPlace(), nil
 	}
+	if len(r.Watched) > 0 {
+		// Its registration may be in a namespace that is not watched.
+		return true, nil
+	}
 	// The record is lost: its registration waits for a person.
 	return r.named(ctx, as, id, uid)
 }
@@ -179,6 +197,7 @@ func (r *AuthorizationServerReconciler) named(ctx context.Context, as *v1alpha1.
 // the list.
 func (r *AuthorizationServerReconciler) dealWithOrphans(ctx context.Context, as *v1alpha1.AuthorizationServer, list *inventory, now time.Time) {
 	slices.SortFunc(list.orphans, func(a, b authserver.Listed) int { return strings.Compare(a.ID, b.ID) })
+	list.orphans = slices.CompactFunc(list.orphans, func(a, b authserver.Listed) bool { return a.ID == b.ID })
 	known := map[string]metav1.Time{}
 	if as.Status.Inventory != nil {
 		for _, orphan := range as.Status.Inventory.OrphanedClients {

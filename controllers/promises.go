@@ -65,7 +65,7 @@ func (e *Examinations) Forget(uid types.UID) {
 func (s *step) examine(ctx context.Context, done *outcome) {
 	now := s.Clock.Now()
 	if done.changed || s.seen.facts.Observed.Looked || s.unexamined() {
-		s.Examinations.Want(s.reg.UID, now)
+		s.Examinations.Want(s.reg.UID, now.Add(s.copiesUntil(done)))
 	}
 	if !done.record.Live() || s.decision.Verdict.Standing == policy.Refused {
 		s.Examinations.Forget(s.reg.UID)
@@ -76,12 +76,31 @@ func (s *step) examine(ctx context.Context, done *outcome) {
 		return
 	}
 	s.Examinations.Forget(s.reg.UID)
-	for _, question := range []func(context.Context, authserver.Examiner, *outcome) (entry, error){s.askChallenge, s.askToken} {
-		if err := s.put(ctx, question, done); err != nil {
+	for _, q := range []question{{v1alpha1.ConditionPKCEEnforced, s.askChallenge}, {v1alpha1.ConditionTokensConform, s.askToken}} {
+		if err := s.put(ctx, q, done); err != nil {
 			logf.FromContext(ctx).V(1).Info("Examination put off", "reason", err.Error())
 			s.Examinations.Want(s.reg.UID, now.Add(examineAgain))
 		}
 	}
+}
+
+// question is what the authorization server is examined about.
+type question struct {
+	kind string
+	ask  func(context.Context, authserver.Examiner, *outcome) (entry, error)
+}
+
+// copiesUntil is for how long the authorization server may not know a change
+// yet, because it uses a copy of the client, or asks another manager for one.
+func (s *step) copiesUntil(done *outcome) time.Duration {
+	copies := s.traits().CopyLifetime
+	switch {
+	case copies == 0 || !done.changed:
+		return 0
+	case s.decision.Action == policy.Register:
+		return settleTime
+	}
+	return copies + settleTime
 }
 
 // unexamined says that policy asks for an answer that there is none of yet.
@@ -91,27 +110,35 @@ func (s *step) unexamined() bool {
 		meta.FindStatusCondition(s.reg.Status.Conditions, v1alpha1.ConditionPKCEEnforced) == nil
 }
 
-// put asks one question, with a place at the server.
-func (s *step) put(ctx context.Context, question func(context.Context, authserver.Examiner, *outcome) (entry, error), done *outcome) error {
-	_, leave, err := s.Servers.Enter(ctx, s.decision.Connection, authserver.Routine)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	examiner, err := s.Servers.Examine(ctx, s.decision.Connection)
-	if err != nil {
-		return err
-	}
-	answer, err := question(ctx, examiner, done)
+// put asks one question, with a place at the server. Without an answer what was
+// learnt before a change is forgotten.
+func (s *step) put(ctx context.Context, q question, done *outcome) error {
+	answer, err := s.hear(ctx, q, done)
 	var failure *authserver.Error
-	if errors.As(err, &failure) && !failure.Unsent {
-		answer.status, answer.reason = metav1.ConditionUnknown, v1alpha1.ReasonUnavailable
-		answer.message, answer.waiting = "the authorization server gave no usable answer to the examination: asked again", true
+	before := meta.FindStatusCondition(s.reg.Status.Conditions, q.kind)
+	if errors.As(err, &failure) && (!failure.Unsent || (done.changed && before != nil)) {
+		answer = entry{
+			kind: q.kind, status: metav1.ConditionUnknown, reason: v1alpha1.ReasonUnavailable, waiting: true,
+			message: "the authorization server gave no usable answer to the examination: asked again",
+		}
 	}
 	if answer.reason != "" {
 		done.examined = append(done.examined, answer)
 	}
 	return err
+}
+
+func (s *step) hear(ctx context.Context, q question, done *outcome) (entry, error) {
+	_, leave, err := s.Servers.Enter(ctx, s.decision.Connection, authserver.Routine)
+	if err != nil {
+		return entry{}, err
+	}
+	defer leave()
+	examiner, err := s.Servers.Examine(ctx, s.decision.Connection)
+	if err != nil {
+		return entry{}, err
+	}
+	return q.ask(ctx, examiner, done)
 }
 
 // usesCode says that a registration uses the authorization-code grant.

@@ -49,6 +49,8 @@ type stage struct {
 	t     *testing.T
 	clock *clocktesting.FakePassiveClock
 	as    *strange
+
+	connector *fake.Connector
 	// broken are the kinds that cannot be read.
 	broken map[string]bool
 	grants *Grants
@@ -148,6 +150,7 @@ func newStage(t *testing.T, name string) *stage {
 func (s *stage) assemble() {
 	connector := fake.NewConnector()
 	connector.Put("company", s.as)
+	s.connector = connector
 	recorder, metrics := &events.FakeRecorder{}, NewMetrics(prometheus.NewRegistry())
 	servers := &Servers{Connector: connector, Client: s.Client, Namespace: stageOperator}
 	sealer := &Sealer{Client: s.Client, Live: s.Client, Namespace: stageOperator}

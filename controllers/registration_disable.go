@@ -63,7 +63,7 @@ func (s *step) disable(ctx context.Context, done *outcome) error {
 // a client: from then on it is of no use, however long its deletion takes.
 func (s *step) disableFirst(ctx context.Context, server authserver.Server, done *outcome) error {
 	record := done.record
-	if !s.traits().Disables || record.State == policy.RecordDeleted || !record.DeletedAt.IsZero() {
+	if !s.traits().Disables || record.State == policy.RecordDeleted {
 		return nil
 	}
 	if err := server.Disable(ctx, revocable(record, s.seen.facts.Credentials)); err != nil {

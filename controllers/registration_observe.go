@@ -93,7 +93,8 @@ func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha
 	proof := facts.Record.State == policy.RecordDeleted
 	lost := facts.Record.Findable() && reg.DeletionTimestamp == nil
 	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
-	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now) && !policy.Paused(facts.AuthorizationServer.Object)
+	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now) &&
+		(facts.Record.Disabled || !policy.Paused(facts.AuthorizationServer.Object))
 	facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
 	if !proof && !lost && (!due || reg.DeletionTimestamp != nil) {
 		return nil
@@ -136,6 +137,11 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 // storeReplaced stores a management token or secret that came with an answer.
 func (r *RegistrationReconciler) storeReplaced(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, found authserver.Client) error {
 	record := facts.Record
+	if facts.Traits.OwnSecret {
+		// The register chooses secrets there: what somebody else set is not
+		// taken over, least of all that of a client that is being adopted.
+		found.Secret = authserver.Secret{}
+	}
 	record.Client = carryOver(record.Client, found, record.Client.Registered)
 	if record.Client.ManagementToken.Equal(facts.Record.Client.ManagementToken) &&
 		record.Client.ManagementURI == facts.Record.Client.ManagementURI &&

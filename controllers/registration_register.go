@@ -29,6 +29,9 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	if err := s.holdObject(ctx); err != nil {
 		return err
 	}
+	if err := s.sound(ctx, server, done.record); err != nil {
+		return err
+	}
 	wish, pair, err := s.completeWish()
 	if err != nil {
 		return err
@@ -61,6 +64,17 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		return s.registrationFailed(ctx, done, err)
 	}
 	return s.registered(ctx, server, done, answer, wish, pair)
+}
+
+// sound asks a server for its metadata before a request is repeated that may
+// leave a client nobody knows each time: a gateway with no server behind it gives
+// no answers to that either.
+func (s *step) sound(ctx context.Context, server authserver.Server, old policy.Record) error {
+	if old.State != policy.RecordPending || old.Findable() {
+		return nil
+	}
+	_, err := server.Discover(ctx)
+	return err
 }
 
 // takePlace takes a place of the namespace where their number is limited. If
@@ -176,7 +190,10 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	}
 	record.Excess, record.Missing = policy.Compare(wish, answer)
 	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
-	shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, answer.ID)
+	shared, err := false, error(nil)
+	if !s.traits().OwnClientID {
+		shared, err = s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, answer.ID)
+	}
 	switch {
 	case err != nil || shared:
 		// The client is another registration's, or may be: it is not touched.

@@ -65,15 +65,20 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 // leaves a client that can do more than it may: it is revoked next.
 func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, excess []string) error {
 	var answer *authserver.Error
-	if !errors.As(err, &answer) || (answer.MaybeApplied && !refusal(answer)) || done.record.Findable() {
+	if !errors.As(err, &answer) || (answer.MaybeApplied && !refusal(answer)) || done.record.Findable() && (done.record.Adopting || !refusal(answer)) {
 		return err
 	}
 	record := done.record
+	if record.Findable() {
+		// There is a client, with what an earlier request asked for.
+		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
+		s.Audit.Record(s.given(audit.ClientRegistered, record))
+	}
 	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
 	if refusal(answer) {
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 		record.Excess = excess
-		if len(excess) == 0 && s.seen.facts.Record.Replacing {
+		if len(excess) == 0 && (s.seen.facts.Record.Replacing || s.seen.facts.Record.Findable()) {
 			record.Excess = []string{"what an update with a lost answer may have added"}
 		}
 		done.again, err = atOnce, nil
@@ -99,7 +104,7 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
 	record.Excess, record.Missing = policy.Compare(wish, answer)
 	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
-	record.Rotation = s.accepted(before.Rotation)
+	record.Rotation = s.accepted(before.Rotation, wish.JWKS)
 	if before.State == policy.RecordPending {
 		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
@@ -122,7 +127,7 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 		return nil
 	}
 	done.changed, done.pair = true, pair
-	if stored.Rotation.KeyWaits() {
+	if stored.KnowsNextKey() {
 		return s.handOver(ctx, done)
 	}
 	return s.putCredentials(ctx, stored, pair)

@@ -36,6 +36,10 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	if err := s.begin(ctx, server, done); err != nil {
 		return err
 	}
+	if seen := s.seen.facts.Observed; seen.Looked && seen.Is == policy.Present && !seen.Client.Disabled {
+		// What was accepted before did not last.
+		done.record.DeletedAt = time.Time{}
+	}
 	if err := s.disableFirst(ctx, server, done); err != nil {
 		return s.notOurs(ctx, done, err)
 	}
@@ -307,9 +311,11 @@ func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
 	if err := s.holdObject(ctx); err != nil {
 		return err
 	}
-	if s.decision.TokenLifetime > done.record.TokenLifetime {
+	copies := s.decision.Connection.CopySeconds
+	if s.decision.TokenLifetime > done.record.TokenLifetime || copies > done.record.Connection.CopySeconds {
 		longer := done.record
-		longer.TokenLifetime = s.decision.TokenLifetime
+		longer.TokenLifetime = max(longer.TokenLifetime, s.decision.TokenLifetime)
+		longer.Connection.CopySeconds = max(longer.Connection.CopySeconds, copies)
 		stored, err := s.Records.Put(ctx, s.reg, longer)
 		if err != nil {
 			return err
@@ -320,7 +326,7 @@ func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
 	if credentials.Foreign || credentials.Is == policy.Unknown {
 		return nil
 	}
-	if done.record.Rotation.KeyWaits() {
+	if done.record.KnowsNextKey() {
 		return s.handOver(ctx, done)
 	}
 	pair := keyPair{private: credentials.PrivateKey, id: credentials.KeyID, jwks: credentials.PublicJWKS}

@@ -170,10 +170,12 @@ type reported interface {
 }
 
 // settling says that a new object still waits for others and its status can
-// wait with it.
+// wait with it. An age below zero is the API server's clock being ahead: then
+// nothing waits.
 func settling(object reported, next []metav1.Condition, now time.Time) bool {
+	age := now.Sub(object.GetCreationTimestamp().Time)
 	return len(object.GetConditions()) == 0 && meta.IsStatusConditionTrue(next, v1alpha1.ConditionReconciling) &&
-		now.Sub(object.GetCreationTimestamp().Time) < settleTime
+		age >= 0 && age < settleTime
 }
 
 // maxWritten is how many status writes are remembered at least.

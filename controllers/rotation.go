@@ -60,12 +60,12 @@ func (s *step) nextSecret(record policy.Record) authserver.Secret {
 }
 
 // accepted is a rotation after the authorization server took a replacement: a
-// new secret is in force, and an old key that has had its time is gone.
-func (s *step) accepted(r policy.Rotation) policy.Rotation {
+// new secret is in force, and an old key that was not sent any more is gone.
+func (s *step) accepted(r policy.Rotation, sent string) policy.Rotation {
 	if r.SecretWaits() {
 		r.NextSecret, r.MadeAt = authserver.Secret{}, s.Clock.Now()
 	}
-	if !r.OldUntil.IsZero() && r.OldEnded(s.Clock.Now()) {
+	if !r.OldUntil.IsZero() && !policy.Holds(sent, r.OldJWKS) {
 		r.OldJWKS, r.OldUntil = "", time.Time{}
 	}
 	return r

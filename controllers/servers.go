@@ -62,7 +62,7 @@ func (s *Servers) complete(ctx context.Context, config authserver.Config, urgenc
 	if err != nil {
 		return config, err
 	}
-	if as.Is == policy.Present && sameServer(policy.Connection(as.Object), config) {
+	if as.Is == policy.Present && policy.SameServer(policy.Connection(as.Object), config) {
 		config = policy.Connection(as.Object)
 		token, is, err := s.InitialAccessToken(ctx, as.Object)
 		switch {
@@ -89,10 +89,7 @@ func (s *Servers) Examine(ctx context.Context, config authserver.Config) (authse
 // Traits are those of the server that a registration is, or will be, registered
 // at.
 func (s *Servers) Traits(facts policy.RegistrationFacts) authserver.Traits {
-	config := facts.Record.Connection
-	if as := facts.AuthorizationServer; as.Is == policy.Present && (config.Issuer == "" || config.Issuer == as.Object.Spec.Issuer) {
-		config = policy.Connection(as.Object)
-	}
+	config := policy.ConnectionOf(facts.Record, facts.AuthorizationServer)
 	if config.Name == "" {
 		return authserver.Traits{}
 	}
@@ -153,11 +150,6 @@ func (s *Servers) InitialAccessToken(ctx context.Context, as *v1alpha1.Authoriza
 		return authserver.Secret{}, policy.Absent, nil
 	}
 	return token, policy.Present, nil
-}
-
-// sameServer says that two configs lead to one server, managed in one way.
-func sameServer(a, b authserver.Config) bool {
-	return a.Issuer == b.Issuer && a.Method == b.Method && a.Realm == b.Realm
 }
 
 // administered is a server at which every call carries the operator's own

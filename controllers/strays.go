@@ -24,6 +24,9 @@ import (
 // client.
 var errStillThere = errors.New("the server accepted the deletion but still knows the client")
 
+// errMayComeLate says that a request without an answer may still be carried out.
+var errMayComeLate = errors.New("the client is not there, but the request for it may still be carried out")
+
 // reap revokes a client whose registration went without it, because somebody
 // took the finalizer off. The record holds all that is needed. It goes when the
 // client is proven to be gone; until then it counts as a possible orphan.
@@ -86,6 +89,8 @@ func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, records
 		return record, err
 	case found:
 		return record, errors.Join(errStillThere, server.Revoke(ctx, handle))
+	case record.MayComeLate(r.Clock.Now()):
+		return record, errMayComeLate
 	}
 	r.strayTaken(audit.RevocationVerified, record, secret)
 	return record, nil

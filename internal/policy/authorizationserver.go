@@ -176,6 +176,11 @@ func judgeDiscoveryError(err error) Verdict {
 			Reason:  v1alpha1.ReasonRegistrationUnsupported,
 			Message: "the metadata does not say client_id_metadata_document_supported: enable Client ID Metadata Documents at the authorization server",
 		}
+	case "documents_not_served":
+		return Verdict{
+			Reason:  v1alpha1.ReasonRegistrationUnsupported,
+			Message: "spec.metadataDocument: the operator serves no documents: start it with --documents-bind-address (chart: documents.enabled=true)",
+		}
 	case "foreign_endpoint":
 		return Verdict{
 			Reason:  v1alpha1.ReasonForeignEndpoint,
@@ -243,6 +248,12 @@ func Connection(as *v1alpha1.AuthorizationServer) authserver.Config {
 		config.MaxInFlight = int(*as.Spec.MaxInFlight)
 	}
 	return config
+}
+
+// SameServer says that two connections lead to one server, and manage its
+// clients in one way: what is not found over one is not there for the other.
+func SameServer(a, b authserver.Config) bool {
+	return a.Issuer == b.Issuer && a.Method == b.Method && a.BaseURL == b.BaseURL && a.Realm == b.Realm
 }
 
 // describeMethod says how clients are managed.

@@ -235,6 +235,26 @@ func (r Record) knows(public string) bool {
 	return readable && len(ours) == 1 && slices.Contains(theirs, ours[0])
 }
 
+// KnowsNextKey says that the server has accepted the key that follows.
+func (r Record) KnowsNextKey() bool { return r.Rotation.KeyWaits() && r.knows(r.Rotation.NextJWKS) }
+
+// lateRequest is for how long a registration request without an answer may
+// still be carried out: longer than it is waited for.
+const lateRequest = 30 * time.Second
+
+// MayComeLate says that the absence of a client proves nothing yet: the request
+// for it had no answer, and may be carried out after its deletion.
+func (r Record) MayComeLate(now time.Time) bool {
+	return r.Findable() ||
+		(r.State == RecordDeleted && r.RegisteredAt.IsZero() && r.Owner != "" && now.Before(r.DeletedAt.Add(lateRequest)))
+}
+
+// occupied says that something at the authorization server is still to be
+// dealt with.
+func (r Record) occupied() bool {
+	return r.State == RecordRegistered || r.State == RecordDeleted || r.Findable()
+}
+
 // Live says that a client may exist that is known by its id.
 func (r Record) Live() bool { return r.State == RecordRegistered }
 

@@ -118,6 +118,37 @@ func TestManagedInAnotherWay(t *testing.T) {
 	equal(t, "connection", f.Record.Connection, d.Connection)
 }
 
+// What another server does not know says nothing of this one: a client is
+// revoked over the address that it was registered at.
+func TestRegisteredAtAnotherAddress(t *testing.T) {
+	f := liveFacts(func(f *RegistrationFacts) {
+		f.Traits = adminTraits
+		f.change(func(as *v1alpha1.AuthorizationServer) {
+			as.Spec.DynamicRegistration, as.Spec.Hydra = nil, &v1alpha1.HydraManagement{AdminURL: "https://new.example.com"}
+		})
+		f.Record.Connection = Connection(f.AuthorizationServer.Object)
+		f.Record.Connection.BaseURL = "https://old.example.com"
+	})
+	d := Registration(f, now)
+	equal(t, "action", Revoke, d.Action)
+	equal(t, "address", "https://old.example.com", d.Connection.BaseURL)
+	equal(t, "address of its traits", "https://old.example.com", ConnectionOf(f.Record, f.AuthorizationServer).BaseURL)
+	f.Record.State = RecordRevoked
+	equal(t, "address of the next client", "https://new.example.com", ConnectionOf(f.Record, f.AuthorizationServer).BaseURL)
+}
+
+// A request without an answer may be carried out after its deletion.
+func TestLateRequest(t *testing.T) {
+	f := factsIn(RecordDeleted)
+	f.Traits, f.Record.Owner, f.Record.RegisteredAt, f.Record.DeletedAt = adminTraits, "mcp-registrar/cluster/uid", time.Time{}, now.Add(-time.Second)
+	f.Observed = Observation{Looked: true, Is: Absent}
+	deleting(f.Registration)
+	equal(t, "a second later", Nothing, Registration(f, now).Action)
+	equal(t, "when it can no longer come", Release, Registration(f, now.Add(lateRequest)).Action)
+	f.Record.RegisteredAt = now.Add(-day)
+	equal(t, "of a client that was seen", Release, Registration(f, now).Action)
+}
+
 func adoptable(change ...func(*RegistrationFacts)) RegistrationFacts {
 	f := liveFacts()
 	f.Traits, f.Record, f.RecordIs = adminTraits, Record{}, Absent

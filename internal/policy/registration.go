@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 )
 
 // maxOrphans is how many requests may end without an answer before a person
@@ -39,12 +40,12 @@ var registrationRules = []registrationRule{
 	hasOwner,
 	hasReadableEnd,
 	notExpiredByOwnWord,
-	notSuspended,
 	authorizationServerThere,
 	namespaceAllowed,
 	namespaceStays,
 	ownerAllowed,
 	withinTerm,
+	notSuspended,
 	grantTypesAllowed,
 	authMethodAllowed,
 	redirectURIsAllowed,
@@ -99,6 +100,7 @@ func (q *inquiry) prepare() {
 			q.term = decideTerm(subjectOf(q.Registration), e.at, maximumLifetime(q.AuthorizationServer), q.now)
 		}
 	}
+	q.disownKey()
 	sources := map[v1alpha1.ScopeName][]string{}
 	for _, facts := range q.Grants {
 		grant := Grant(facts, q.now)
@@ -115,6 +117,19 @@ func (q *inquiry) prepare() {
 		q.scopes = append(q.scopes, v1alpha1.EffectiveScope{Name: string(name), Grants: slices.Compact(grants)})
 	}
 	slices.SortFunc(q.scopes, func(a, b v1alpha1.EffectiveScope) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// disownKey takes a key in the Secret for none that the server does not know, or
+// that was replaced: who put it there was not the operator.
+func (q *inquiry) disownKey() {
+	key, r := q.Credentials.PublicJWKS, q.Record.Rotation
+	if key == "" || !NeedsOwnKey(q.Registration.Spec) || !q.Record.Live() || q.Record.Client.Registered.JWKS == "" {
+		return
+	}
+	replaced := !r.KeyWaits() && key == r.OldJWKS
+	if !q.Record.knows(key) && key != r.NextJWKS || replaced {
+		q.Credentials.PrivateKey, q.Credentials.KeyID, q.Credentials.PublicJWKS = authserver.Secret{}, "", ""
+	}
 }
 
 // A registration that is being deleted has no client.

@@ -81,26 +81,26 @@ func (q *inquiry) audiences() (resources []string, lifetime time.Duration) {
 	return slices.Compact(resources), lifetime
 }
 
-// connect names the authorization server of the action: that of the object, or
-// that of the record when the object is gone or became another.
+// connect names the authorization server of the action.
 func (q *inquiry) connect(d *RegistrationDecision) {
-	d.Connection = q.Record.Connection
-	as := q.AuthorizationServer.Object
-	if q.AuthorizationServer.Is != Present || as == nil {
-		return
-	}
-	if q.Record.Connection.Issuer == "" || sameServer(q.Record.Connection, as) || !q.occupied() {
-		d.Connection = Connection(as)
-	}
-	if as.Status.Metadata != nil {
-		d.TokenEndpoint = as.Status.Metadata.TokenEndpoint
+	d.Connection = ConnectionOf(q.Record, q.AuthorizationServer)
+	if as := q.AuthorizationServer; as.Is == Present && as.Object != nil && as.Object.Status.Metadata != nil {
+		d.TokenEndpoint = as.Object.Status.Metadata.TokenEndpoint
 	}
 }
 
-// occupied says that something at the authorization server is still to be
-// dealt with.
-func (q *inquiry) occupied() bool {
-	return q.Record.State == RecordRegistered || q.Record.State == RecordDeleted || q.Record.Findable()
+// ConnectionOf is how to reach the server at which a registration has its
+// client, or will have it: that of the object, or that of the record when the
+// object is gone or became another.
+func ConnectionOf(record Record, as AuthorizationServerFact) authserver.Config {
+	if as.Is != Present || as.Object == nil {
+		return record.Connection
+	}
+	now := Connection(as.Object)
+	if record.Connection.Issuer == "" || SameServer(record.Connection, now) || !record.occupied() {
+		return now
+	}
+	return record.Connection
 }
 
 // collect gathers what the grants in force bring along.
@@ -187,7 +187,6 @@ func Said(said, recorded authserver.ClientMetadata) authserver.ClientMetadata {
 	said.AuthMethod = cmp.Or(said.AuthMethod, recorded.AuthMethod)
 	said.ApplicationType = cmp.Or(said.ApplicationType, recorded.ApplicationType)
 	said.JWKS = cmp.Or(said.JWKS, recorded.JWKS)
-	said.TokenLifetime = cmp.Or(said.TokenLifetime, recorded.TokenLifetime)
 	return said
 }
 
@@ -217,7 +216,7 @@ func (q *inquiry) reduce(d *RegistrationDecision) {
 	reduced := q.reduced(d.Wish, tolerated)
 	retires := q.retires()
 	if retires {
-		reduced.JWKS = d.Wish.JWKS
+		reduced.JWKS = lessKeys(reduced.JWKS, q.Record.Rotation.OldJWKS)
 	}
 	kept := len(reduced.Scopes) == len(q.Record.Client.Registered.Scopes) &&
 		len(reduced.RedirectURIs) == len(q.Record.Client.Registered.RedirectURIs)
@@ -235,7 +234,7 @@ func (q *inquiry) reduce(d *RegistrationDecision) {
 // time.
 func (q *inquiry) retires() bool {
 	r := q.Record.Rotation
-	return r.OldJWKS != "" && r.OldEnded(q.now) && NeedsOwnKey(q.Registration.Spec) && q.Credentials.PublicJWKS != ""
+	return r.OldJWKS != "" && r.OldEnded(q.now) && lessKeys(q.Record.Client.Registered.JWKS, r.OldJWKS) != q.Record.Client.Registered.JWKS
 }
 
 // alike says that two wishes ask for the same, in whatever order and form: then
@@ -339,8 +338,7 @@ func (q *inquiry) prove() Action {
 	switch {
 	case released:
 		return q.conclude()
-	case q.Observed.Looked && q.Observed.Is == Absent && !q.Record.Findable():
-		// That a request is not yet carried out does not say that it will not be.
+	case q.Observed.Looked && q.Observed.Is == Absent && !q.Record.MayComeLate(q.now):
 		return q.conclude()
 	case q.Record.State == RecordDeleted && !(q.Observed.Looked && q.Observed.Is == Present):
 		return Nothing

@@ -12,7 +12,6 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 )
 
 // Without the record nothing is known of the client: nothing is changed.
@@ -81,20 +80,13 @@ func (q *inquiry) unmanageable() bool {
 // became another one, the client at the old issuer is revoked.
 func sameIssuer(q *inquiry) *Verdict {
 	old := q.Record.Connection.Issuer
-	if q.AuthorizationServer.Object == nil || !q.Record.Live() || old == "" || sameServer(q.Record.Connection, q.AuthorizationServer.Object) {
+	if q.AuthorizationServer.Object == nil || !q.Record.Live() || old == "" || SameServer(q.Record.Connection, Connection(q.AuthorizationServer.Object)) {
 		return nil
 	}
 	return &Verdict{
 		Reason: v1alpha1.ReasonAuthorizationServerNotFound, Cause: v1alpha1.CauseAuthorizationServerGone, Waiting: true,
 		Message: "spec.authorizationServerRef: the AuthorizationServer now has another issuer, or manages clients in another way: the client at the old one is revoked, then registered anew",
 	}
-}
-
-// sameServer says that a record's connection leads to the server that an
-// AuthorizationServer now describes.
-func sameServer(recorded authserver.Config, as *v1alpha1.AuthorizationServer) bool {
-	now := Connection(as)
-	return recorded.Issuer == now.Issuer && recorded.Method == now.Method && recorded.Realm == now.Realm
 }
 
 // A client that was registered with more than was asked for is revoked.

@@ -103,6 +103,24 @@ func union(sets []string) string {
 	return string(encoded)
 }
 
+// Holds says that a JWK set holds a key of another.
+func Holds(set, other string) bool { return lessKeys(set, other) != set || set == other }
+
+// lessKeys is a JWK set less the keys of another; the set itself where nothing
+// would be left.
+func lessKeys(set, less string) string {
+	var all, gone jose.JSONWebKeySet
+	if json.Unmarshal([]byte(set), &all) != nil || json.Unmarshal([]byte(less), &gone) != nil {
+		return set
+	}
+	left := slices.DeleteFunc(slices.Clone(all.Keys), func(key jose.JSONWebKey) bool { return len(gone.Key(key.KeyID)) > 0 })
+	encoded, err := json.Marshal(jose.JSONWebKeySet{Keys: left})
+	if err != nil || len(left) == 0 || len(left) == len(all.Keys) {
+		return set
+	}
+	return string(encoded)
+}
+
 // Rotatable says that the operator can replace the credentials of a
 // registration without a new client.
 func Rotatable(spec v1alpha1.MCPClientRegistrationSpec, traits authserver.Traits) bool {
@@ -116,7 +134,7 @@ func Rotatable(spec v1alpha1.MCPClientRegistrationSpec, traits authserver.Traits
 // under way is finished first, its overlap included.
 func (q *inquiry) rotationDue() bool {
 	r := q.Record.Rotation
-	if !q.Record.Live() || !Rotatable(q.Registration.Spec, q.Traits) || r.Waits() || !r.OldEnded(q.now) {
+	if !q.Record.Live() || !Rotatable(q.Registration.Spec, q.Traits) || r.Waits() || !r.OldEnded(q.now) || Paused(q.AuthorizationServer.Object) {
 		return false
 	}
 	if asked := q.Registration.Annotations[v1alpha1.AnnotationRotate]; asked != "" && asked != r.Request {

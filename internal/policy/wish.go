@@ -135,8 +135,12 @@ func Compare(asked authserver.ClientMetadata, got authserver.Client) (excess, mi
 		d.excess = append(d.excess, "a secret for a public client")
 	}
 	d.list("audience", asked.Audiences, got.Registered.Audiences)
-	if asked.TokenLifetime > 0 && got.Registered.TokenLifetime > asked.TokenLifetime {
-		d.excess = append(d.excess, "token lifetime "+got.Registered.TokenLifetime.String())
+	switch lifetime := got.Registered.TokenLifetime; {
+	case asked.TokenLifetime == 0:
+	case lifetime == 0:
+		d.excess = append(d.excess, "token lifetime of the server's own")
+	case lifetime > asked.TokenLifetime:
+		d.excess = append(d.excess, "token lifetime "+lifetime.String())
 	}
 	d.keys(asked, got.Registered)
 	return d.excess, d.missing

@@ -6,6 +6,7 @@ package policy
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -195,6 +196,20 @@ func TestHandle(t *testing.T) {
 	} {
 		equal(t, "live when "+string(state), want, Record{State: state}.Live())
 	}
+}
+
+// A bound that the server does not have is missed, not only one that is longer.
+func TestTokenLifetimeBound(t *testing.T) {
+	asked := authserver.ClientMetadata{AuthMethod: "none", TokenLifetime: 5 * time.Minute}
+	for got, excess := range map[time.Duration]int{0: 1, time.Minute: 0, 5 * time.Minute: 0, 6 * time.Minute: 1} {
+		answer := asked
+		answer.TokenLifetime = got
+		found, _ := Compare(asked, authserver.Client{Registered: answer})
+		equal(t, got.String(), excess, len(found))
+	}
+	answer := authserver.ClientMetadata{AuthMethod: "none", TokenLifetime: time.Hour}
+	found, _ := Compare(authserver.ClientMetadata{AuthMethod: "none"}, authserver.Client{Registered: answer})
+	equal(t, "nothing asked", 0, len(found))
 }
 
 // Keycloak adds the response type none to every client with codes: it yields
