@@ -32,8 +32,8 @@ import (
 var approvalPolicies = []string{"mcp-registrar-approval", "mcp-registrar-operator", "mcp-registrar-requester"}
 
 const (
-	// admissionDelay is how long after their creation the API server is taken
-	// to ask the policies: it learns of them within a second or two.
+	// admissionDelay is how long after they were first seen the API server is
+	// taken to ask the policies: it learns of them within a second or two.
 	admissionDelay = 10 * time.Second
 	// admissionPeriod is how often it is looked whether a new installation of
 	// the policies can be relied on.
@@ -64,6 +64,13 @@ type Admission struct {
 	mu     sync.Mutex
 	last   string
 	lastAt time.Time
+	// youngest is when the last of the policies was created, by the clock of the
+	// API server.
+	youngest time.Time
+	// seen is the installation that was last found, and seenAt when it was first,
+	// by the clock of the operator.
+	seen   string
+	seenAt time.Time
 }
 
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=get;list;watch
@@ -101,6 +108,7 @@ func (a *Admission) installed(ctx context.Context) (string, error) {
 		return a.last, nil
 	}
 	var uids []string
+	a.youngest = time.Time{}
 	for _, name := range approvalPolicies {
 		enforced, err := a.enforced(ctx, name)
 		if err != nil {
@@ -129,8 +137,11 @@ func (a *Admission) enforced(ctx context.Context, name string) ([]string, error)
 			return nil, nil
 		case err != nil:
 			return nil, wrap("reading admission policy "+name, err)
-		case object.GetDeletionTimestamp() != nil, a.Clock.Since(object.GetCreationTimestamp().Time) < admissionDelay:
+		case object.GetDeletionTimestamp() != nil:
 			return nil, nil
+		}
+		if created := object.GetCreationTimestamp().Time; created.After(a.youngest) {
+			a.youngest = created
 		}
 	}
 	refuses := rules.Spec.FailurePolicy == nil || *rules.Spec.FailurePolicy == admissionregistrationv1.Fail
@@ -167,7 +178,7 @@ func (a *Admission) Begin(ctx context.Context) error {
 		return err
 	}
 	begun, err := a.Sealer.Epoch(ctx)
-	if err != nil || begun == found {
+	if err != nil || begun == found || !a.settled(found) {
 		return err
 	}
 	clean, err := a.clean(ctx)
@@ -180,6 +191,19 @@ func (a *Admission) Begin(ctx context.Context) error {
 	a.announce()
 	logf.FromContext(ctx).Info("Admission policies relied on: approvals of grants count from now on")
 	return nil
+}
+
+// settled says that the API server enforces an installation: it has been there
+// for a while, as seen by one clock. That of the API server counts only where
+// no skew explains it.
+func (a *Admission) settled(found string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.Clock.Now()
+	if a.seen != found {
+		a.seen, a.seenAt = found, now
+	}
+	return now.Sub(a.seenAt) >= admissionDelay || now.Sub(a.youngest) >= policy.ClockTolerance+admissionDelay
 }
 
 // clean says that the API server holds no approval that is not marked.

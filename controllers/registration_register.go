@@ -50,6 +50,10 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return err
 	}
+	if s.decision.MakeKey && !s.traits().OwnClientID {
+		// The absence of the client could not be witnessed without its key.
+		pending.WitnessKey, pending.WitnessKeyID = pair.private, pair.id
+	}
 	if done.record, err = s.Records.Put(ctx, s.reg, pending); err != nil {
 		s.Places.Leave(s.reg)
 		return err

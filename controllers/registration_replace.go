@@ -83,7 +83,7 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 		}
 		done.again, err = atOnce, nil
 	}
-	if answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) {
+	if answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) && !s.seen.facts.Observed.Looked {
 		// The client may be gone: the next pass looks, with the second witness.
 		s.Drift.Suspect(s.reg.UID)
 		done.again, err = atOnce, nil

@@ -263,11 +263,15 @@ func newAdmissionRig(t *testing.T) *admissionRig {
 	}
 	rig := &admissionRig{
 		world: &world{Client: direct, cluster: cluster}, t: t, direct: direct,
-		clock: testclock.NewFakePassiveClock(time.Now().Add(time.Minute)),
+		clock: testclock.NewFakePassiveClock(time.Now().Add(2 * oldEnough)),
 	}
 	rig.sealer = rig.sealers(t, 1)[0]
 	return rig
 }
+
+// oldEnough is how old the policies must be for a process that sees them for the
+// first time: clocks differ.
+const oldEnough = policy.ClockTolerance + 10*time.Second
 
 // fresh is what a process that just started knows.
 func (r *admissionRig) fresh() *controllers.Admission {
@@ -287,6 +291,38 @@ func (r *admissionRig) is(want policy.Knowledge, when string) string {
 		r.t.Errorf("%s: %v %q (%v), want %v", when, known, epoch, err, want)
 	}
 	return epoch
+}
+
+// TestAdmissionIsSeenForAWhile: a process that has seen an installation for ten
+// seconds relies on it, however its clock differs from that of the API server.
+func TestAdmissionIsSeenForAWhile(t *testing.T) {
+	t.Parallel()
+	r := newAdmissionRig(t)
+	for _, object := range admissionObjects() {
+		r.create(t, object)
+	}
+	for _, ahead := range []time.Duration{-5 * time.Minute, 0, 5 * time.Minute} {
+		admission, begun := r.fresh(), time.Now().Add(ahead)
+		for _, after := range []time.Duration{0, 10*time.Second - 1} {
+			r.clock.SetTime(begun.Add(after))
+			if err := admission.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if known, _, err := admission.Is(t.Context()); err != nil || known != policy.Absent {
+				t.Errorf("clock %s ahead, %s after the first sight: %v (%v)", ahead, after, known, err)
+			}
+		}
+		if ahead < 5*time.Minute {
+			continue
+		}
+		r.clock.SetTime(begun.Add(10 * time.Second))
+		if err := admission.Begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if known, _, err := r.fresh().Is(t.Context()); err != nil || known != policy.Present {
+			t.Errorf("ten seconds after the first sight: %v (%v)", known, err)
+		}
+	}
 }
 
 // TestAdmissionIsInForce goes through each way of not being in force.
@@ -392,16 +428,16 @@ func (r *admissionRig) replace(last string) {
 		r.decide(r.t, grant, owned)
 		r.create(r.t, object)
 		created := object.GetCreationTimestamp().Time
-		r.clock.SetTime(created.Add(10*time.Second - 1))
+		r.clock.SetTime(created.Add(oldEnough - 1))
 		r.is(policy.Absent, held.GetName()+" is new")
-		r.clock.SetTime(created.Add(10 * time.Second))
+		r.clock.SetTime(created.Add(oldEnough))
 		r.is(policy.Absent, "an approval was not looked at")
 		r.decide(r.t, grant, func(a *v1alpha1.Approval) { a.Seal = policy.UnverifiedSeal })
-		next := r.is(policy.Present, held.GetName()+" is 10 s old")
+		next := r.is(policy.Present, held.GetName()+" is old enough")
 		if next == last {
 			r.t.Errorf("%s was replaced in the same epoch", held.GetName())
 		}
 		last = next
-		r.clock.SetTime(created.Add(time.Minute))
+		r.clock.SetTime(created.Add(2 * oldEnough))
 	}
 }

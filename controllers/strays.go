@@ -83,12 +83,17 @@ func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, records
 		}
 	}
 	handle := revocable(record, policy.CredentialsFact{})
-	_, found, err := server.Find(ctx, handle)
+	found, is, err := server.Find(ctx, handle)
 	switch {
 	case err != nil:
 		return record, err
-	case found:
-		return record, errors.Join(errStillThere, server.Revoke(ctx, handle))
+	case is:
+		// The deletion was not done: from now on a refused token proves nothing
+		// again, and the one that came with the answer is the one that is good.
+		record.Client = carryOver(record.Client, found, record.Client.Registered)
+		record.State = policy.RecordRegistered
+		stored, err := records.Put(ctx, gone, record)
+		return stored, errors.Join(errStillThere, err)
 	case record.MayComeLate(r.Clock.Now()):
 		return record, errMayComeLate
 	}

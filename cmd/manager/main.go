@@ -126,7 +126,11 @@ func newManager(config *rest.Config, s settings) (manager.Manager, error) {
 		LeaderElectionID:              "mcp-registrar.dev",
 		LeaderElectionNamespace:       s.operatorNamespace,
 		LeaderElectionReleaseOnCancel: true,
-		GracefulShutdownTimeout:       &stop,
+		// A crash is noticed within 20 s, an orderly end within 2 s.
+		LeaseDuration:           new(12 * time.Second),
+		RenewDeadline:           new(8 * time.Second),
+		RetryPeriod:             new(500 * time.Millisecond),
+		GracefulShutdownTimeout: &stop,
 		Cache: cache.Options{
 			DefaultTransform:  cache.TransformStripManagedFields(),
 			DefaultNamespaces: watched(s.watchNamespaces),

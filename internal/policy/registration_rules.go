@@ -243,6 +243,16 @@ func notRefusedBefore(q *inquiry) *Verdict {
 	return &Verdict{Standing: Frozen, Reason: q.Record.RefusedReason, Message: refusedMessage(q.Record)}
 }
 
+// policyAdvice is what the platform team does about a policy of the authorization
+// server, by the word of the refusal.
+var policyAdvice = map[string]string{
+	"scope_not_allowed": "one of the granted scopes is not open to registered clients; ask the platform team to allow it there (in Keycloak: a client scope of that name, and the client registration policy Allowed Client Scopes)",
+	"too_many_clients":  "it allows no more clients; ask the platform team to raise the limit there (in Keycloak: the client registration policy Max Clients Limit)",
+	"host_not_trusted":  "it takes no registrations from the operator's address; ask the platform team to trust it there (in Keycloak: the client registration policy Trusted Hosts), or to name an initial access token",
+	"uri_not_trusted":   "the host of a redirect URI is not trusted there; use another one, or ask the platform team to trust it (in Keycloak: the client registration policy Trusted Hosts)",
+	"refused_by_policy": "ask the platform team what it allows (in Keycloak: the realm's client registration policies)",
+}
+
 func refusedMessage(r Record) string {
 	switch r.RefusedReason {
 	case v1alpha1.ReasonWidened:
@@ -251,6 +261,9 @@ func refusedMessage(r Record) string {
 		return "the authorization server issued a client secret that had expired (client_secret_expires_at): no client is kept; ask the platform team to let secrets live longer, or use tokenEndpointAuthMethod: PrivateKeyJWT"
 	case v1alpha1.ReasonManagementUnsupported:
 		return "the authorization server gave no way to manage the client (RFC 7592): none is kept; look for the marks in status.possibleOrphans at the authorization server and delete what carries them"
+	}
+	if advice, known := policyAdvice[r.RefusedCode]; known {
+		return "the authorization server's own registration policy refuses the client: " + advice + "; it is asked again with the next drift check, or at once when the wish changes"
 	}
 	if r.RefusedCode == "" {
 		return "the authorization server refuses the registration: correct the spec, or ask the platform team what it accepts"

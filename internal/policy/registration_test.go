@@ -331,4 +331,7 @@ func TestRefusedMessages(t *testing.T) {
 		mentions(t, refusedMessage(Record{RefusedReason: reason, Excess: []string{"scope admin"}}), part)
 	}
 	mentions(t, refusedMessage(Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: "invalid_redirect_uri"}), "with invalid_redirect_uri:")
+	for code := range policyAdvice {
+		mentions(t, refusedMessage(Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: code}), "own registration policy", "Keycloak", "asked again")
+	}
 }

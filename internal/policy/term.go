@@ -114,16 +114,16 @@ func subjectOf(object metav1.Object) termSubject {
 	return subject
 }
 
-// clockTolerance is by how much the clocks of two managers, or of a manager and
+// ClockTolerance is by how much the clocks of two managers, or of a manager and
 // the API server, may differ: each may be five minutes off.
-const clockTolerance = 10*time.Minute + time.Second
+const ClockTolerance = 10*time.Minute + time.Second
 
 // decideTerm accepts a new end date if it is within the maximum, counted from
 // now (from the creation for an object not seen before); otherwise the term
 // accepted before stands. A maximum of 0 means none.
 func decideTerm(subject termSubject, requested time.Time, maximum time.Duration, now time.Time) term {
 	previous := subject.previous
-	if previous != nil && previous.StartedAt.After(now.Add(clockTolerance)) {
+	if previous != nil && previous.StartedAt.After(now.Add(ClockTolerance)) {
 		// No clock of ours wrote that.
 		previous = nil
 	}

@@ -290,7 +290,7 @@ func TestTermIsNotAcceptedWithoutAPolicy(t *testing.T) {
 // A term that begins in the future was written by nobody's clock: it is no term.
 func TestForgedTermIsNoTerm(t *testing.T) {
 	end := now.Add(300 * day)
-	for offset, stands := range map[time.Duration]bool{0: true, clockTolerance: true, clockTolerance + 1: false, 72 * 365 * day: false} {
+	for offset, stands := range map[time.Duration]bool{0: true, ClockTolerance: true, ClockTolerance + 1: false, 72 * 365 * day: false} {
 		subject := termSubject{previous: termOf(now.Add(offset), end)}
 		got := decideTerm(subject, end, 30*day, now)
 		equal(t, "stands "+offset.String(), stands, got.accepted != nil)

@@ -33,7 +33,7 @@ func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
 	failure := &authserver.Error{Op: c.Op, Status: a.Status, Kind: authserver.Unavailable}
 	switch a.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		failure.RetryAfter = retryAfter(a.Header.Get("Retry-After"), e.options.Now())
+		failure.RetryAfter = retryAfter(a.Header.Get("Retry-After"), answered(a.Header, e.options.Now()))
 		// A proxy says 503 too when the connection behind it broke; only with
 		// Retry-After is it the server that turned the request away.
 		failure.MaybeApplied = c.Effect && a.Status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") == ""
@@ -128,4 +128,13 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return 0
 	}
 	return min(max(until.Sub(now), 0), longestRetryAfter)
+}
+
+// answered is the present by the clock that an answer was written by: its Date
+// header (RFC 9110 §6.6.1), or now where there is none.
+func answered(header http.Header, now time.Time) time.Time {
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		return date
+	}
+	return now
 }
