@@ -83,7 +83,7 @@ func (r *AuthorizationServerReconciler) observe(ctx context.Context, as *v1alpha
 	}
 	facts.Clients, errs[2] = r.count(ctx, as)
 	facts.Counted = errs[2] == nil
-	if facts.Asked && facts.Err == nil && facts.CredentialIs == policy.Present {
+	if facts.Asked && facts.Err == nil && facts.CredentialIs == policy.Present && r.inventoryDue(as, facts.Traits, now) {
 		facts.Inventory, errs[3] = r.takeInventory(ctx, as, now)
 		if onlyUnavailable(errs[3]) {
 			logf.FromContext(ctx).V(1).Info("Inventory put off", "reason", errs[3].Error())
@@ -229,13 +229,18 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	if m.happened {
 		return m.result(observed)
 	}
+	return ctrl.Result{RequeueAfter: r.next(next, facts)}, nil
+}
+
+// next is how long after a pass without error the server is looked at again.
+func (r *AuthorizationServerReconciler) next(next *v1alpha1.AuthorizationServer, facts policy.AuthorizationServerFacts) time.Duration {
 	after := policy.DriftCheckInterval(facts.Server)
 	if next.Status.Inventory != nil {
 		after = min(after, max(nextInventory(next).Sub(r.Clock.Now()), time.Second))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, since := range r.suspects[as.UID] {
+	for _, since := range r.suspects[next.UID] {
 		// An older one was dealt with, or could not be: it waits its turn.
 		if r.Clock.Now().Sub(since) < countDelay {
 			after = min(after, countDelay+time.Second)
@@ -244,5 +249,5 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	if facts.Clients.PossibleOrphans > 0 {
 		after = min(after, blockedDelay)
 	}
-	return ctrl.Result{RequeueAfter: after}, nil
+	return after
 }

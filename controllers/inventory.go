@@ -37,17 +37,18 @@ type inventory struct {
 	orphans []authserver.Listed
 }
 
-// takeInventory lists all clients of a server where it can and the last list
-// is old. A list that could not be finished counts nothing.
+// inventoryDue says that a server can list its clients and the last list is old.
+func (r *AuthorizationServerReconciler) inventoryDue(as *v1alpha1.AuthorizationServer, traits authserver.Traits, now time.Time) bool {
+	if as.DeletionTimestamp != nil || !traits.Lists || r.Cluster == "" {
+		return false
+	}
+	return as.Status.Inventory == nil || as.Status.ObservedGeneration != as.Generation || !now.Before(nextInventory(as))
+}
+
+// takeInventory lists all clients of a server. A list that could not be finished
+// counts nothing.
 func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (*v1alpha1.Inventory, error) {
 	config := policy.Connection(as)
-	last := as.Status.Inventory
-	if as.DeletionTimestamp != nil || !r.Servers.Connector.Traits(config).Lists || r.Cluster == "" {
-		return nil, nil
-	}
-	if last != nil && as.Status.ObservedGeneration == as.Generation && now.Before(nextInventory(as)) {
-		return nil, nil
-	}
 	list := inventory{}
 	for cursor := ""; ; {
 		page, err := r.page(ctx, config, cursor)

@@ -71,8 +71,7 @@ func (s *step) examine(ctx context.Context, done *outcome) {
 		s.Examinations.Forget(s.reg.UID)
 		return
 	}
-	due, _ := s.Examinations.Due(s.reg.UID, now)
-	if !due || done.err != nil || done.again > 0 || done.record.Disabled || done.record.Replacing {
+	if due, _ := s.Examinations.Due(s.reg.UID, now); !due || !done.settled() {
 		return
 	}
 	s.Examinations.Forget(s.reg.UID)
@@ -82,6 +81,11 @@ func (s *step) examine(ctx context.Context, done *outcome) {
 			s.Examinations.Want(s.reg.UID, now.Add(examineAgain))
 		}
 	}
+}
+
+// settled says that a pass leaves a client in use that is as the record says.
+func (o *outcome) settled() bool {
+	return o.err == nil && o.again == 0 && !o.record.Disabled && !o.record.Replacing
 }
 
 // question is what the authorization server is examined about.

@@ -91,12 +91,10 @@ func (r *RegistrationReconciler) observePlaces(ctx context.Context, reg *v1alpha
 // at once: it is the one thing that observe writes.
 func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, now time.Time) error {
 	proof := facts.Record.State == policy.RecordDeleted
-	lost := facts.Record.Findable() && reg.DeletionTimestamp == nil
 	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
-	due := facts.Record.Live() && r.Drift.Due(reg.UID, interval, now) &&
-		(facts.Record.Disabled || !policy.Paused(facts.AuthorizationServer.Object))
+	due := r.driftDue(reg, facts, interval, now)
 	facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
-	if !proof && !lost && (!due || reg.DeletionTimestamp != nil) {
+	if lost := facts.Record.Findable(); !proof && (reg.DeletionTimestamp != nil || (!lost && !due)) {
 		return nil
 	}
 	urgency := authserver.Routine
@@ -112,6 +110,13 @@ func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha
 		r.Drift.Done(reg.UID, now)
 	}
 	return err
+}
+
+// driftDue says that a client is to be compared with what the server holds. While
+// that is paused, only one that is disabled: somebody may have enabled it.
+func (r *RegistrationReconciler) driftDue(reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, interval time.Duration, now time.Time) bool {
+	return facts.Record.Live() && r.Drift.Due(reg.UID, interval, now) &&
+		(facts.Record.Disabled || !policy.Paused(facts.AuthorizationServer.Object))
 }
 
 func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, urgency authserver.Urgency) error {

@@ -26,17 +26,7 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		return err
 	}
 	defer leave()
-	if err := s.holdObject(ctx); err != nil {
-		return err
-	}
-	if err := s.sound(ctx, server, done.record); err != nil {
-		return err
-	}
-	wish, pair, err := s.completeWish()
-	if err != nil {
-		return err
-	}
-	if err := s.takePlace(ctx); err != nil {
+	if err := s.prepare(ctx, server, done.record); err != nil {
 		return err
 	}
 	if s.decision.Adopt != "" {
@@ -45,6 +35,10 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	done.vanished = done.record.Live()
 	if done.vanished {
 		s.taken(audit.ClientVanished, done.record)
+	}
+	wish, pair, err := s.completeWish()
+	if err != nil {
+		return err
 	}
 	pending, err := s.pending(done.record, wish)
 	if err != nil {
@@ -68,6 +62,17 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		return s.registrationFailed(ctx, done, err)
 	}
 	return s.registered(ctx, server, done, answer, wish, pair)
+}
+
+// prepare does what a request for a client rests on.
+func (s *step) prepare(ctx context.Context, server authserver.Server, old policy.Record) error {
+	if err := s.holdObject(ctx); err != nil {
+		return err
+	}
+	if err := s.sound(ctx, server, old); err != nil {
+		return err
+	}
+	return s.takePlace(ctx)
 }
 
 // sound asks a server for its metadata before a request is repeated that may
@@ -194,20 +199,8 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	}
 	record.Excess, record.Missing = policy.Compare(wish, answer)
 	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
-	shared, err := false, error(nil)
 	if !s.traits().OwnClientID {
-		shared, err = s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, answer.ID)
-	}
-	switch {
-	case err != nil || shared:
-		// The client is another registration's, or may be: it is not touched.
-		s.orphaned(record, record.Mark)
-		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
-			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonRejected, "shared_client_id")
-	case !s.traits().OwnClientID && (answer.ManagementURI == "" || answer.ManagementToken.IsZero()):
-		s.orphaned(record, record.Mark)
-		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
-			Orphans: append(record.Orphans, record.Mark)}, v1alpha1.ReasonManagementUnsupported, "")
+		record = s.usable(ctx, record)
 	}
 	if record.Live() {
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
@@ -229,6 +222,24 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	}
 	done.changed, done.pair = true, pair
 	return s.putCredentials(ctx, stored, pair)
+}
+
+// usable refuses a client that cannot be this registration's: another has it, or
+// may have, or there is no way to manage it. It is not touched.
+func (s *step) usable(ctx context.Context, record policy.Record) policy.Record {
+	reason, code := "", ""
+	shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, record.Client.ID)
+	switch {
+	case err != nil || shared:
+		reason, code = v1alpha1.ReasonRejected, "shared_client_id"
+	case record.Client.ManagementURI == "" || record.Client.ManagementToken.IsZero():
+		reason = v1alpha1.ReasonManagementUnsupported
+	default:
+		return record
+	}
+	s.orphaned(record, record.Mark)
+	return s.refused(policy.Record{Version: record.Version, Connection: record.Connection,
+		Orphans: append(record.Orphans, record.Mark)}, reason, code)
 }
 
 // unanswered finds out whether a record was stored although the answer to that

@@ -65,22 +65,13 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 // leaves a client that can do more than it may: it is revoked next.
 func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, excess []string) error {
 	var answer *authserver.Error
-	if !errors.As(err, &answer) || (answer.MaybeApplied && !refusal(answer)) || done.record.Findable() && (done.record.Adopting || !refusal(answer)) {
+	if !errors.As(err, &answer) || (!refusal(answer) && (answer.MaybeApplied || done.record.Findable())) || done.record.Adopting {
 		return err
 	}
 	record := done.record
-	if record.Findable() {
-		// There is a client, with what an earlier request asked for.
-		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
-		s.Audit.Record(s.given(audit.ClientRegistered, record))
-	}
 	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
 	if refusal(answer) {
-		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
-		record.Excess = excess
-		if len(excess) == 0 && (s.seen.facts.Record.Replacing || s.seen.facts.Record.Findable()) {
-			record.Excess = []string{"what an update with a lost answer may have added"}
-		}
+		record = s.keptAsItIs(record, answer, excess)
 		done.again, err = atOnce, nil
 	}
 	if answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) && !s.seen.facts.Observed.Looked {
@@ -91,6 +82,21 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return errors.Join(err, putErr)
+}
+
+// keptAsItIs is the record of a client whose update was refused.
+func (s *step) keptAsItIs(record policy.Record, answer *authserver.Error, excess []string) policy.Record {
+	if record.Findable() {
+		// There is a client, with what an earlier request asked for.
+		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
+		s.Audit.Record(s.given(audit.ClientRegistered, record))
+	}
+	record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
+	record.Excess = excess
+	if before := s.seen.facts.Record; len(excess) == 0 && (before.Replacing || before.Findable()) {
+		record.Excess = []string{"what an update with a lost answer may have added"}
+	}
+	return record
 }
 
 // replaced stores the answer. A client that was pending is registered by it.

@@ -93,17 +93,7 @@ func (s *step) begin(ctx context.Context, server authserver.Server, done *outcom
 		return nil
 	}
 	if s.traits().OwnClientID {
-		if begun {
-			return nil
-		}
-		if record.State == policy.RecordPending {
-			// What is about to end may have come into being unnoticed.
-			s.orphaned(record, record.Mark)
-		}
-		record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
-		stored, err := s.Records.Put(ctx, s.reg, record)
-		done.record = stored
-		return err
+		return s.beginByID(ctx, done)
 	}
 	record, err := s.resolve(ctx, server, record)
 	if err != nil {
@@ -118,6 +108,23 @@ func (s *step) begin(ctx context.Context, server authserver.Server, done *outcom
 	if !record.Replacing && record.NeedsWitnessKey(s.seen.facts.Credentials) {
 		return s.giveWitnessKey(ctx, server, done, record)
 	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	done.record = stored
+	return err
+}
+
+// beginByID is begin where a client is known by its id alone: nothing is needed
+// to prove its absence.
+func (s *step) beginByID(ctx context.Context, done *outcome) error {
+	record := done.record
+	if record.Cause != "" {
+		return nil
+	}
+	if record.State == policy.RecordPending {
+		// What is about to end may have come into being unnoticed.
+		s.orphaned(record, record.Mark)
+	}
+	record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return err

@@ -14,7 +14,7 @@ import (
 //
 // Every error is an *Error. After an error with MaybeApplied the caller must
 // assume neither that the work was done nor that it was not.
-type Server interface {
+type Server interface { //nolint:interfacebloat // what is done with a client, and what a server says of itself
 	// Traits says what this server can do. It never changes and costs nothing.
 	Traits() Traits
 

@@ -6,6 +6,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -206,7 +207,8 @@ func clockSkew(told *int32, read *time.Duration) *int32 {
 	if told != nil && (*read-time.Duration(*told)*time.Second).Abs() <= skewStep {
 		return told
 	}
-	return new(int32(read.Round(time.Second) / time.Second))
+	seconds := read.Round(time.Second) / time.Second
+	return new(int32(min(max(seconds, math.MinInt32), math.MaxInt32)))
 }
 
 // describe translates metadata into the API's words.

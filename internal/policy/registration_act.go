@@ -22,12 +22,7 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 		ExpiresAt: q.term.end,
 	}
 	d.Next, d.NextTakesAway = q.next()
-	if q.Traits.OwnClientID && (q.Record.State == "" || q.Record.Adopting) {
-		d.Adopt = q.adopts()
-	}
-	if NeedsOwnKey(q.Registration.Spec) && q.Credentials.Is != Unknown {
-		d.MakeKey = q.Credentials.PublicJWKS == ""
-	}
+	q.equip(&d)
 	q.connect(&d)
 	q.collect(&d)
 	if q.RecordIs == Unknown || q.recordLost() {
@@ -51,6 +46,16 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 		d.Verdict.DueAt = q.since(d.Verdict.Cause)
 	}
 	return d
+}
+
+// equip says what has to be made or taken over for the wish.
+func (q *inquiry) equip(d *RegistrationDecision) {
+	if q.Traits.OwnClientID && (q.Record.State == "" || q.Record.Adopting) {
+		d.Adopt = q.adopts()
+	}
+	if NeedsOwnKey(q.Registration.Spec) && q.Credentials.Is != Unknown {
+		d.MakeKey = q.Credentials.PublicJWKS == ""
+	}
 }
 
 // wish is what should be registered, with the key set that there is.

@@ -150,24 +150,27 @@ func secretNotForeign(q *inquiry) *Verdict {
 // begun without leave is undone.
 func adoptionAllowed(q *inquiry) *Verdict {
 	id := q.adopts()
-	if q.AuthorizationServer.Object == nil || (q.Record.State != "" && !q.Record.Adopting) {
+	begun := q.Record.Adopting && q.Record.Findable()
+	if q.AuthorizationServer.Object == nil || (q.Record.State != "" && !q.Record.Adopting) || (id == "" && !begun) {
 		return nil
 	}
-	begun := q.Record.Adopting && q.Record.Findable()
+	answer := q.adoptionRefusal(id, begun)
+	if answer != nil && begun && (id != q.Record.Client.ID || !q.consented(id)) {
+		answer.Standing, answer.Cause = Refused, v1alpha1.CauseNotAllowed
+	}
+	return answer
+}
+
+func (q *inquiry) adoptionRefusal(id string, begun bool) *Verdict {
 	answer := &Verdict{Standing: Frozen, Reason: v1alpha1.ReasonAdoptionNotAllowed}
 	switch {
-	case id == "" && !begun:
-		return nil
 	case !q.Traits.OwnClientID:
 		answer.Message = "annotation mcp-registrar.dev/adopt: clients of this AuthorizationServer cannot be taken over, because they are managed by tokens of their own: remove the annotation to register a new client"
 	case begun && id != q.Record.Client.ID:
-		answer.Standing, answer.Cause, answer.Waiting = Refused, v1alpha1.CauseNotAllowed, true
+		answer.Waiting = true
 		answer.Message = "annotation mcp-registrar.dev/adopt was changed while the client was being taken over: that is given up first"
 	case !q.consented(id):
 		answer.Message = fmt.Sprintf("annotation mcp-registrar.dev/adopt: the AuthorizationServer does not give the client %q to this registration: ask the platform team to add it to spec.adoptions, or remove the annotation to register a new client", shorten(id))
-		if begun {
-			answer.Standing, answer.Cause = Refused, v1alpha1.CauseNotAllowed
-		}
 	case begun && q.Observed.Looked && q.Observed.Is == Absent:
 		answer.Message = fmt.Sprintf("annotation mcp-registrar.dev/adopt: the authorization server has no client %q: correct the annotation, or remove it to register a new client", shorten(id))
 	default:

@@ -174,7 +174,7 @@ func wantAbsent(t *testing.T, s Subject, handle authserver.Handle) {
 func wantRegistered(t *testing.T, s Subject, got, want authserver.ClientMetadata) {
 	t.Helper()
 	traits := s.traits()
-	if got.Name != want.Name || got.AuthMethod != want.AuthMethod || !sameLists(got, want) {
+	if !sameClient(got, want) {
 		t.Errorf("registered %+v\nwant %+v", got, want)
 	}
 	if got.ApplicationType != want.ApplicationType && (!traits.OwnClientID || got.ApplicationType != "") {
@@ -198,8 +198,9 @@ func wantMarked(t *testing.T, got, want authserver.ClientMetadata) {
 	}
 }
 
-func sameLists(got, want authserver.ClientMetadata) bool {
-	return sameSet(got.GrantTypes, want.GrantTypes) && sameSet(got.ResponseTypes, want.ResponseTypes) &&
+func sameClient(got, want authserver.ClientMetadata) bool {
+	return got.Name == want.Name && got.AuthMethod == want.AuthMethod &&
+		sameSet(got.GrantTypes, want.GrantTypes) && sameSet(got.ResponseTypes, want.ResponseTypes) &&
 		sameSet(got.RedirectURIs, want.RedirectURIs) && sameSet(got.Scopes, want.Scopes)
 }
 

@@ -38,7 +38,7 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 		return authserver.Client{}, err
 	}
 	if !got.Success() {
-		return authserver.Client{}, s.exchange.Classify(c, got)
+		return authserver.Client{}, byPolicy(s.exchange.Classify(c, got), got)
 	}
 	client, err := s.readClient(c, got)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Server) Replace(
 		return authserver.Client{}, err
 	}
 	if !got.Success() {
-		return authserver.Client{}, s.refusal(c, got)
+		return authserver.Client{}, byPolicy(s.refusal(c, got), got)
 	}
 	client, err := s.readOwn(c, got, handle)
 	if err != nil {

@@ -29,6 +29,19 @@ const (
 	CodeRegistrationUnsupported = "registration_unsupported"
 	// CodeManagementUnsupported: the server does not manage this client.
 	CodeManagementUnsupported = "management_unsupported"
+	// CodeScopeNotAllowed: a policy of the server lets no client register with
+	// one of the scopes.
+	CodeScopeNotAllowed = "scope_not_allowed"
+	// CodeTooManyClients: a policy of the server bounds the number of clients.
+	CodeTooManyClients = "too_many_clients"
+	// CodeHostNotTrusted: a policy of the server lets nobody register clients
+	// from where the register runs.
+	CodeHostNotTrusted = "host_not_trusted"
+	// CodeURINotTrusted: a policy of the server does not allow the host of one
+	// of the client's URIs.
+	CodeURINotTrusted = "uri_not_trusted"
+	// CodeRefusedByPolicy: another policy of the server refuses the client.
+	CodeRefusedByPolicy = "refused_by_policy"
 )
 
 // Options is what a Server needs beside its configuration.

@@ -1,0 +1,161 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package keycloak
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+// Register creates a client and reads it back, because Keycloak's answer says
+// nothing of it: two requests, and some more before them where a scope was not
+// seen yet, because Keycloak leaves out without a word what it does not know.
+func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
+	o := s.operation("registering client")
+	if wish.ID == "" {
+		return authserver.Client{}, o.rejected(CodeInvalidMetadata, nil)
+	}
+	wished, err := o.represent(wish.ID, wish)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	c, err := o.changeTo(http.MethodPost, "/clients", wished)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	if err := o.foresee(ctx, wish.Scopes, wish.SoftwareID); err != nil {
+		return authserver.Client{}, err
+	}
+	got, err := o.send(ctx, c)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	if got.Status == http.StatusNotFound {
+		return authserver.Client{}, o.failed(s.exchange.Classify(c, got))
+	}
+	return o.settle(ctx, wish)
+}
+
+// Find reads a client by its id: one request, or two where it is gone.
+func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver.Client, bool, error) {
+	client, found, err := s.operation("finding client").own(ctx, handle)
+	if err != nil || !found {
+		return authserver.Client{}, false, err
+	}
+	return client.client(), true, nil
+}
+
+// Replace makes a client what the wish says and enables it: three requests, and
+// some more where its client scopes are others. What takes something away goes
+// first.
+func (s *Server) Replace(
+	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
+) (authserver.Client, error) {
+	o := s.operation("replacing client")
+	wished, err := o.represent(handle.ClientID, wish)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	current, found, err := o.own(ctx, handle)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	if !found {
+		return authserver.Client{}, o.gone()
+	}
+	if err := o.withdraw(ctx, current, wish.Scopes); err != nil {
+		return authserver.Client{}, err
+	}
+	wished.otherURLs = otherURLs{new(""), new(""), new("")}
+	c, err := o.changeTo(http.MethodPut, clientPath(current), wished)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	got, err := o.send(ctx, c)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	if got.Status == http.StatusNotFound {
+		return authserver.Client{}, o.gone()
+	}
+	wish.ID = handle.ClientID
+	return o.settle(ctx, wish)
+}
+
+// settle reads a client that was just written and gives it the client scopes
+// that it lacks.
+func (o *operation) settle(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
+	for _, last := range []bool{false, true} {
+		client, found, err := o.lookup(ctx, wish.ID)
+		if err != nil {
+			return authserver.Client{}, err
+		}
+		if !found {
+			return authserver.Client{}, o.gone()
+		}
+		lacking := client.lacking(wish.Scopes)
+		if len(lacking) == 0 || last {
+			return client.client(), nil
+		}
+		if err := o.assign(ctx, client, lacking, wish.SoftwareID); err != nil {
+			return authserver.Client{}, err
+		}
+	}
+	return authserver.Client{}, o.gone()
+}
+
+// Disable disables a client and ends every token that it was issued up to now,
+// so that none lives again when it is enabled: two requests.
+func (s *Server) Disable(ctx context.Context, handle authserver.Handle) error {
+	o := s.operation("disabling client")
+	handle.Adopting = false
+	current, found, err := o.own(ctx, handle)
+	if err != nil || !found {
+		return err
+	}
+	c, err := o.changeTo(http.MethodPut, clientPath(current), map[string]any{
+		"clientId": current.ClientID, "enabled": false, "notBefore": s.tomorrow(),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = o.send(ctx, c)
+	return err
+}
+
+// tomorrow is the first second, by the server's clock, of which no token can
+// have been issued yet: notBefore is compared in whole seconds.
+func (s *Server) tomorrow() int64 {
+	now := s.now()
+	if held := s.token.held.Load(); held != nil && held.skew != nil {
+		now = now.Add(*held.skew)
+	}
+	return now.Add(time.Second).Unix() + 1
+}
+
+// Revoke deletes a client: two requests. Its sessions, refresh tokens and codes
+// go with it.
+func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
+	o := s.operation("revoking client")
+	handle.Adopting = false
+	current, found, err := o.own(ctx, handle)
+	if err != nil || !found {
+		return err
+	}
+	_, err = o.send(ctx, o.change(http.MethodDelete, clientPath(current)))
+	return err
+}
+
+// gone is the error for a client that is to be written and is not there.
+func (o *operation) gone() error {
+	return o.failed(&authserver.Error{
+		Kind: authserver.Unauthorized, Op: o.name, Status: http.StatusNotFound, Code: CodeClientNotFound,
+	})
+}
+
+func clientPath(client representation) string { return "/clients/" + url.PathEscape(client.ID) }

@@ -1,0 +1,125 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package keycloak
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+)
+
+const (
+	// overlap is how many clients of a page, but not more than half of it, are
+	// asked for again with the next.
+	overlap = 5
+	// smaller is what a page is divided by that is too large for an answer.
+	smaller = 10
+)
+
+// cursor is where a list goes on: behind those that were seen last. Keycloak
+// counts from the beginning of what is there when it is asked, so that a
+// client that is deleted meanwhile moves all others up.
+type cursor struct {
+	First int      `json:"first"`
+	Seen  []string `json:"seen"`
+}
+
+// List reads a page in the order of client ids. It asks for the last clients of
+// the page before once more, and goes back where none of them is there any
+// longer: so it never passes over one that moved up.
+func (s *Server) List(ctx context.Context, text string) (authserver.Page, error) {
+	o := s.operation("listing clients")
+	at, err := readCursor(text)
+	if err != nil {
+		return authserver.Page{}, o.rejected(CodeInvalidMetadata, err)
+	}
+	first := max(at.First-len(at.Seen), 0)
+	for {
+		clients, more, err := o.page(ctx, first)
+		if err != nil {
+			return authserver.Page{}, err
+		}
+		if len(clients) == 0 && text == "" {
+			// Every realm has clients: who sees none may not look.
+			return authserver.Page{}, &authserver.Error{
+				Kind: authserver.Unauthorized, Op: o.name, Code: CodeMissingRole,
+			}
+		}
+		known := lastOf(clients, at.Seen)
+		if known < 0 && first > 0 {
+			first = max(first-s.pageSize, 0)
+			continue
+		}
+		return pageOf(clients, known, first, more), nil
+	}
+}
+
+// page asks for clients; more says that there may be others behind them.
+func (o *operation) page(ctx context.Context, first int) (clients []representation, more bool, err error) {
+	for size := o.server.pageSize; ; size = max(size/smaller, 1) {
+		query := url.Values{"first": {strconv.Itoa(first)}, "max": {strconv.Itoa(size)}}
+		err := o.found(ctx, o.look("/clients?"+query.Encode()), &clients)
+		if err == nil {
+			return clients, len(clients) >= size, nil
+		}
+		if size == 1 || !isTooLarge(err) {
+			return nil, false, err
+		}
+	}
+}
+
+// lastOf is the place of the last client that was seen; -1 if none was.
+func lastOf(clients []representation, seen []string) int {
+	for i, client := range slices.Backward(clients) {
+		if slices.Contains(seen, client.ClientID) {
+			return i
+		}
+	}
+	return -1
+}
+
+func pageOf(clients []representation, known, first int, more bool) authserver.Page {
+	page := authserver.Page{Clients: []authserver.Listed{}}
+	for _, client := range clients[known+1:] {
+		page.Clients = append(page.Clients, authserver.Listed{
+			ID: client.ClientID, Name: client.Name,
+			SoftwareID:      client.Attributes[attributeSoftwareID],
+			SoftwareVersion: client.Attributes[attributeSoftwareVersion],
+		})
+	}
+	if !more {
+		return page
+	}
+	next := cursor{First: first + len(clients)}
+	for _, client := range clients[len(clients)-min(overlap, len(clients)/2):] {
+		next.Seen = append(next.Seen, client.ClientID)
+	}
+	page.Next = next.text()
+	return page
+}
+
+func (c cursor) text() string {
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(encoded)
+}
+
+func readCursor(text string) (cursor, error) {
+	if text == "" {
+		return cursor{}, nil
+	}
+	var at cursor
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(raw, &at) != nil || at.First < 0 {
+		return cursor{}, errForm
+	}
+	return at, nil
+}
