@@ -97,6 +97,7 @@ type storedRotation struct {
 	NextSecret string    `json:"nextSecret,omitempty"`
 	OldJWKS    string    `json:"oldJWKS,omitempty"`
 	OldUntil   time.Time `json:"oldUntil,omitzero"`
+	NextFrom   time.Time `json:"nextFrom,omitzero"`
 }
 
 // store turns a record into its JSON form. That a person lets go is read from
@@ -189,13 +190,13 @@ func (s storedConnection) config() authserver.Config {
 func storeRotation(r policy.Rotation) storedRotation {
 	return storedRotation{
 		MadeAt: r.MadeAt, Request: r.Request, NextKey: r.NextKey.Reveal(), NextKeyID: r.NextKeyID, NextJWKS: r.NextJWKS,
-		NextSecret: r.NextSecret.Reveal(), OldJWKS: r.OldJWKS, OldUntil: r.OldUntil,
+		NextSecret: r.NextSecret.Reveal(), OldJWKS: r.OldJWKS, OldUntil: r.OldUntil, NextFrom: r.NextFrom,
 	}
 }
 
 func (s storedRotation) rotation() policy.Rotation {
 	return policy.Rotation{
 		MadeAt: s.MadeAt, Request: s.Request, NextKey: authserver.NewSecret(s.NextKey), NextKeyID: s.NextKeyID, NextJWKS: s.NextJWKS,
-		NextSecret: authserver.NewSecret(s.NextSecret), OldJWKS: s.OldJWKS, OldUntil: s.OldUntil,
+		NextSecret: authserver.NewSecret(s.NextSecret), OldJWKS: s.OldJWKS, OldUntil: s.OldUntil, NextFrom: s.NextFrom,
 	}
 }

@@ -133,8 +133,12 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 		return nil
 	}
 	done.changed, done.pair = true, pair
-	if stored.KnowsNextKey() {
+	if stored.KnowsNextKey(s.Clock.Now()) {
 		return s.handOver(ctx, done)
+	}
+	if stored.Rotation.KeyWaits() {
+		// The next pass knows when the next key may be used.
+		done.again = atOnce
 	}
 	return s.putCredentials(ctx, stored, pair)
 }

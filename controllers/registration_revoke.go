@@ -333,7 +333,7 @@ func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
 	if credentials.Foreign || credentials.Is == policy.Unknown {
 		return nil
 	}
-	if done.record.KnowsNextKey() {
+	if done.record.KnowsNextKey(s.Clock.Now()) {
 		return s.handOver(ctx, done)
 	}
 	pair := keyPair{private: credentials.PrivateKey, id: credentials.KeyID, jwks: credentials.PublicJWKS}

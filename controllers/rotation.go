@@ -65,6 +65,9 @@ func (s *step) accepted(r policy.Rotation, sent string) policy.Rotation {
 	if r.SecretWaits() {
 		r.NextSecret, r.MadeAt = authserver.Secret{}, s.Clock.Now()
 	}
+	if r.KeyWaits() && r.OldJWKS != "" && r.NextFrom.IsZero() && policy.Holds(sent, r.NextJWKS) {
+		r.NextFrom = s.Clock.Now().Add(s.traits().CopyLifetime)
+	}
 	if !r.OldUntil.IsZero() && !policy.Holds(sent, r.OldJWKS) {
 		r.OldJWKS, r.OldUntil = "", time.Time{}
 	}
@@ -82,7 +85,7 @@ func (s *step) handOver(ctx context.Context, done *outcome) error {
 	record := done.record
 	now := s.Clock.Now()
 	record.Rotation.NextKey, record.Rotation.NextKeyID, record.Rotation.NextJWKS = authserver.Secret{}, "", ""
-	record.Rotation.MadeAt = now
+	record.Rotation.MadeAt, record.Rotation.NextFrom = now, time.Time{}
 	if r.OldJWKS != "" {
 		record.Rotation.OldUntil = now.Add(policy.Overlap(s.reg.Spec, s.traits()))
 		s.Audit.Record(s.given(audit.ClientRotated, record))

@@ -235,8 +235,10 @@ func (r Record) knows(public string) bool {
 	return readable && len(ours) == 1 && slices.Contains(theirs, ours[0])
 }
 
-// KnowsNextKey says that the server has accepted the key that follows.
-func (r Record) KnowsNextKey() bool { return r.Rotation.KeyWaits() && r.knows(r.Rotation.NextJWKS) }
+// KnowsNextKey says that the key that follows may be used.
+func (r Record) KnowsNextKey(now time.Time) bool {
+	return r.Rotation.KeyWaits() && r.knows(r.Rotation.NextJWKS) && !now.Before(r.Rotation.NextFrom)
+}
 
 // lateRequest is for how long a registration request without an answer may
 // still be carried out: longer than it is waited for.

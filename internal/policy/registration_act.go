@@ -382,7 +382,7 @@ func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
 // and whether it is one that may take something away.
 func (q *inquiry) next() (next time.Time, takesAway bool) {
 	deadlines := []time.Time{q.term.end, readEnd(q.Registration).at, q.secretEnd()}
-	checks := []time.Time{q.DriftCheckAt, q.rotationAt(), q.Record.Rotation.OldUntil}
+	checks := []time.Time{q.DriftCheckAt, q.rotationAt(), q.Record.Rotation.OldUntil, q.Record.Rotation.NextFrom}
 	for _, grant := range q.grants {
 		deadlines = append(deadlines, grant.ExpiresAt)
 		checks = append(checks, grant.AcceptableAt)

@@ -41,6 +41,9 @@ type Rotation struct {
 	// OldUntil, and for as long as that is zero.
 	OldJWKS  string
 	OldUntil time.Time
+	// NextFrom is from when the next key may be used: the server has accepted
+	// it, and copies of the client without it have had their time.
+	NextFrom time.Time
 }
 
 // KeyWaits says that a new key was made and the team does not have it yet.
