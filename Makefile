@@ -63,6 +63,10 @@ demo: controlplane ## Run it all on this machine: control plane, authorization s
 controlplane: ## Build the test control plane into bin/controlplane (once; KUBEBUILDER_ASSETS wins).
 	@$(if $(KUBEBUILDER_ASSETS),echo "using KUBEBUILDER_ASSETS=$(KUBEBUILDER_ASSETS)",go run -C test/controlplane ./build)
 
+.PHONY: keycloak
+keycloak: ## Fetch the Keycloak that the end-to-end tests start into bin/keycloak (once; needs Maven, Java).
+	@go run ./test/keycloak/fetch
+
 .PHONY: verify
 verify: ## Regenerate in a clean copy and compare; go.mod is tidy; go vet.
 	@hack/verify.sh
@@ -84,8 +88,12 @@ test: controlplane ## Run every test but e2e, soak and bench, with the race dete
 test-api: controlplane ## Run the tests of schema and admission against a real API server.
 	@$(TEST) -timeout=20m $(ARGS) ./test/api/... ./test/admission/...
 
+.PHONY: fuzz
+fuzz: ## Fuzz every target for a few seconds; FUZZ_SECONDS says how many in all.
+	@hack/fuzz.sh $(ARGS)
+
 .PHONY: e2e
-e2e: controlplane build ## Run the real binary against a real control plane and authorization server.
+e2e: controlplane keycloak build ## Run the real binary against a real control plane and authorization server.
 	@$(TEST) -tags=e2e -count=1 -timeout=40m $(ARGS) ./test/e2e/...
 
 .PHONY: node

@@ -181,8 +181,8 @@ type KeycloakManagement struct {
 
 	// credentialsSecretRef names a Secret in the operator's namespace with
 	// the keys client-id and client-secret: a confidential client of the realm
-	// with a service account that may manage clients there (the client roles
-	// manage-clients and view-clients of realm-management).
+	// with a service account that may manage clients there (the client role
+	// manage-clients of realm-management).
 	// +required
 	CredentialsSecretRef LocalSecretReference `json:"credentialsSecretRef"`
 

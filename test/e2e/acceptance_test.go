@@ -17,58 +17,110 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/test/env"
+	"github.com/mcp-registrar/mcp-registrar/test/keycloak"
 )
 
-// TestAcceptance is the life of clients at oidc-provider and at the development
-// authorization server, side by side in one cluster under one manager.
+// TestAcceptance is the life of clients at every kind of authorization server,
+// side by side in one cluster under one manager.
 func TestAcceptance(t *testing.T) {
-	w := startWorld(t)
-	issuers := map[string]string{"oidc-provider": w.startOIDCProvider(t), "devas": w.startDevAS(t).Issuer()}
+	rendered, documents := renderChart(t, "documents.enabled=true"), freeAddress(t)
+	rendered.serveDocuments(t, documents)
+	plane := env.StartForTest(t, env.Options{Manifests: []string{rendered.manifests}, ControllerManager: true})
+	w := startWorldOn(t, plane, rendered)
+	venues, server := w.venues(t, documents), sharedKeycloak(t)
+	seen := w.watch(t, server)
 	t.Run("metrics are for those whom RBAC lets", func(t *testing.T) { testMetricsEndpoint(t, w) })
 	t.Run("at", func(t *testing.T) {
-		for name, issuer := range issuers {
-			w.connect(t, name, issuer)
+		for name, at := range venues {
+			w.connectTo(t, at.object)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				testLife(t, w, name, issuer)
+				testLife(t, w, at)
+			})
+		}
+		for name, test := range map[string]func(*testing.T, *world, *keycloak.Server){
+			"a deletion that fails":        testTwoPhases,
+			"policies of an administrator": testRegistrationPolicies,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, w, server)
 			})
 		}
 		t.Run("kubectl delete waits for an authorization server that is down", func(t *testing.T) {
 			t.Parallel()
 			testDeleteWaits(t, w)
 		})
+		issuer := venues["oidc-provider"].object.Spec.Issuer
 		t.Run("the four objects become Ready in any order", func(t *testing.T) {
 			t.Parallel()
-			testAnyOrder(t, w, issuers["oidc-provider"])
+			testAnyOrder(t, w, issuer)
 		})
 		t.Run("kubectl apply of the four objects in one file", func(t *testing.T) {
 			t.Parallel()
-			testKubectlApply(t, w, issuers["oidc-provider"])
+			testKubectlApply(t, w, issuer)
 		})
 	})
-	t.Run("no secret is shown", func(t *testing.T) { testNoSecretIsShown(t, w, "access token") })
+	t.Run("what an administrator changed is repaired", func(t *testing.T) { testDriftRepaired(t, seen) })
+	t.Run("the inventory counts what there is", func(t *testing.T) { testInventory(t, seen) })
+	for name, at := range venues {
+		if at.live != nil {
+			t.Run("nobody is left at "+name, func(t *testing.T) { testNobodyLeft(t, w, at) })
+		}
+	}
+	t.Run("no secret is shown", func(t *testing.T) { testNoSecretIsShown(t, w, "access token", "refresh token") })
 }
 
-func testLife(t *testing.T, w *world, as, issuer string) {
-	for name, test := range map[string]func(*testing.T, *world, string){
+// testLife is all that may happen to clients.
+func testLife(t *testing.T, w *world, at venue) {
+	if at.rotations > 0 {
+		t.Run("a busy client is never refused while its keys are replaced", func(t *testing.T) {
+			t.Parallel()
+			testRotation(t, w, at)
+		})
+	}
+	for name, test := range map[string]func(*testing.T, *world, venue){
 		"a client gets a token with the Secret alone":                         testTokenWithSecretAlone,
 		"a second grant adds its scope and its end removes it":                testSecondGrant,
 		"an interactive client completes the code flow with S256 only":        testCodeFlow,
+		"a suspended client gets nothing, nor by what it had before":          testSuspension,
+		"what is done to the Secret is undone":                                testSecretRestored,
 		"at expires-at the client is gone":                                    testExpiry,
 		"a renewal before the end keeps the client and one after it does not": testRenewal,
 		"kubectl delete ends after the client is gone":                        testKubectlDelete,
 		"deleting a namespace with ten registrations":                         testNamespace,
 		"what a client rests on goes":                                         testCauses,
+		"the AuthorizationServer object goes":                                 testAuthorizationServerGone,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, w, as)
+			test(t, w, at)
 		})
 	}
-	t.Run("the AuthorizationServer object goes", func(t *testing.T) {
-		t.Parallel()
-		testAuthorizationServerGone(t, w, as, issuer)
-	})
+}
+
+// testNobodyLeft is the last test of an authorization server: its clients are
+// those that registrations name, and no others.
+func testNobodyLeft(t *testing.T, w *world, at venue) {
+	var registrations v1alpha1.MCPClientRegistrationList
+	named := func() []string {
+		if err := w.List(t.Context(), &registrations); err != nil {
+			t.Fatal(err)
+		}
+		ids := []string{}
+		for i := range registrations.Items {
+			reg := &registrations.Items[i]
+			if reg.Spec.AuthorizationServerRef.Name == at.object.Name && reg.Status.ClientID != "" {
+				ids = append(ids, reg.Status.ClientID)
+			}
+		}
+		return ids
+	}
+	if len(named()) == 0 {
+		t.Skip("no test made a client there")
+	}
+	NewWithT(t).Eventually(func(g Gomega) { g.Expect(at.live(t)).To(ConsistOf(named())) }, patience, often).Should(Succeed())
 }
 
 // fourObjects are one of each kind, the AuthorizationServer with a name of its own.

@@ -30,15 +30,13 @@ func (s *scene) kubectlDelete(ctx context.Context, reg *v1alpha1.MCPClientRegist
 	return err
 }
 
-func testKubectlDelete(t *testing.T, w *world, as string) {
-	s := newScene(t, w, as)
-	reg, p := s.registered(t, "robot", v1alpha1.AuthMethodClientSecretBasic)
+func testKubectlDelete(t *testing.T, w *world, at venue) {
+	s := at.scene(t, w)
+	reg, p := s.registered(t, "robot", at.machine())
 	if err := s.kubectlDelete(t.Context(), reg); err != nil {
 		t.Fatal(err)
 	}
-	if standing := p.standing(t)(); standing != "invalid_client" {
-		t.Errorf("after the deletion the authorization server says %q of the client", standing)
-	}
+	s.comes(t, p.standing(t), "invalid_client", "after the deletion")
 }
 
 // testDeleteWaits stops an authorization server that no other test uses.
@@ -78,10 +76,10 @@ func testDeleteWaits(t *testing.T, w *world) {
 	t.Logf("deleted %s after the authorization server was back", time.Since(back).Round(time.Millisecond))
 }
 
-func testNamespace(t *testing.T, w *world, as string) {
-	s := newScene(t, w, as)
+func testNamespace(t *testing.T, w *world, at venue) {
+	s := at.scene(t, w)
 	var parties []party
-	for i, method := range slices.Repeat(methods, 4)[:10] {
+	for i, method := range slices.Repeat(at.methods(), 5)[:10] {
 		reg := s.newRegistration(fmt.Sprintf("robot-%d", i), method)
 		s.create(t, reg, s.newGrant(reg.Name, reg.Name, "files:read"))
 	}
@@ -106,9 +104,7 @@ func testNamespace(t *testing.T, w *world, as string) {
 		t.Errorf("deleting the namespace took %s, want at most %s", took, namespaceDeadline)
 	}
 	for _, p := range parties {
-		if standing := p.standing(t)(); standing != "invalid_client" {
-			t.Errorf("after the namespace is gone the authorization server says %q of a client (%s)", standing, p.method)
-		}
+		s.comes(t, p.standing(t), "invalid_client", "a client by "+p.method+" after the namespace is gone")
 	}
 	t.Logf("the namespace with ten registrations was gone after %s", took.Round(time.Millisecond))
 }

@@ -27,7 +27,7 @@ import (
 // party is an OAuth client as its team would write it: all it knows comes from
 // the credentials Secret.
 type party struct {
-	id, secret, issuer, tokenEndpoint, method, scope, resources string
+	id, secret, issuer, tokenEndpoint, method, scope, resources, keyID string
 
 	signer jose.Signer
 }
@@ -42,6 +42,7 @@ func newParty(t *testing.T, secret *corev1.Secret) party {
 		method:        string(secret.Data[v1alpha1.SecretKeyAuthMethod]),
 		scope:         string(secret.Data[v1alpha1.SecretKeyScope]),
 		resources:     string(secret.Data[v1alpha1.SecretKeyResources]),
+		keyID:         string(secret.Data[v1alpha1.SecretKeyKeyID]),
 	}
 	if p.method != "private_key_jwt" {
 		return p
@@ -54,7 +55,7 @@ func newParty(t *testing.T, secret *corev1.Secret) party {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signing := jose.JSONWebKey{Key: key, KeyID: string(secret.Data[v1alpha1.SecretKeyKeyID])}
+	signing := jose.JSONWebKey{Key: key, KeyID: p.keyID}
 	if p.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: signing}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +64,10 @@ func newParty(t *testing.T, secret *corev1.Secret) party {
 
 // reply is an answer of a token endpoint.
 type reply struct {
-	Status      int    `json:"-"`
-	Error       string `json:"error"`
-	AccessToken string `json:"access_token"`
+	Status       int    `json:"-"`
+	Error        string `json:"error"`
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
 }
 
 // request asks the token endpoint, authenticated as the client's method says.
@@ -112,10 +114,13 @@ func (p party) assertion(t *testing.T) string {
 	return signed
 }
 
-// ask asks for a token by client_credentials with a scope and a resource.
+// ask asks for a token by client_credentials with a scope and a resource, which
+// Ory Hydra calls audience.
 func (p party) ask(t *testing.T, scope, resource string) reply {
 	t.Helper()
-	return p.request(t, url.Values{"grant_type": {"client_credentials"}, "scope": {scope}, "resource": {resource}})
+	return p.request(t, url.Values{
+		"grant_type": {"client_credentials"}, "scope": {scope}, "resource": {resource}, "audience": {resource},
+	})
 }
 
 // standing is "known" if the authorization server knows the client, and else the
@@ -144,6 +149,8 @@ type claims struct {
 
 	Scope    string `json:"scope"`
 	ClientID string `json:"client_id"`
+	// AuthorizedParty is the client at servers that do not follow RFC 9068.
+	AuthorizedParty string `json:"azp"`
 }
 
 // verify checks an access token as a resource server would, with the issuer's

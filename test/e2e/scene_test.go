@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type scene struct {
 	*world
 	as, namespace string
 	server        *v1alpha1.MCPServer
+	// at is what is particular about the authorization server.
+	at venue
 }
 
 // newScene makes a namespace with an MCPServer at an AuthorizationServer.
@@ -54,6 +57,10 @@ func identity(until time.Time) map[string]string {
 func instant(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
 func (s *scene) newServer() *v1alpha1.MCPServer {
+	resource := s.at.resource
+	if resource == "" {
+		resource = "https://mcp.example.com/" + s.namespace + "/files"
+	}
 	return &v1alpha1.MCPServer{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "MCPServer"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -61,7 +68,7 @@ func (s *scene) newServer() *v1alpha1.MCPServer {
 			Annotations: map[string]string{v1alpha1.AnnotationOwner: "team-files@example.com"},
 		},
 		Spec: v1alpha1.MCPServerSpec{
-			Resource:               "https://mcp.example.com/" + s.namespace + "/files",
+			Resource:               resource,
 			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: s.as},
 			Scopes: []v1alpha1.Scope{
 				{Name: "files:read", Tier: v1alpha1.TierRead}, {Name: "notes:read", Tier: v1alpha1.TierRead},
@@ -115,14 +122,14 @@ func (s *scene) registered(t *testing.T, name string, method v1alpha1.TokenEndpo
 
 func (s *scene) waitReady(t *testing.T, reg *v1alpha1.MCPClientRegistration) party {
 	t.Helper()
-	NewWithT(t).Eventually(s.ready(t, reg), patience, often).Should(Equal("True/Ready"), reg.Name)
+	NewWithT(t).Eventually(s.ready(t, reg), patience, often).Should(Equal("True/Ready"), func() string {
+		return fmt.Sprintf("%s: %+v", reg.Name, reg.Status.Conditions)
+	})
 	p := newParty(t, s.secret(t, reg.Status.SecretName))
 	if p.id != reg.Status.ClientID {
 		t.Errorf("the Secret is for client %q, the status says %q", p.id, reg.Status.ClientID)
 	}
-	if standing := p.standing(t)(); standing != "known" {
-		t.Errorf("%s is Ready but the authorization server says %q of its client", reg.Name, standing)
-	}
+	s.comes(t, p.standing(t), "known", reg.Name+" is Ready")
 	return p
 }
 
@@ -163,7 +170,7 @@ func (s *scene) requireRevoked(t *testing.T, reg *v1alpha1.MCPClientRegistration
 		return reg.Status.Revocation.VerifiedAt
 	}, patience, often).ShouldNot(BeNil(), "no revocation with proof")
 	g.Eventually(s.ready(t, reg), patience, often).Should(Equal("False/" + reason))
-	g.Expect(p.standing(t)()).To(Equal("invalid_client"))
+	s.comes(t, p.standing(t), "invalid_client", "the client is proven to be gone")
 	g.Expect(reg.Status.Revocation.Cause).To(Equal(cause))
 	g.Expect(reg.Status.Revocation.ClientID).To(Equal(p.id))
 	g.Expect(reg.Status.Revocation.RevokedAtASAt).NotTo(BeNil())

@@ -80,7 +80,7 @@ func startWitness(t *testing.T, config *rest.Config, scheme *runtime.Scheme) *wi
 func (s *witness) keep(value, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(value) >= 16 {
+	if len(value) >= shortest {
 		s.secrets[value] = what
 	}
 }
@@ -123,12 +123,25 @@ func (s *witness) lookInto(secret *corev1.Secret) {
 	}
 }
 
-// find counts the secret values that a text shows, plain or in base64.
+// shortest is how long a value is at least that is looked for.
+const shortest = 16
+
+// find counts the secret values that a text shows, plain or in base64. It goes
+// through the text once, however many values there are.
 func (s *witness) find(text string) tally {
-	found := tally{}
+	type form struct{ text, what string }
+	forms := map[string][]form{}
 	for value, what := range s.secrets {
-		for _, form := range []string{value, base64.StdEncoding.EncodeToString([]byte(value))} {
-			found[what] += strings.Count(text, form)
+		for _, text := range []string{value, base64.StdEncoding.EncodeToString([]byte(value))} {
+			forms[text[:shortest]] = append(forms[text[:shortest]], form{text, what})
+		}
+	}
+	found := tally{}
+	for at := range max(len(text)-shortest+1, 0) {
+		for _, form := range forms[text[at:at+shortest]] {
+			if strings.HasPrefix(text[at:], form.text) {
+				found[form.what]++
+			}
 		}
 	}
 	return found

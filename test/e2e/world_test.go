@@ -42,7 +42,12 @@ const (
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := stopKeycloak(); err != nil {
+		fmt.Fprintf(os.Stderr, "stopping Keycloak: %v\n", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // world is one cluster with the chart installed and one manager at work.

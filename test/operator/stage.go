@@ -38,6 +38,9 @@ const (
 type StageOptions struct {
 	// Switches are those of the authorization server.
 	Switches devas.Switches
+	// OwnIDs makes it one where the register chooses client ids, like Ory
+	// Hydra, rather than one with dynamic registration.
+	OwnIDs bool
 	// Admission installs the admission policies that are shipped.
 	Admission bool
 	// Servers are the MCPServers, by name, with their scopes, all of tier Read.
@@ -70,7 +73,7 @@ func NewStage(t testing.TB, o StageOptions) *Stage {
 	}
 	cluster := env.StartForTest(t, envOptions(t, o))
 	cluster.Config.QPS, cluster.Config.Burst = 10_000, 20_000
-	s := &Stage{Config: cluster.Config, AS: startAS(t, o.Switches)}
+	s := &Stage{Config: cluster.Config, AS: startAS(t, o)}
 	if s.WithWatch, err = newClient(cluster.Config); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +84,7 @@ func NewStage(t testing.TB, o StageOptions) *Stage {
 	if err := cluster.Kubeconfig(s.Manager.Kubeconfig, cluster.Config); err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range furniture(s.AS.Issuer(), o.Servers) {
+	for _, object := range furniture(s.AS, o) {
 		if err := s.Create(t.Context(), object); err != nil {
 			t.Fatalf("creating %T %s: %v", object, object.GetName(), err)
 		}
@@ -118,9 +121,9 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 	return client.NewWithWatch(config, client.Options{Scheme: scheme})
 }
 
-func startAS(t testing.TB, switches devas.Switches) *devas.Server {
+func startAS(t testing.TB, o StageOptions) *devas.Server {
 	t.Helper()
-	as, err := devas.New(devas.Options{Switches: switches})
+	as, err := devas.New(devas.Options{Switches: o.Switches, Hydra: o.OwnIDs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,19 +138,14 @@ func startAS(t testing.TB, switches devas.Switches) *devas.Server {
 	return as
 }
 
-func furniture(issuer string, servers map[string][]v1alpha1.ScopeName) []client.Object {
+// furniture is what an administrator makes before the teams come.
+func furniture(as *devas.Server, o StageOptions) []client.Object {
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: TeamNamespace}},
-		&v1alpha1.AuthorizationServer{
-			ObjectMeta: metav1.ObjectMeta{Name: AuthorizationServer},
-			Spec: v1alpha1.AuthorizationServerSpec{
-				Issuer: issuer, DynamicRegistration: &v1alpha1.DynamicRegistration{},
-				AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
-			},
-		},
+		authorizationServer(as, o),
 	}
-	for name, scopes := range servers {
+	for name, scopes := range o.Servers {
 		server := &v1alpha1.MCPServer{
 			ObjectMeta: metav1.ObjectMeta{Namespace: TeamNamespace, Name: name, Annotations: map[string]string{v1alpha1.AnnotationOwner: Owner}},
 			Spec: v1alpha1.MCPServerSpec{
@@ -161,6 +159,22 @@ func furniture(issuer string, servers map[string][]v1alpha1.ScopeName) []client.
 		objects = append(objects, server)
 	}
 	return objects
+}
+
+func authorizationServer(as *devas.Server, o StageOptions) *v1alpha1.AuthorizationServer {
+	server := &v1alpha1.AuthorizationServer{
+		ObjectMeta: metav1.ObjectMeta{Name: AuthorizationServer},
+		Spec: v1alpha1.AuthorizationServerSpec{
+			Issuer:            as.Issuer(),
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+		},
+	}
+	if o.OwnIDs {
+		server.Spec.Hydra = &v1alpha1.HydraManagement{AdminURL: as.HydraURL()}
+	} else {
+		server.Spec.DynamicRegistration = &v1alpha1.DynamicRegistration{}
+	}
+	return server
 }
 
 // awaitAdmission waits until a grant could be created: an API server refuses

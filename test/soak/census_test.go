@@ -163,7 +163,7 @@ func (w *world) judge(want *wanted, now time.Time) []string {
 	}
 	found := w.judgeGrants(want, state == "True/Ready", now)
 	if state != "True/Ready" {
-		if reg.Status.ClientID != "" || reg.Status.Revocation != nil && reg.Status.Revocation.VerifiedAt == nil {
+		if reg.Status.ClientID != "" || !gone(reg, want.released) {
 			found = append(found, want.name+": refused, but its client is not proven to be gone")
 		}
 		return found
@@ -184,6 +184,18 @@ func (w *world) judge(want *wanted, now time.Time) []string {
 		found = append(found, fmt.Sprintf("%s: the client redirects to %v, want %s", want.name, c.RedirectURIs, want.redirect))
 	}
 	return found
+}
+
+// gone says that a refused registration never had a client, that its absence
+// is proven, or that a person answers for it: which the script knows, and the
+// status must tell from a proof.
+func gone(reg *v1alpha1.MCPClientRegistration, released bool) bool {
+	revocation := reg.Status.Revocation
+	if revocation == nil || revocation.VerifiedAt != nil {
+		return true
+	}
+	registered := meta.FindStatusCondition(reg.Status.Conditions, v1alpha1.ConditionRegistered)
+	return released && registered != nil && registered.Reason == v1alpha1.ReasonReleased
 }
 
 func (w *world) judgeGrants(want *wanted, applied bool, now time.Time) []string {
@@ -259,6 +271,34 @@ func (w *world) compareRecords(lost map[string]bool) []string {
 	}
 	if c := w.as.Status.Clients; c == nil || int(c.Managed) != managed || int(c.PossibleOrphans) != orphans {
 		found = append(found, fmt.Sprintf("AuthorizationServer: counts %+v, want %d managed clients and %d possible orphans", c, managed, orphans))
+	}
+	return found
+}
+
+// unclear names what must not be where the operator chooses client ids: two
+// clients of one registration, one of no registration, and clients that only
+// may be there.
+func (w *world) unclear() []string {
+	var found []string
+	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	owners, held := map[string]string{}, map[string]bool{}
+	for _, reg := range w.registrations {
+		held[reg.Status.ClientID] = true
+	}
+	for id, c := range w.clients {
+		if other := owners[c.SoftwareID]; other != "" {
+			say("clients %s and %s: both of %s", id, other, c.SoftwareID)
+		}
+		owners[c.SoftwareID] = id
+		if !held[id] {
+			say("client %s of %s: of no registration", id, c.SoftwareID)
+		}
+		if c.SoftwareID == "" {
+			say("client %s: carries no mark of ownership", id)
+		}
+	}
+	for mark := range w.reported() {
+		say("mark %s: reported as possible orphan", mark)
 	}
 	return found
 }

@@ -3,7 +3,9 @@
 
 // Package soak kills the manager at random moments while registrations are
 // created, changed and deleted, and then compares what is left: objects,
-// records, Secrets and clients at the authorization server. It has the build
+// records, Secrets and clients at the authorization server. It does so with
+// registration access tokens that stay, with ones that change, and with client
+// ids of the operator's own. It has the build
 // tag soak; "make soak" runs it. What the script did is known from its own
 // notes, what came of it only from the API server and the authorization server.
 //

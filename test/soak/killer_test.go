@@ -22,6 +22,10 @@ const (
 	patience = 3 * time.Second
 	// watchEvery is how often the authorization server is looked at for one.
 	watchEvery = 2 * time.Millisecond
+	// lookShare is how much longer is waited than looked.
+	lookShare = 4
+	// tellEvery is after how many kills the progress is told.
+	tellEvery = 100
 	// heldAnswer is how long an answer is held back after its work is done,
 	// where a kill is to come between the two.
 	heldAnswer = 40 * time.Millisecond
@@ -35,10 +39,12 @@ type killer struct {
 	// authorization server, by what the change was.
 	kills []time.Time
 	aimed map[devas.Operation]int
+	// say tells of the progress of a long run.
+	say func(format string, args ...any)
 }
 
-func newKiller(s *operator.Stage, seed uint64) *killer {
-	return &killer{stage: s, random: rand.New(rand.NewPCG(seed, 2)), aimed: map[devas.Operation]int{}}
+func newKiller(s *operator.Stage, seed uint64, say func(string, ...any)) *killer {
+	return &killer{stage: s, random: rand.New(rand.NewPCG(seed, 2)), aimed: map[devas.Operation]int{}, say: say}
 }
 
 // run kills so many managers, each a random while after its start or right
@@ -57,6 +63,9 @@ func (k *killer) run(ctx context.Context, kills int) error {
 			return fmt.Errorf("kill %d: %w", len(k.kills), err)
 		}
 		k.stage.AS.ClearFaults()
+		if len(k.kills)%tellEvery == 0 {
+			k.say("%d kills, %d live clients", len(k.kills), len(k.stage.AS.Clients()))
+		}
 	}
 	return nil
 }
@@ -91,11 +100,15 @@ func (k *killer) await(ctx context.Context, manager *operator.Process) error {
 func (k *killer) watch(ctx context.Context, manager *operator.Process, changes int) (devas.Operation, error) {
 	deadline, before := time.Now().Add(patience), look(k.stage.AS)
 	var last devas.Operation
+	every := watchEvery
 	for changes > 0 && time.Now().Before(deadline) {
-		if err := k.pause(ctx, manager, watchEvery); err != nil {
+		if err := k.pause(ctx, manager, every); err != nil {
 			return last, err
 		}
+		looked := time.Now()
 		after := look(k.stage.AS)
+		// Thousands of clients take a while: the manager needs the processor more.
+		every = max(watchEvery, lookShare*time.Since(looked))
 		if operation := before.changed(after); operation != "" {
 			last = operation
 			changes--

@@ -45,7 +45,9 @@ type wanted struct {
 	redirect  string
 	expires   time.Time
 	suspended bool
-	grants    map[string]*wantedGrant
+	// released says that a person let go of a client of it.
+	released bool
+	grants   map[string]*wantedGrant
 }
 
 type wantedGrant struct {
@@ -112,8 +114,7 @@ func (s *script) step(ctx context.Context) error {
 	case n < 54:
 		return s.removeGrant(ctx, reg)
 	case n < 66:
-		reg.display = fmt.Sprintf("%s %d", reg.name, s.random.IntN(1000))
-		return s.patch(ctx, reg, map[string]any{"spec": map[string]any{"clientName": reg.display}})
+		return s.rename(ctx, reg, fmt.Sprintf("%s %d", reg.name, s.random.IntN(1000)))
 	case n < 78:
 		return s.redirect(ctx, reg)
 	case n < 90:
@@ -152,6 +153,25 @@ func (s *script) create(ctx context.Context, slot int) error {
 		}
 	}
 	return nil
+}
+
+// createSteady creates a registration in a slot of its own, which nothing but
+// the caller changes.
+func (s *script) createSteady(ctx context.Context, name string) (*wanted, error) {
+	reg := &wanted{
+		name: name, display: name, method: v1alpha1.AuthMethodClientSecretBasic,
+		expires: time.Now().Add(far), grants: map[string]*wantedGrant{},
+	}
+	s.slots = append(s.slots, reg)
+	if err := s.addGrant(ctx, reg); err != nil {
+		return nil, err
+	}
+	return reg, s.client.Create(ctx, reg.object(false))
+}
+
+func (s *script) rename(ctx context.Context, reg *wanted, display string) error {
+	reg.display = display
+	return s.patch(ctx, reg, map[string]any{"spec": map[string]any{"clientName": display}})
 }
 
 func (w *wanted) object(credentials bool) *v1alpha1.MCPClientRegistration {

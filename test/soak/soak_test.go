@@ -12,7 +12,10 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,15 +32,23 @@ import (
 
 var (
 	seed          = flag.Uint64("seed", 0, "repeats the script and the kind of kills of an earlier run; 0 picks one")
-	kills         = flag.Int("kills", 200, "how many times the manager is killed")
+	kills         = flag.Int("kills", 200, "how many times the manager is killed with client ids of its own; half as often without, a fourth with tokens that change")
 	registrations = flag.Int("registrations", 200, "how many registrations there are at one time")
 	pace          = flag.Duration("pace", 40*time.Millisecond, "mean pause between two steps of the script")
 	settle        = flag.Duration("settle", 3*time.Minute, "how long everything may take to settle after the last kill")
 )
 
-// rotatedShare is the part of the kills that the run with rotating registration
-// access tokens gets, a fourth.
-const rotatedShare = 4
+// The parts of the kills that runs get: the whole of it goes to the one that
+// may lose nothing at all.
+const (
+	// keptShare is for registration access tokens that stay.
+	keptShare = 2
+	// rotatedShare is for those that change.
+	rotatedShare = 4
+)
+
+// slowly is how long settling may take before it is told what was last.
+const slowly = time.Minute
 
 // run is one soak: a stage, a script, its kills and what came of them.
 type run struct {
@@ -46,32 +57,67 @@ type run struct {
 	killer *killer
 	// mayLose says that clients may become unmanageable.
 	mayLose bool
+	started time.Time
 	settled time.Duration
+}
+
+// manager is the path of the binary, built once for all tests.
+var manager = sync.OnceValues(func() (string, error) {
+	return operator.Build(context.Background(), binaries)
+})
+
+// binaries is where the manager is built.
+var binaries string
+
+func TestMain(m *testing.M) {
+	var err error
+	if binaries, err = os.MkdirTemp("", "soak"); err != nil {
+		slog.Error("No place for the manager", "error", err)
+		os.Exit(1)
+	}
+	ctrl.SetLogger(logr.Discard())
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	code := m.Run()
+	if err := os.RemoveAll(binaries); err != nil {
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // With tokens that stay, nothing may be lost: every registration settles, and
 // the live clients are those of Ready registrations and reported orphans.
 func TestKilledAtRandom(t *testing.T) {
-	r := newRun(t, devas.Switches{LatencyMillis: 5}, *registrations)
-	r.soak(t, *kills)
+	t.Parallel()
+	r := newRun(t, operator.StageOptions{}, *registrations)
+	share := max(*kills/keptShare, 1)
+	r.soak(t, share)
+	r.finish(t)
 	w := r.census(t)
 	if refused, err := w.unmanageable(t.Context()); err != nil || len(refused) > 0 {
 		t.Errorf("the tokens in the records of %v are refused (error %v)", refused, err)
 	}
 	r.use(t, w, nil)
-	r.summary(t, w, *kills, 0)
+	r.summary(t, w, share, 0)
 }
 
 // With tokens that change on every replacement, an answer lost to a kill takes
-// the new token with it. Exactly those clients are reported as unmanageable,
-// and a person can let go of each.
+// the new token with it: some by chance, and in every run one of each wish.
+// Exactly those clients are reported as unmanageable, and a person can let go
+// of each: what is wished for is registered anew.
 func TestKilledAtRandomWhileTokensRotate(t *testing.T) {
-	r := newRun(t, devas.Switches{LatencyMillis: 5, RotateRegistrationToken: devas.RotateOnPut}, max(*registrations/2, 1))
+	r := newRun(t, operator.StageOptions{Switches: devas.Switches{RotateRegistrationToken: devas.RotateOnPut}}, max(*registrations/2, 1))
 	r.mayLose = true
 	share := max(*kills/rotatedShare, 1)
 	r.soak(t, share)
+	forced := r.lose(t)
+	r.finish(t)
 	w := r.census(t)
 	lost := w.lost()
+	for _, name := range forced {
+		if !lost[name] {
+			t.Errorf("%s: the answer to its replacement was held back until the kill, but it is not reported as unmanageable", name)
+		}
+	}
 	refused, err := w.unmanageable(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +126,7 @@ func TestKilledAtRandomWhileTokensRotate(t *testing.T) {
 		t.Errorf("reported as unmanageable: %v; refused by the authorization server: %v", lost, refused)
 	}
 	for name := range lost {
-		if !r.replacedAtKill(w.records[w.registrations[name].UID].Client.ID) {
+		if !slices.Contains(forced, name) && !r.replacedAtKill(w.records[w.registrations[name].UID].Client.ID) {
 			t.Errorf("%s: reported as unmanageable, but no replacement of its client was in work at a kill", name)
 		}
 	}
@@ -89,22 +135,45 @@ func TestKilledAtRandomWhileTokensRotate(t *testing.T) {
 	r.mayLose = false
 	r.release(t, w, lost)
 	r.census(t)
+	t.Logf("%d let go of; settled in %s", len(lost), r.settled.Round(time.Millisecond))
 }
 
-func newRun(t *testing.T, switches devas.Switches, registrations int) *run {
+// Where the operator chooses client ids, whatever a kill cut off is found
+// again: no client is lost, doubled or only possible. Settling takes at least
+// the time for which a request without an answer may still be carried out.
+func TestKilledAtRandomWithOwnIDs(t *testing.T) {
+	t.Parallel()
+	r := newRun(t, operator.StageOptions{OwnIDs: true}, *registrations)
+	r.soak(t, *kills)
+	r.finish(t)
+	w := r.census(t)
+	for _, wrong := range w.unclear() {
+		t.Error(wrong)
+	}
+	r.use(t, w, nil)
+	r.summary(t, w, *kills, 0)
+}
+
+func newRun(t *testing.T, o operator.StageOptions, registrations int) *run {
 	t.Helper()
-	ctrl.SetLogger(logr.Discard())
-	slog.SetDefault(slog.New(slog.DiscardHandler))
+	started := time.Now()
+	const latency = 5
+	o.Switches.LatencyMillis, o.Servers = latency, catalogue
 	chosen := *seed
 	if chosen == 0 {
 		chosen = rand.Uint64N(1_000_000_000)
 	}
 	t.Logf("seed %d: repeat with -run=%s -seed=%d", chosen, t.Name(), chosen)
-	s := operator.NewStage(t, operator.StageOptions{Switches: switches, Admission: chosen%2 == 0, Servers: catalogue})
-	return &run{Stage: s, script: newScript(s, chosen, registrations), killer: newKiller(s, chosen)}
+	o.Admission = chosen%2 == 0
+	var err error
+	if o.Manager, err = manager(); err != nil {
+		t.Fatal(err)
+	}
+	s := operator.NewStage(t, o)
+	return &run{Stage: s, script: newScript(s, chosen, registrations), killer: newKiller(s, chosen, t.Logf), started: started}
 }
 
-// soak runs script and kills side by side, and starts a manager that stays.
+// soak runs script and kills side by side.
 func (r *run) soak(t *testing.T, kills int) {
 	t.Helper()
 	scripted := make(chan error, 1)
@@ -119,6 +188,11 @@ func (r *run) soak(t *testing.T, kills int) {
 	if killed != nil {
 		t.Fatal(killed)
 	}
+}
+
+// finish creates what is missing and starts a manager that stays.
+func (r *run) finish(t *testing.T) {
+	t.Helper()
 	if err := r.script.fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +211,7 @@ func (r *run) soak(t *testing.T, kills int) {
 func (r *run) census(t *testing.T) *world {
 	t.Helper()
 	var w *world
-	var found []string
+	var found, last []string
 	start := time.Now()
 	err := wait.PollUntilContextTimeout(t.Context(), 500*time.Millisecond, *settle, true, func(ctx context.Context) (bool, error) {
 		var err error
@@ -148,6 +222,9 @@ func (r *run) census(t *testing.T) *world {
 		if r.mayLose {
 			lost = w.lost()
 		}
+		if len(found) > 0 {
+			last = found
+		}
 		found = w.differences(r.script.slots, lost, time.Now())
 		return len(found) == 0, nil
 	})
@@ -157,6 +234,9 @@ func (r *run) census(t *testing.T) *world {
 		t.Fatalf("not as it should be after %s (%v):\n%s\n%s", *settle, err, strings.Join(found, "\n"), w.explain(found, r.AS.Log()))
 	}
 	r.settled = time.Since(start)
+	if r.settled > slowly {
+		t.Logf("last to settle, after %s: %s", r.settled.Round(time.Millisecond), strings.Join(last, "; "))
+	}
 	return w
 }
 
@@ -218,6 +298,11 @@ func (r *run) release(t *testing.T, w *world, lost map[string]bool) {
 			t.Fatal(err)
 		}
 	}
+	for _, reg := range r.script.slots {
+		if reg != nil && lost[reg.name] {
+			reg.released = true
+		}
+	}
 }
 
 func (r *run) summary(t *testing.T, w *world, kills, lost int) {
@@ -228,9 +313,9 @@ func (r *run) summary(t *testing.T, w *world, kills, lost int) {
 		reasons[ready(reg.Status.Conditions, reg.Status.ObservedGeneration, reg.Generation)]++
 	}
 	t.Logf("SOAK %s: %d kills (%s), %d steps, %d registered, %d replaced, %d deleted at the authorization server; "+
-		"%d registrations %v, %d live clients, %d possible orphans of which %d live, %d unmanageable; settled in %s",
+		"%d registrations %v, %d live clients, %d possible orphans of which %d live, %d unmanageable; settled in %s, %s since the start",
 		t.Name(), kills, aims(r.killer.aimed), r.script.steps, counts.Total(devas.Register), counts.Total(devas.Replace), counts.Total(devas.Delete),
-		len(w.registrations), reasons, len(w.clients), len(w.reported()), w.realOrphans(), lost, r.settled.Round(time.Millisecond))
+		len(w.registrations), reasons, len(w.clients), len(w.reported()), w.realOrphans(), lost, r.settled.Round(time.Millisecond), time.Since(r.started).Round(time.Second))
 }
 
 func aims(aimed map[devas.Operation]int) string {
