@@ -73,7 +73,7 @@ type AuthorizationServerSpec struct {
 	// scope and lifetime with what was granted. The token is thrown away. Left
 	// out, no token is asked for.
 	// +optional
-	CanaryTokens bool `json:"canaryTokens,omitempty"`
+	CanaryTokens bool `json:"canaryTokens,omitempty"` //nolint:kubeapilinter // a token is asked for or not; there is no third way
 
 	// caBundle holds PEM certificates (base64 in YAML) that are trusted for
 	// connections to this server, in place of the system's. Left out, the
@@ -246,7 +246,7 @@ type RegistrationPolicy struct {
 	// only when the authorization server was seen to refuse its requests
 	// without a code_challenge and with the method plain (RFC 7636).
 	// +optional
-	RequirePKCEEnforced bool `json:"requirePKCEEnforced,omitempty"`
+	RequirePKCEEnforced bool `json:"requirePKCEEnforced,omitempty"` //nolint:kubeapilinter // Ready depends on it or not; there is no third way
 
 	// maxRegistrationsPerNamespace is how many registrations of one namespace
 	// may have a client at this server at one time. One more waits until

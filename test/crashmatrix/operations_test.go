@@ -226,7 +226,9 @@ var operations = []operation{
 func (s *scene) established() {
 	s.add(s.registration(), s.grant("first", "files:read"))
 	s.live()
-	s.rests(ready, false)
+	if len(s.fake.Clients()) != 1 {
+		s.problem("the scene cannot be set: there is not one client")
+	}
 }
 
 // unanswered has the manager die when the authorization server has registered

@@ -220,8 +220,13 @@ func (s *scene) restsGone(there bool) {
 
 // tellsNoSecret holds that no status, event or line of the log tells a secret.
 func (s *scene) tellsNoSecret() {
+	told := map[client.Object]bool{}
 	for _, version := range s.cluster.versions["MCPClientRegistration"] {
 		for _, reg := range version {
+			if told[reg] {
+				continue
+			}
+			told[reg] = true
 			text, err := json.Marshal(reg)
 			if err != nil {
 				s.problem("encoding a registration: %v", err)

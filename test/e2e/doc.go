@@ -11,6 +11,6 @@
 // it but the API types.
 //
 // Start reading at TestAcceptance in acceptance_test.go; world_test.go starts
-// what all tests stand on, and oidcprovider/ is the certified authorization
-// server, a program for Node.js.
+// what all tests stand on, venue_test.go says at which authorization servers
+// clients live, and oidcprovider/ is the certified one, a program for Node.js.
 package e2e

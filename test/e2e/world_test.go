@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -42,12 +43,24 @@ const (
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	code := m.Run()
-	if err := stopKeycloak(); err != nil {
-		fmt.Fprintf(os.Stderr, "stopping Keycloak: %v\n", err)
-		code = max(code, 1)
+	os.Exit(run(m))
+}
+
+// sideBySide is how many tests run at one time, unless -parallel says otherwise:
+// more than there are processors, for most of them wait most of the time.
+const sideBySide = "6"
+
+func run(m *testing.M) (code int) {
+	err := flag.Set("test.parallel", sideBySide)
+	if err == nil {
+		code = m.Run()
+		err = stopKeycloak()
 	}
-	os.Exit(code)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
 }
 
 // world is one cluster with the chart installed and one manager at work.
