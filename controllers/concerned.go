@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // The functions of this file name the objects that a change of another object
@@ -28,8 +29,8 @@ func ofRecord(_ context.Context, object client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: key}}
 }
 
-// ofCredential names the authorization servers whose initial access token a
-// Secret holds.
+// ofCredential names the authorization servers whose initial access token, or
+// whose administrator's credentials, a Secret holds.
 func (r *AuthorizationServerReconciler) ofCredential(ctx context.Context, object client.Object) []reconcile.Request {
 	if object.GetLabels()[v1alpha1.LabelRegistrationUID] != "" {
 		return nil
@@ -37,9 +38,11 @@ func (r *AuthorizationServerReconciler) ofCredential(ctx context.Context, object
 	var list v1alpha1.AuthorizationServerList
 	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
 		for i := range list.Items {
-			d := list.Items[i].Spec.DynamicRegistration
-			if d != nil && d.InitialAccessTokenSecretRef != nil && d.InitialAccessTokenSecretRef.Name == object.GetName() {
-				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+			as := &list.Items[i]
+			d := as.Spec.DynamicRegistration
+			initial := d != nil && d.InitialAccessTokenSecretRef != nil && d.InitialAccessTokenSecretRef.Name == object.GetName()
+			if initial || policy.Connection(as).AdminSecret == object.GetName() {
+				keys = append(keys, client.ObjectKeyFromObject(as))
 			}
 		}
 		return keys

@@ -112,7 +112,8 @@ type tape struct {
 	dead  bool
 	calls []call
 	// late is what the authorization server does only after its next answer.
-	late func()
+	late    func()
+	lateErr error
 	// lagging are the kinds whose cache stands still until the pass is over.
 	lagging map[string]int
 }
@@ -158,7 +159,7 @@ func (p *tape) do(c call, work func(lost bool) (changed bool, err error)) error 
 	case failedBefore:
 		return c.failure(m)
 	case appliedLate:
-		p.late = func() { _ = run(true) }
+		p.late = func() { p.lateErr = run(true) }
 		return c.failure(answerLost)
 	case unheeded:
 		return nil

@@ -4,6 +4,7 @@
 package crashmatrix
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -284,7 +285,8 @@ func (m *matrix) report(t *testing.T, least int) {
 		t.Logf("%s: %d cases (%s)", personality, sum, strings.Join(parts, ", "))
 	}
 	fmt.Fprintf(os.Stdout, "%s: %d cases\n", t.Name(), total)
-	if total < least && !t.Failed() {
+	whole := !strings.Contains(flag.Lookup("test.run").Value.String(), "/")
+	if total < least && whole && !t.Failed() {
 		t.Errorf("only %d cases: the boundaries were not found", total)
 	}
 }

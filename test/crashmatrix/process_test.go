@@ -350,7 +350,9 @@ func (w witnessed) Discover(ctx context.Context) (authserver.Metadata, error) {
 	return ask(w, "Discover", func() (authserver.Metadata, error) { return w.Server.Discover(ctx) })
 }
 
+// Register may be carried out when the caller has long gone.
 func (w witnessed) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
+	ctx = context.WithoutCancel(ctx)
 	return ask(w, "Register", func() (authserver.Client, error) { return w.Server.Register(ctx, wish) })
 }
 

@@ -42,6 +42,7 @@ func TestAcceptance(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *world, *keycloak.Server){
 			"a deletion that fails":        testTwoPhases,
 			"policies of an administrator": testRegistrationPolicies,
+			"credentials that come late":   testLateCredentials,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

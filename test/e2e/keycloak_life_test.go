@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -81,6 +82,24 @@ func testTwoPhases(t *testing.T, w *world, server *keycloak.Server) {
 	s.requireRevoked(t, reg, p, v1alpha1.ReasonNoGrantInForce, v1alpha1.CauseNoGrantInForce)
 	g.Expect(reg.Status.Revocation.RevokedAtASAt.Time).To(BeTemporally("==", at1))
 	g.Expect(realm.Client(t, p.id)).To(BeNil())
+}
+
+// testLateCredentials creates the AuthorizationServer before the Secret that it
+// names.
+func testLateCredentials(t *testing.T, w *world, server *keycloak.Server) {
+	g := NewWithT(t)
+	at := w.administeredVenue(t, server)
+	var early corev1.Secret
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: operatorNamespace, Name: at.object.Name}, &early); err != nil {
+		t.Fatal(err)
+	}
+	late := early.Name + "-late"
+	at.object.Spec.Keycloak.CredentialsSecretRef.Name = late
+	w.create(t, at.object)
+	g.Eventually(w.ready(t, at.object), patience, often).Should(Equal("False/" + v1alpha1.ReasonUnauthorized))
+	w.create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: late}, Data: early.Data})
+	g.Eventually(w.ready(t, at.object), patience, often).Should(Equal("True/Ready"))
+	at.scene(t, w).registered(t, "robot", v1alpha1.AuthMethodClientSecretBasic)
 }
 
 func (v venue) realm(server *keycloak.Server) *keycloak.Realm {
