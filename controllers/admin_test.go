@@ -63,7 +63,7 @@ func condition(reg *v1alpha1.MCPClientRegistration, kind string) string {
 
 func TestAdminAPIFromWishToProof(t *testing.T) {
 	t.Parallel()
-	w := admin(t, func(as *v1alpha1.AuthorizationServer) { as.Spec.CanaryTokens = true })
+	w := admin(t, func(as *v1alpha1.AuthorizationServer) { as.Spec.CanaryTokens = new(true) })
 	for _, method := range []v1alpha1.TokenEndpointAuthMethod{v1alpha1.AuthMethodNone, v1alpha1.AuthMethodClientSecretBasic, v1alpha1.AuthMethodPrivateKeyJWT} {
 		t.Run(string(method), func(t *testing.T) {
 			g := NewWithT(t)

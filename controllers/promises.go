@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -153,7 +154,7 @@ func usesCode(reg *v1alpha1.MCPClientRegistration) bool {
 // requiresPKCE says that a registration is ready only when PKCE is seen to be
 // enforced.
 func requiresPKCE(reg *v1alpha1.MCPClientRegistration, as *v1alpha1.AuthorizationServer) bool {
-	return usesCode(reg) && as != nil && as.Spec.Policy != nil && as.Spec.Policy.RequirePKCEEnforced
+	return usesCode(reg) && as != nil && as.Spec.Policy != nil && ptr.Deref(as.Spec.Policy.RequirePKCEEnforced, false)
 }
 
 func (s *step) askChallenge(ctx context.Context, examiner authserver.Examiner, done *outcome) (entry, error) {
@@ -186,7 +187,7 @@ func (s *step) askChallenge(ctx context.Context, examiner authserver.Examiner, d
 
 func (s *step) askToken(ctx context.Context, examiner authserver.Examiner, done *outcome) (entry, error) {
 	as, client := s.seen.facts.AuthorizationServer.Object, done.record.Client
-	if as == nil || !as.Spec.CanaryTokens || !slices.Contains(s.reg.Spec.GrantTypes, v1alpha1.GrantClientCredentials) {
+	if as == nil || !ptr.Deref(as.Spec.CanaryTokens, false) || !slices.Contains(s.reg.Spec.GrantTypes, v1alpha1.GrantClientCredentials) {
 		return entry{}, nil
 	}
 	handle := done.record.Handle(s.seen.facts.Credentials)
@@ -250,7 +251,7 @@ func promises(reg *v1alpha1.MCPClientRegistration, record policy.Record, as *v1a
 			found = append(found, e)
 		}
 	}
-	if as == nil || as.Spec.CanaryTokens {
+	if as == nil || ptr.Deref(as.Spec.CanaryTokens, false) {
 		e, known := promise(v1alpha1.ConditionTokensConform, reg, record, examined)
 		if e.aside = true; known {
 			found = append(found, e)

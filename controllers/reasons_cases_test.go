@@ -122,7 +122,7 @@ func (s *stage) challenged(answer authserver.Answer) {
 
 // canary has a token examined that is as granted but for a change.
 func (s *stage) canary(change func(*authserver.TokenFacts)) {
-	s.issuer.Spec.CanaryTokens = true
+	s.issuer.Spec.CanaryTokens = new(true)
 	s.as.Switch(func(w *fake.Switches) {
 		w.Token = func(f authserver.TokenFacts) authserver.TokenFacts {
 			f.Audience, f.Lifetime = []string{"https://mcp.example.com/invoices"}, 5*time.Minute
@@ -329,18 +329,18 @@ var registrationCases = []reasonCase{
 	{"pkce-not-enforced", "True/Ready", func(s *stage) { s.challenged(authserver.No) }},
 	{"pkce-unclear", "True/Ready", func(s *stage) { s.challenged(authserver.Unclear) }},
 	{"pkce-demanded", "False/NotRefused", func(s *stage) {
-		s.issuer.Spec.Policy.RequirePKCEEnforced = true
+		s.issuer.Spec.Policy.RequirePKCEEnforced = new(true)
 		s.challenged(authserver.No)
 	}},
 	{"pkce-not-known", "Unknown/Unavailable", func(s *stage) {
-		s.issuer.Spec.Policy.RequirePKCEEnforced = true
+		s.issuer.Spec.Policy.RequirePKCEEnforced = new(true)
 		s.browser()
 		s.as.Fail(fake.Fault{Operation: fake.Challenge, Err: unavailable})
 	}},
 	{"token", "True/Ready", func(s *stage) { s.canary(func(*authserver.TokenFacts) {}) }},
 	{"token-opaque", "True/Ready", func(s *stage) { s.canary(func(f *authserver.TokenFacts) { f.Readable = false }) }},
 	{"token-not-given", "True/Ready", func(s *stage) {
-		s.issuer.Spec.CanaryTokens = true
+		s.issuer.Spec.CanaryTokens = new(true)
 		s.as.Fail(fake.Fault{Operation: fake.Canary, Err: unavailable})
 	}},
 	{"token-for-another", "True/Ready", func(s *stage) {

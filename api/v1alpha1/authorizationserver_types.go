@@ -73,7 +73,7 @@ type AuthorizationServerSpec struct {
 	// scope and lifetime with what was granted. The token is thrown away. Left
 	// out, no token is asked for.
 	// +optional
-	CanaryTokens bool `json:"canaryTokens,omitempty"` //nolint:kubeapilinter // a token is asked for or not; there is no third way
+	CanaryTokens *bool `json:"canaryTokens,omitempty"` //nolint:kubeapilinter // a token is asked for or not; there is no third way
 
 	// caBundle holds PEM certificates (base64 in YAML) that are trusted for
 	// connections to this server, in place of the system's. Left out, the
@@ -220,7 +220,7 @@ type MetadataDocumentManagement struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="baseURL must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://clients.example.com/mcp"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="baseURL is immutable: it is a part of every client id; create another AuthorizationServer"
 	// +kubebuilder:validation:XValidation:rule="!self.endsWith('/')",message="baseURL must not end with a slash, for example https://clients.example.com/mcp"
-	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('/([.]|%2e){1,2}(/|$)')",message="baseURL must have no path segment . or .., for example https://clients.example.com/mcp"
+	// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^[^?#]*/([.]|%2e){1,2}([/?#]|$)')",message="baseURL must have no path segment . or .., for example https://clients.example.com/mcp"
 	BaseURL string `json:"baseURL"`
 
 	// cacheSeconds is for how many seconds an authorization server may go on
@@ -246,7 +246,7 @@ type RegistrationPolicy struct {
 	// only when the authorization server was seen to refuse its requests
 	// without a code_challenge and with the method plain (RFC 7636).
 	// +optional
-	RequirePKCEEnforced bool `json:"requirePKCEEnforced,omitempty"` //nolint:kubeapilinter // Ready depends on it or not; there is no third way
+	RequirePKCEEnforced *bool `json:"requirePKCEEnforced,omitempty"` //nolint:kubeapilinter // Ready depends on it or not; there is no third way
 
 	// maxRegistrationsPerNamespace is how many registrations of one namespace
 	// may have a client at this server at one time. One more waits until

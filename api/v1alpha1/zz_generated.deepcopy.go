@@ -197,6 +197,11 @@ func (in *AuthorizationServerSpec) DeepCopyInto(out *AuthorizationServerSpec) {
 		*out = make([]Adoption, len(*in))
 		copy(*out, *in)
 	}
+	if in.CanaryTokens != nil {
+		in, out := &in.CanaryTokens, &out.CanaryTokens
+		*out = new(bool)
+		**out = **in
+	}
 	if in.CABundle != nil {
 		in, out := &in.CABundle, &out.CABundle
 		*out = make([]byte, len(*in))
@@ -882,6 +887,11 @@ func (in *RegistrationPolicy) DeepCopyInto(out *RegistrationPolicy) {
 	if in.MaxRegistrationLifetimeSeconds != nil {
 		in, out := &in.MaxRegistrationLifetimeSeconds, &out.MaxRegistrationLifetimeSeconds
 		*out = new(int64)
+		**out = **in
+	}
+	if in.RequirePKCEEnforced != nil {
+		in, out := &in.RequirePKCEEnforced, &out.RequirePKCEEnforced
+		*out = new(bool)
 		**out = **in
 	}
 	if in.MaxRegistrationsPerNamespace != nil {

@@ -12,7 +12,7 @@ func TestAuthorizationServerManagement(t *testing.T) {
 	const one = "exactly one of the fields in [dynamicRegistration keycloak hydra metadataDocument] must be set"
 	check(t, authorizationServer, []rule{
 		{name: "dynamic registration", create: edits()},
-		{name: "Keycloak", create: edits(unset("dynamicRegistration"), set("keycloak.realm", "mcp"))},
+		{name: "Keycloak", create: edits(unset("dynamicRegistration"), realm("mcp"))},
 		{name: "Hydra", create: edits(unset("dynamicRegistration"), set("hydra.adminURL", "https://hydra.example.com"))},
 		{name: "metadata documents", create: edits(unset("dynamicRegistration"), set("metadataDocument.baseURL", "https://clients.example.com"))},
 		{
@@ -22,31 +22,36 @@ func TestAuthorizationServerManagement(t *testing.T) {
 		},
 		{
 			name:   "two",
-			create: edits(set("keycloak.realm", "mcp")),
+			create: edits(realm("mcp")),
 			want:   []string{"spec: Invalid value: " + one},
 		},
 		{
 			name: "all",
-			create: edits(set("keycloak.realm", "mcp"), set("hydra.adminURL", "https://hydra.example.com"),
+			create: edits(realm("mcp"), set("hydra.adminURL", "https://hydra.example.com"),
 				set("metadataDocument.baseURL", "https://clients.example.com")),
 			want: []string{"spec: Invalid value: " + one},
 		},
 		{name: "one beside another that is null", create: edits(set("keycloak", nil))},
-		{name: "a realm of 255 characters", create: edits(unset("dynamicRegistration"), set("keycloak.realm", strings.Repeat("r", 255)))},
+		{name: "a realm of 255 characters", create: edits(unset("dynamicRegistration"), realm(strings.Repeat("r", 255)))},
 		{
 			name:   "a realm of 256 characters",
-			create: edits(unset("dynamicRegistration"), set("keycloak.realm", strings.Repeat("r", 256))),
+			create: edits(unset("dynamicRegistration"), realm(strings.Repeat("r", 256))),
 			want:   []string{"spec.keycloak.realm: Too long: may not be more than 255 bytes"},
 		},
 		{
 			name:   "a realm without name",
-			create: edits(unset("dynamicRegistration"), set("keycloak.realm", "")),
+			create: edits(unset("dynamicRegistration"), realm("")),
 			want:   []string{`spec.keycloak.realm: Invalid value: "": spec.keycloak.realm in body should be at least 1 chars long`},
 		},
 		{
 			name:   "no realm",
-			create: edits(unset("dynamicRegistration"), set("keycloak", map[string]any{})),
+			create: edits(unset("dynamicRegistration"), set("keycloak", map[string]any{"credentialsSecretRef": map[string]any{"name": "admin"}})),
 			want:   []string{"spec.keycloak.realm: Required value"},
+		},
+		{
+			name:   "no credentials",
+			create: edits(unset("dynamicRegistration"), set("keycloak", map[string]any{"realm": "mcp"})),
+			want:   []string{"spec.keycloak.credentialsSecretRef: Required value"},
 		},
 		{name: "an initial access token", create: edits(set("dynamicRegistration.initialAccessTokenSecretRef", map[string]any{"name": "token", "key": "token"}))},
 		{
@@ -55,6 +60,11 @@ func TestAuthorizationServerManagement(t *testing.T) {
 			want:   []string{"spec.dynamicRegistration.initialAccessTokenSecretRef.key: Required value"},
 		},
 	})
+}
+
+// realm sets a way of management through Keycloak.
+func realm(name string) edit {
+	return set("keycloak", map[string]any{"realm": name, "credentialsSecretRef": map[string]any{"name": "admin"}})
 }
 
 func TestAuthorizationServerIssuer(t *testing.T) {

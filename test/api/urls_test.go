@@ -6,6 +6,7 @@ package api
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -104,6 +105,8 @@ type urlField struct {
 	set     func(url string) []edit
 	field   string
 	refuses map[urlRule]string
+	// noSlash are the words for a URL that ends with a slash; empty where it may.
+	noSlash string
 }
 
 func TestURLs(t *testing.T) {
@@ -125,6 +128,9 @@ func (f urlField) refusals(url string, breaks []urlRule) []string {
 			want = append(want, fmt.Sprintf("%s: Invalid value: %q: %s", f.field, url, message))
 		}
 	}
+	if f.noSlash != "" && strings.HasSuffix(url, "/") {
+		want = append(want, fmt.Sprintf("%s: Invalid value: %q: %s", f.field, url, f.noSlash))
+	}
 	slices.Sort(want)
 	return slices.Compact(want)
 }
@@ -144,6 +150,7 @@ func urlFields() map[string]urlField {
 		auth     = "https://auth.example.com"
 		realm    = "https://auth.example.com/realms/mcp"
 		hydra    = "https://hydra-admin.example.com"
+		keycloak = "https://keycloak.example.com"
 		clients  = "https://clients.example.com/mcp"
 		invoices = "https://mcp.example.com/invoices"
 		callback = "https://app.example.com/callback"
@@ -188,7 +195,24 @@ func urlFields() map[string]urlField {
 				hasQuery:    fmt.Sprintf(noParts, "baseURL", clients),
 				hasFragment: fmt.Sprintf(noParts, "baseURL", clients),
 				hasUser:     fmt.Sprintf(noParts, "baseURL", clients),
+				hasDots:     fmt.Sprintf(noDots, "baseURL", clients),
 				hasForeign:  fmt.Sprintf(noForeign, "baseURL", clients),
+			},
+			noSlash: "baseURL must not end with a slash, for example " + clients,
+		},
+		"keycloak.baseURL": {
+			base: authorizationServer,
+			set: func(url string) []edit {
+				return edits(unset("dynamicRegistration"), set("keycloak.realm", "mcp"),
+					set("keycloak.credentialsSecretRef", map[string]any{"name": "admin"}), set("keycloak.baseURL", url))
+			},
+			field: "spec.keycloak.baseURL",
+			refuses: map[urlRule]string{
+				notSecure:   fmt.Sprintf(secure, "baseURL", keycloak),
+				hasQuery:    fmt.Sprintf(noParts, "baseURL", keycloak),
+				hasFragment: fmt.Sprintf(noParts, "baseURL", keycloak),
+				hasUser:     fmt.Sprintf(noParts, "baseURL", keycloak),
+				hasForeign:  fmt.Sprintf(noForeign, "baseURL", keycloak),
 			},
 		},
 		"resource": {

@@ -43,6 +43,8 @@ type call struct {
 	stale, behind int
 	// changes says that the call did change something that is kept.
 	changes bool
+	// came is what became of work that was done late.
+	came error
 }
 
 func (c call) String() string { return fmt.Sprintf("%s %s (%s)", c.verb, c.what, c.class) }
@@ -112,8 +114,7 @@ type tape struct {
 	dead  bool
 	calls []call
 	// late is what the authorization server does only after its next answer.
-	late    func()
-	lateErr error
+	late func()
 	// lagging are the kinds whose cache stands still until the pass is over.
 	lagging map[string]int
 }
@@ -159,7 +160,7 @@ func (p *tape) do(c call, work func(lost bool) (changed bool, err error)) error 
 	case failedBefore:
 		return c.failure(m)
 	case appliedLate:
-		p.late = func() { p.lateErr = run(true) }
+		p.late = func() { p.calls[at].came = run(true) }
 		return c.failure(answerLost)
 	case unheeded:
 		return nil

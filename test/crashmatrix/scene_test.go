@@ -288,6 +288,9 @@ func (p *process) trace() string {
 		fmt.Fprintf(&text, "  %s%3d %s", mark, i, call)
 		if i == p.fault.at {
 			fmt.Fprintf(&text, ": %s", p.fault.mode)
+			if call.came != nil {
+				fmt.Fprintf(&text, ", which came to: %v", call.came)
+			}
 		}
 		text.WriteString("\n")
 	}

@@ -172,7 +172,7 @@ func (w *world) watch(t *testing.T, server *keycloak.Server) *watched {
 	t.Helper()
 	g := NewWithT(t)
 	at := w.administeredVenue(t, server)
-	at.object.Spec.CanaryTokens, at.object.Spec.DriftCheckSeconds = true, new(int32(60))
+	at.object.Spec.CanaryTokens, at.object.Spec.DriftCheckSeconds = new(true), new(int32(60))
 	seen := &watched{
 		realm: at.realm(server), ours: map[string]*v1alpha1.MCPClientRegistration{},
 		before: map[string]keycloak.Client{}, strangers: map[string]keycloak.Client{},

@@ -35,7 +35,7 @@ func TestPromises(t *testing.T) {
 	keycloak := sharedKeycloak(t)
 	t.Run("at", func(t *testing.T) {
 		for name, server := range w.enforcing(t, keycloak) {
-			server.object.Spec.Policy = &v1alpha1.RegistrationPolicy{RequirePKCEEnforced: true}
+			server.object.Spec.Policy = &v1alpha1.RegistrationPolicy{RequirePKCEEnforced: new(true)}
 			w.connectTo(t, server.object)
 			t.Run(name, func(t *testing.T) {
 				for kind, newClient := range codeClients {
@@ -223,7 +223,7 @@ func testNotEnforced(t *testing.T, w *world, server lax) {
 	g := NewWithT(t)
 	strict := server.object.DeepCopy()
 	strict.Name += "-strict"
-	strict.Spec.Policy = &v1alpha1.RegistrationPolicy{RequirePKCEEnforced: true}
+	strict.Spec.Policy = &v1alpha1.RegistrationPolicy{RequirePKCEEnforced: new(true)}
 	w.connectTo(t, server.object)
 	w.connectTo(t, strict)
 
@@ -258,7 +258,7 @@ func testTokensConform(t *testing.T, w *world) {
 				t.Fatal(err)
 			}
 			object := newAuthorizationServer(w.namespace(t), as.Issuer())
-			object.Spec.CanaryTokens = true
+			object.Spec.CanaryTokens = new(true)
 			w.connectTo(t, object)
 			s := newScene(t, w, object.Name)
 			for _, method := range methods[:2] {
