@@ -39,6 +39,7 @@ var suspended = map[string]bool{
 	"MCPClientRegistration/paused":               true,
 	"MCPClientRegistration/paused-with-a-change": true,
 	"MCPClientRegistration/suspended":            true,
+	"MCPClientRegistration/disabled":             true,
 	"MCPClientRegistration/never-active":         true,
 	"ScopeGrant/approval-required":               true,
 }

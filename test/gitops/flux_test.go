@@ -46,6 +46,7 @@ type check struct {
 var asWished = []string{
 	"AuthorizationServer/paused",
 	"MCPClientRegistration/suspended",
+	"MCPClientRegistration/disabled",
 	"MCPClientRegistration/never-active",
 }
 
