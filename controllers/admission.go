@@ -32,8 +32,9 @@ import (
 var approvalPolicies = []string{"mcp-registrar-approval", "mcp-registrar-operator", "mcp-registrar-requester"}
 
 const (
-	// admissionDelay is how long after they were first seen the API server is
-	// taken to ask the policies: it learns of them within a second or two.
+	// admissionDelay is how long after their creation, or after they were first
+	// seen, the API server is taken to ask the policies: it learns of them within
+	// a second or two.
 	admissionDelay = 10 * time.Second
 	// admissionPeriod is how often it is looked whether a new installation of
 	// the policies can be relied on.
@@ -193,9 +194,9 @@ func (a *Admission) Begin(ctx context.Context) error {
 	return nil
 }
 
-// settled says that the API server enforces an installation: it has been there
-// for a while, as seen by one clock. That of the API server counts only where
-// no skew explains it.
+// settled says that the API server enforces an installation: it is old enough by
+// the API server's clock, or was seen for long enough by the operator's, which
+// may be behind.
 func (a *Admission) settled(found string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -203,7 +204,7 @@ func (a *Admission) settled(found string) bool {
 	if a.seen != found {
 		a.seen, a.seenAt = found, now
 	}
-	return now.Sub(a.seenAt) >= admissionDelay || now.Sub(a.youngest) >= policy.ClockTolerance+admissionDelay
+	return now.Sub(a.seenAt) >= admissionDelay || now.Sub(a.youngest) >= admissionDelay
 }
 
 // clean says that the API server holds no approval that is not marked.
