@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 // Register creates a client and reads it back, because Keycloak's answer says
@@ -124,8 +125,7 @@ func (s *Server) Disable(ctx context.Context, handle authserver.Handle) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.send(ctx, c)
-	return err
+	return o.end(ctx, c, handle)
 }
 
 // tomorrow is the first second, by the server's clock, of which no token can
@@ -147,8 +147,21 @@ func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
 	if err != nil || !found {
 		return err
 	}
-	_, err = o.send(ctx, o.change(http.MethodDelete, clientPath(current)))
-	return err
+	return o.end(ctx, o.change(http.MethodDelete, clientPath(current)), handle)
+}
+
+// end sends a request that takes a client away which was found just before. A 404
+// is believed only if it is not found any more: a proxy that lets only readings
+// through answers so too.
+func (o *operation) end(ctx context.Context, c exchange.Call, handle authserver.Handle) error {
+	got, err := o.send(ctx, c)
+	if err != nil || got.Status != http.StatusNotFound {
+		return err
+	}
+	if _, still, err := o.own(ctx, handle); err != nil || !still {
+		return err
+	}
+	return o.failed(o.server.exchange.Classify(c, got))
 }
 
 // gone is the error for a client that is to be written and is not there.

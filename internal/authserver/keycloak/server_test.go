@@ -360,3 +360,25 @@ func TestUnusableConfigs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// T19: a proxy that lets only readings through answers 404 to a change: a client
+// that is found just before and after it was neither disabled nor deleted.
+func TestT19ANotFoundWhileItIsThereIsNoSuccess(t *testing.T) {
+	w := newWorld(t)
+	s := w.connect(t, Options{})
+	_, handle := register(t, s)
+	for op, call := range map[contract.Operation]func() error{
+		contract.Disable: func() error { return s.Disable(t.Context(), handle) },
+		contract.Revoke:  func() error { return s.Revoke(t.Context(), handle) },
+	} {
+		w.requests()
+		w.fail(op, contract.Fault{Form: contract.Refused, Status: http.StatusNotFound})
+		failure(t, call())
+		if got := w.requests(); len(got) < 2 || strings.HasPrefix(got[1], "GET") {
+			t.Errorf("%s: the change was not what was refused: %v", op, got)
+		}
+		if client, found, err := s.Find(t.Context(), handle); err != nil || !found || client.Disabled {
+			t.Errorf("%s: found %t, disabled %t, %v", op, found, client.Disabled, err)
+		}
+	}
+}
