@@ -60,6 +60,24 @@ const (
 	// Unknown: Unclear, Unavailable.
 	ConditionTokensConform = "TokensConform"
 
+	// ConditionProtected (MCPServer, unless spec.probe is off): the live server
+	// refuses calls without a token and publishes fitting metadata (RFC 9728).
+	// Ready does not depend on it.
+	//
+	// True: Protected.
+	// False: AnonymousAccepted, ChallengeUnusable, MetadataMissing,
+	// ResourceMismatch, AuthorizationServerNotListed, PKCENotPublished,
+	// ScopesTooWide, AudienceNotChecked.
+	// Unknown: Unavailable, AddressRefused, Unclear.
+	ConditionProtected = "Protected"
+
+	// ConditionReviewRequired (ScopeGrant) is present only while it is true:
+	// tools of the granted scopes are not what they were when the grant was
+	// approved.
+	//
+	// True: ToolsChanged.
+	ConditionReviewRequired = "ReviewRequired"
+
 	// ConditionReady: all of the others are true. Its reason is that of the
 	// first that is not.
 	ConditionReady = "Ready"
@@ -247,4 +265,42 @@ const (
 	// ReasonTooLongLived: a token lives longer than the servers granted allow.
 	// Remedy: shorten access tokens at the authorization server.
 	ReasonTooLongLived = "TooLongLived"
+)
+
+// Reasons of Protected and ReviewRequired: what was found at a live MCP server.
+const (
+	// ReasonProtected: the server refuses what it has to refuse. No remedy
+	// needed.
+	ReasonProtected = "Protected"
+	// ReasonAnonymousAccepted: the server answers calls without a token.
+	// Remedy: put a guard in front of it, or turn its authorization on.
+	ReasonAnonymousAccepted = "AnonymousAccepted"
+	// ReasonChallengeUnusable: it refuses, but not with 401 and a Bearer
+	// challenge that leads to its metadata (RFC 9728 §5.1). Remedy: as above.
+	ReasonChallengeUnusable = "ChallengeUnusable"
+	// ReasonMetadataMissing: there is no protected resource metadata. Remedy:
+	// publish it (RFC 9728 §3).
+	ReasonMetadataMissing = "MetadataMissing"
+	// ReasonResourceMismatch: the metadata is of another resource. Remedy: make
+	// it equal to spec.resource.
+	ReasonResourceMismatch = "ResourceMismatch"
+	// ReasonAuthorizationServerNotListed: the metadata does not list the issuer
+	// of the AuthorizationServer. Remedy: list it in authorization_servers.
+	ReasonAuthorizationServerNotListed = "AuthorizationServerNotListed"
+	// ReasonPKCENotPublished: the authorization server does not publish S256
+	// (RFC 8414 §2, code_challenge_methods_supported). Remedy: have it do so.
+	ReasonPKCENotPublished = "PKCENotPublished"
+	// ReasonScopesTooWide: scopes_supported holds a wildcard, a catch-all name
+	// or offline_access. Remedy: publish what a first call needs.
+	ReasonScopesTooWide = "ScopesTooWide"
+	// ReasonAudienceNotChecked: a token of another audience was accepted.
+	// Remedy: have the server compare aud with its resource (RFC 8707).
+	ReasonAudienceNotChecked = "AudienceNotChecked"
+	// ReasonAddressRefused: the server has an address that the operator does not
+	// dial. Remedy: open private addresses by the operator's flag, or turn the
+	// probe of this server off.
+	ReasonAddressRefused = "AddressRefused"
+	// ReasonToolsChanged: a tool is new, or its definition changed, since the
+	// grant was approved. Remedy: look at it and approve the grant again.
+	ReasonToolsChanged = "ToolsChanged"
 )

@@ -265,10 +265,19 @@ type Revocation struct {
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	VerifiedAt *metav1.Time `json:"verifiedAt,omitempty"`
 
-	// residualUntil is revokedAtASAt plus the longest access-token lifetime
-	// that may have been issued, plus the time for which the server may use a
-	// copy of the client (metadata documents): until then a self-contained token can still
-	// pass at a server that checks only signatures.
+	// deniedAt is when every guard in front of the servers that the client had
+	// scopes of was known to refuse it. Absent while one of them is not known
+	// to, or where one of the servers is not guarded (spec.boundary of the
+	// MCPServer).
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	DeniedAt *metav1.Time `json:"deniedAt,omitempty"`
+
+	// residualUntil is until when a self-contained token can still pass at a
+	// server that checks only signatures: revokedAtASAt plus the longest
+	// access-token lifetime that may have been issued, plus the time for
+	// which the server may use a copy of the client (metadata documents); or
+	// deniedAt where that is known and earlier.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	ResidualUntil *metav1.Time `json:"residualUntil,omitempty"`
@@ -366,6 +375,7 @@ type MCPClientRegistrationStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=mcpreg,categories=mcp-registrar
+// +kubebuilder:selectablefield:JSONPath=`.spec.authorizationServerRef.name`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.metadata.annotations.mcp-registrar\.dev/owner`

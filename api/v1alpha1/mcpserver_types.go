@@ -133,6 +133,74 @@ type PreApproval struct {
 // +kubebuilder:validation:MaxLength=128
 type PreApprovedScope string
 
+// Boundary says how calls reach an MCP server.
+// +kubebuilder:validation:Enum=Open;Guarded
+type Boundary string
+
+// The values of Boundary.
+const (
+	// BoundaryOpen: clients may reach the server without passing a guard.
+	BoundaryOpen Boundary = "Open"
+	// BoundaryGuarded: every call passes a guard (mcp-guard as proxy, or as
+	// the external authorization service of a gateway).
+	BoundaryGuarded Boundary = "Guarded"
+)
+
+// ToolChanges says what becomes of a tool whose definition is not the one that
+// was there when its scope was approved.
+// +kubebuilder:validation:Enum=Report;Withhold
+type ToolChanges string
+
+// The values of ToolChanges.
+const (
+	// ToolChangesReport: the grant says so, and the tool can be called.
+	ToolChangesReport ToolChanges = "Report"
+	// ToolChangesWithhold: guards refuse the tool until it is approved again.
+	ToolChangesWithhold ToolChanges = "Withhold"
+)
+
+// ProbeMode says whether the live server is asked.
+// +kubebuilder:validation:Enum=On;Off
+type ProbeMode string
+
+// The values of ProbeMode.
+const (
+	// ProbeOn: the server is asked regularly, and after each change.
+	ProbeOn ProbeMode = "On"
+	// ProbeOff: the server is never contacted.
+	ProbeOff ProbeMode = "Off"
+)
+
+// Probe says how the live server is examined.
+type Probe struct {
+	// mode is On or Off. Left out, On.
+	// +optional
+	Mode ProbeMode `json:"mode,omitempty"`
+
+	// clientRef names an MCPClientRegistration in the server's namespace by
+	// which the server is asked for its tools, and is offered a token of
+	// another audience. Its client must have the grant type
+	// ClientCredentials, credentials that the operator made, and a scope of
+	// this server granted. Left out, tools are not looked at.
+	// +optional
+	ClientRef *LocalReference `json:"clientRef,omitempty"`
+}
+
+// ToolDigest identifies the definition of a tool.
+type ToolDigest struct {
+	// name of the tool.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Name string `json:"name"`
+	// digest is the SHA-256 of its definition in canonical form (RFC 8785),
+	// in hexadecimal digits.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Digest string `json:"digest"`
+}
+
 // MCPServerSpec describes an MCP server as an OAuth resource server.
 type MCPServerSpec struct {
 	// resource is the canonical URI of the server (RFC 8707 §2, RFC 9728 §2):
@@ -182,11 +250,29 @@ type MCPServerSpec struct {
 	// as the registration lives.
 	// +optional
 	Grants *GrantPolicy `json:"grants,omitempty"`
+
+	// boundary says how calls reach the server: Open or Guarded. With Guarded
+	// the power of a revoked client is taken to end when every guard has the
+	// news, instead of with its last token. Left out, Open.
+	// +optional
+	Boundary Boundary `json:"boundary,omitempty"`
+
+	// probe says how the live server is examined. Left out, it is asked
+	// without a client.
+	// +optional
+	Probe *Probe `json:"probe,omitempty"`
+
+	// toolChanges says what becomes of a tool whose definition changed, or
+	// which is new, under a scope that was approved before: Report or
+	// Withhold. Left out, Report.
+	// +optional
+	ToolChanges ToolChanges `json:"toolChanges,omitempty"`
 }
 
 // MCPServerStatus is what the operator found.
 type MCPServerStatus struct {
-	// conditions: Accepted, Ready; Reconciling and Stalled only while true.
+	// conditions: Accepted, Ready, and Protected where the server is probed;
+	// Reconciling and Stalled only while true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -209,6 +295,22 @@ type MCPServerStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
 	PendingGrants []PendingGrant `json:"pendingGrants,omitempty"`
+
+	// tools are those that the live server offered when it was last asked, at
+	// most the first 256 by name.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	Tools []ToolDigest `json:"tools,omitempty"`
+
+	// unmappedTools are those of them that no scope leads to, at most the
+	// first 50 by name.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MaxLength=128
+	UnmappedTools []string `json:"unmappedTools,omitempty"`
 }
 
 // GrantCounts counts the grants of an MCP server.

@@ -108,8 +108,8 @@ const (
 
 // ScopeGrantStatus is what is true of the grant.
 type ScopeGrantStatus struct {
-	// conditions: Accepted, Applied, Ready; Reconciling and Stalled only
-	// while true.
+	// conditions: Accepted, Applied, Ready; ReviewRequired, Reconciling and
+	// Stalled only while true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -140,6 +140,35 @@ type ScopeGrantStatus struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+
+	// toolSnapshot holds the definitions of the tools of the granted scopes
+	// as they were when the grant came into force, or was last approved.
+	// +optional
+	ToolSnapshot *ToolSnapshot `json:"toolSnapshot,omitempty"`
+
+	// changedTools are the tools of the granted scopes whose definition is not
+	// in the snapshot, at most the first 50 by name. Where the server says
+	// Withhold, guards refuse them until the grant is approved again.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MaxLength=128
+	ChangedTools []string `json:"changedTools,omitempty"`
+}
+
+// ToolSnapshot is what the tools of a grant were at one time.
+type ToolSnapshot struct {
+	// takenAt is when the snapshot was taken.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	TakenAt metav1.Time `json:"takenAt"`
+
+	// tools that were there.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	Tools []ToolDigest `json:"tools,omitempty"`
 }
 
 // ScopeGrant lets one client use some scopes of one MCP server until an end
@@ -147,6 +176,8 @@ type ScopeGrantStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=mcpgrant,categories=mcp-registrar
+// +kubebuilder:selectablefield:JSONPath=`.spec.serverRef.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.clientRef.name`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Owner",type=string,priority=1,JSONPath=`.metadata.annotations.mcp-registrar\.dev/owner`

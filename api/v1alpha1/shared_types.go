@@ -78,6 +78,23 @@ const (
 	// LabelAuthorizationServer names the AuthorizationServer that a
 	// registration record belongs to.
 	LabelAuthorizationServer = "mcp-registrar.dev/authorization-server"
+
+	// LabelGuard is "true" on the Lease (coordination.k8s.io) that a guard
+	// keeps in its own namespace. spec.leaseDurationSeconds is for how long it
+	// goes on without the API server before it refuses everything.
+	LabelGuard = "mcp-registrar.dev/guard"
+)
+
+// Annotations that a guard sets on its Lease.
+const (
+	// AnnotationGuards lists the MCPServers that a guard is in front of, each
+	// as namespace/name, separated by commas.
+	AnnotationGuards = "mcp-registrar.dev/guards"
+
+	// AnnotationSeen holds, as a JSON object, for each AuthorizationServer by
+	// name the resourceVersion up to which the guard acts on its
+	// MCPClientRegistrations.
+	AnnotationSeen = "mcp-registrar.dev/seen"
 )
 
 // Finalizer holds an MCPClientRegistration until its client is proven to be

@@ -190,6 +190,9 @@ type Record struct {
 	// issued.
 	TokenLifetime time.Duration
 	RegisteredAt  time.Time
+	// Reached are the MCPServers that the client has had scopes of, as
+	// namespace/name.
+	Reached []string
 
 	// Cause and DueAt say why and since when the client should be gone.
 	Cause v1alpha1.RevocationCause

@@ -62,6 +62,10 @@ var reasons = []reason{
 		because: "an approval counts only while the policies that check who wrote it are in force",
 	},
 	{
+		group: "coordination.k8s.io", resources: "leases", verbs: "get list watch",
+		because: "what guards know, each by a Lease of its own: when every guard refuses a revoked client",
+	},
+	{
 		group: "authentication.k8s.io", resources: "tokenreviews", verbs: "create",
 		because: "who asks for metrics",
 	},

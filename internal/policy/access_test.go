@@ -1,0 +1,158 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+var accessNow = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+
+// scene is a client with a grant of one scope that leads to one tool.
+type accessScene struct {
+	server *v1alpha1.MCPServer
+	reg    *v1alpha1.MCPClientRegistration
+	grant  *v1alpha1.ScopeGrant
+	facts  CallFacts
+}
+
+func newAccessScene() *accessScene {
+	s := &accessScene{server: &v1alpha1.MCPServer{}, reg: &v1alpha1.MCPClientRegistration{}, grant: &v1alpha1.ScopeGrant{}}
+	in := func(namespace, name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: namespace, Name: name, Generation: 3, Annotations: map[string]string{
+			v1alpha1.AnnotationOwner: "team@example.com", v1alpha1.AnnotationExpiresAt: "2026-10-01T00:00:00Z",
+		}}
+	}
+	s.server.ObjectMeta = in("tools", "invoices")
+	s.server.Spec.Scopes = []v1alpha1.Scope{
+		{Name: "invoices:wipe", Tier: v1alpha1.TierElevated, Tools: []string{"wipe", "read_invoice"}},
+		{Name: "invoices:read", Tier: v1alpha1.TierRead, Tools: []string{"read_invoice"}},
+		{Name: "files:read", Tier: v1alpha1.TierRead},
+	}
+	s.reg.ObjectMeta = in("agents", "bot")
+	s.reg.Status.ClientID = "c1"
+	s.reg.Status.Scopes = []v1alpha1.EffectiveScope{{Name: "invoices:read", Grants: []string{"g"}}}
+	s.grant.ObjectMeta = in("agents", "g")
+	s.grant.Spec = v1alpha1.ScopeGrantSpec{
+		ClientRef: v1alpha1.LocalReference{Name: "bot"}, ServerRef: v1alpha1.ServerReference{Name: "invoices", Namespace: "tools"},
+		Scopes: []v1alpha1.ScopeName{"invoices:read"},
+	}
+	s.grant.Status = v1alpha1.ScopeGrantStatus{ObservedGeneration: 3, Basis: v1alpha1.BasisApproved, Approval: &v1alpha1.Approval{
+		Decision: v1alpha1.DecisionApproved, Generation: 3, ApprovedBy: "olga",
+	}}
+	s.facts = CallFacts{Scopes: []string{"invoices:read"}, Tool: "read_invoice"}
+	return s
+}
+
+func (s *accessScene) call(at time.Time) CallDecision {
+	s.facts.Server = ServerOf(s.server)
+	if s.reg != nil {
+		s.facts.Clients = append([]ClientEntry{ClientOf(s.reg)}, s.facts.Clients...)
+	}
+	s.facts.Grants = append(s.facts.Grants, GrantOf(s.grant))
+	return Call(s.facts, at)
+}
+
+func TestCall(t *testing.T) {
+	t.Parallel()
+	deleted := &metav1.Time{Time: accessNow}
+	for _, test := range []struct {
+		name   string
+		change func(*accessScene)
+		want   Refusal
+		stepUp []string
+	}{
+		{"the grant and the token give the scope of the tool", func(*accessScene) {}, "", nil},
+		{"there is no such client", func(s *accessScene) { s.reg = nil }, RefusedUnknownClient, nil},
+		{"two registrations have the client", func(s *accessScene) { s.facts.Clients = []ClientEntry{ClientOf(s.reg)} }, RefusedUnknownClient, nil},
+		{"the registration has no client yet", func(s *accessScene) { s.reg.Status.ClientID = "" }, RefusedUnknownClient, nil},
+		{"the registration is being deleted", func(s *accessScene) { s.reg.DeletionTimestamp = deleted }, RefusedRevoked, nil},
+		{"nobody answers for it", func(s *accessScene) { delete(s.reg.Annotations, v1alpha1.AnnotationOwner) }, RefusedRevoked, nil},
+		{"it is suspended", func(s *accessScene) { s.reg.Spec.State = v1alpha1.StateSuspended }, RefusedSuspended, nil},
+		{"its end has come", func(s *accessScene) { s.reg.Annotations[v1alpha1.AnnotationExpiresAt] = "2026-09-01T12:00:00Z" }, RefusedExpired, nil},
+		{"its end comes in a second", func(s *accessScene) { s.reg.Annotations[v1alpha1.AnnotationExpiresAt] = "2026-09-01T12:00:01Z" }, "", nil},
+		{"the operator set an earlier end", func(s *accessScene) { s.reg.Status.ExpiresAt = deleted }, RefusedExpired, nil},
+		{"its end cannot be read", func(s *accessScene) { s.reg.Annotations[v1alpha1.AnnotationExpiresAt] = "soon" }, RefusedExpired, nil},
+		{"the scope is in the token but in no grant", func(s *accessScene) { s.grant.Spec.Scopes = nil }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the grant is there but the token lacks the scope", func(s *accessScene) { s.facts.Scopes = []string{"files:read"} }, RefusedScopeMissing, []string{"invoices:read"}},
+		{"the operator has not put the scope into force", func(s *accessScene) { s.reg.Status.Scopes = nil }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the scope in force is of another grant", func(s *accessScene) { s.reg.Status.Scopes[0].Grants = []string{"other"} }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the grant ended while the token lives", func(s *accessScene) { s.grant.Annotations[v1alpha1.AnnotationExpiresAt] = "2026-09-01T12:00:00Z" }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the grant is being deleted", func(s *accessScene) { s.grant.DeletionTimestamp = deleted }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the grant is not in force", func(s *accessScene) { s.grant.Status.Basis = "" }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the grant changed since the operator looked", func(s *accessScene) { s.grant.Generation = 4 }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the approval was turned into a denial", func(s *accessScene) { s.grant.Status.Approval.Decision = v1alpha1.DecisionDenied }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the grant is of another server of that name", func(s *accessScene) { s.grant.Spec.ServerRef.Namespace = "elsewhere" }, RefusedNoGrant, []string{"invoices:read"}},
+		{"the grant is of another client", func(s *accessScene) { s.grant.Spec.ClientRef.Name = "other" }, RefusedNoGrant, []string{"invoices:read"}},
+		{"no scope leads to the tool", func(s *accessScene) { s.facts.Tool = "unheard_of" }, RefusedToolUnknown, nil},
+		{"a more powerful scope leads to the tool", func(s *accessScene) { s.facts.Tool = "wipe" }, RefusedNoGrant, []string{"invoices:wipe"}},
+		{"the tool left the catalogue", func(s *accessScene) { s.server.Spec.Scopes[1].Tools, s.server.Spec.Scopes[0].Tools = nil, nil }, RefusedToolUnknown, nil},
+		{"the tool changed, which is reported only", func(s *accessScene) { s.grant.Status.ChangedTools = []string{"read_invoice"} }, "", nil},
+		{"the tool changed and is withheld", func(s *accessScene) {
+			s.grant.Status.ChangedTools, s.server.Spec.ToolChanges = []string{"read_invoice"}, v1alpha1.ToolChangesWithhold
+		}, RefusedReviewRequired, nil},
+		{"no tool is called and a scope is in force", func(s *accessScene) { s.facts.Tool = "" }, "", nil},
+		{"no tool is called and the token has no scope", func(s *accessScene) { s.facts.Tool, s.facts.Scopes = "", nil }, RefusedScopeMissing, []string{"invoices:read"}},
+		{"a resource is read with a scope that is tied to tools", func(s *accessScene) { s.facts.Tool, s.facts.Untied = "", true }, RefusedNoGrant, []string{"files:read"}},
+		{"a resource is read with a scope that is not", func(s *accessScene) {
+			s.facts.Tool, s.facts.Untied, s.facts.Scopes = "", true, []string{"files:read"}
+			s.grant.Spec.Scopes = []v1alpha1.ScopeName{"files:read"}
+			s.reg.Status.Scopes[0].Name = "files:read"
+		}, "", nil},
+	} {
+		s := newAccessScene()
+		test.change(s)
+		got := s.call(accessNow)
+		if got.Refusal != test.want || !slices.Equal(got.StepUp, test.stepUp) {
+			t.Errorf("%s: refused as %q with step-up %q, want %q and %q", test.name, got.Refusal, got.StepUp, test.want, test.stepUp)
+		}
+		if allowed := got.Refusal == ""; allowed != (got.Scope != "") || allowed != (got.Grant.Name != "") || allowed == got.Until.IsZero() {
+			t.Errorf("%s: scope %q, grant %q, until %v with refusal %q", test.name, got.Scope, got.Grant.Name, got.Until, got.Refusal)
+		}
+	}
+}
+
+// Whatever the facts, a call that is allowed is given by one grant in force, of
+// that client and server, whose scope is in the token and leads to the tool.
+func TestCallIsGivenByOneGrant(t *testing.T) {
+	t.Parallel()
+	s := newAccessScene()
+	d := s.call(accessNow)
+	if d.Grant.ApprovedBy != "olga" || d.Client.Owner != "team@example.com" {
+		t.Errorf("decided %+v", d)
+	}
+	if want := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC); !d.Until.Equal(want) {
+		t.Errorf("until %v, want %v", d.Until, want)
+	}
+	later := newAccessScene()
+	second := later.grant.DeepCopy()
+	second.Name = "longer"
+	second.Annotations[v1alpha1.AnnotationExpiresAt] = "2026-12-01T00:00:00Z"
+	later.reg.Status.Scopes[0].Grants = []string{"g", "longer"}
+	later.facts.Grants = []GrantEntry{GrantOf(second)}
+	if d := later.call(accessNow); d.Grant.Name != "longer" || !d.Until.Equal(d.Client.EndsAt) {
+		t.Errorf("of two grants %q allows until %v", d.Grant.Name, d.Until)
+	}
+}
+
+func TestScopesFor(t *testing.T) {
+	t.Parallel()
+	server := ServerOf(newAccessScene().server)
+	for tool, want := range map[string][]string{
+		"read_invoice": {"invoices:read", "invoices:wipe"},
+		"wipe":         {"invoices:wipe"},
+		"unheard_of":   nil,
+		"":             {"files:read", "invoices:read"},
+	} {
+		if got := server.ScopesFor(tool); !slices.Equal(got, want) {
+			t.Errorf("for %q: %q, want %q", tool, got, want)
+		}
+	}
+}

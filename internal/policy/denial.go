@@ -1,0 +1,91 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// Guard is a guard as its Lease tells of it.
+type Guard struct {
+	// Servers are the MCPServers it is in front of, as namespace/name.
+	Servers []string
+	// Seen is the resourceVersion up to which it acts on the registrations of
+	// the authorization server; empty when it does not say.
+	Seen string
+	// Until is until when it lets anything pass if it renews no more.
+	Until time.Time
+}
+
+// DenialFacts are what Denied rests on.
+type DenialFacts struct {
+	// Registration is the object, at the resourceVersion it has.
+	Registration *v1alpha1.MCPClientRegistration
+	// ClientID is the client that was revoked.
+	ClientID string
+	// Reached are the servers that the client ever had scopes of, as
+	// namespace/name.
+	Reached []string
+	// Guarded are those servers of which every call passes a guard, now.
+	Guarded []string
+	// GuardsAre says whether the guards could be listed, all of them.
+	GuardsAre Knowledge
+	Guards    []Guard
+}
+
+// guardTolerance is by how much the clock of a guard may be ahead.
+const guardTolerance = 10 * time.Second
+
+// Denied says that a revoked client is refused wherever it had access: each
+// server it could reach is guarded, has a guard, and every guard of it either
+// acts on the registration as it is now, or is no longer allowed to let anything
+// pass. What is not known counts against it.
+func Denied(f DenialFacts, now time.Time) bool {
+	entry := ClientOf(f.Registration)
+	leaves := entry.ClientID != f.ClientID || entry.Left != "" || expired(now, entry.EndsAt)
+	if !leaves || f.ClientID == "" || f.GuardsAre != Present || len(f.Reached) == 0 {
+		return false
+	}
+	for _, server := range f.Reached {
+		if !slices.Contains(f.Guarded, server) || !f.deniedAt(server, now) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f DenialFacts) deniedAt(server string, now time.Time) bool {
+	guards := 0
+	for _, guard := range f.Guards {
+		if !slices.Contains(guard.Servers, server) {
+			continue
+		}
+		guards++
+		if !guard.saw(f.Registration.ResourceVersion) && now.Before(guard.Until.Add(guardTolerance)) {
+			return false
+		}
+	}
+	return guards > 0
+}
+
+// saw says that a guard acts on an object of a resourceVersion.
+func (g Guard) saw(version string) bool {
+	order, err := resourceversion.CompareResourceVersion(g.Seen, version)
+	return err == nil && order >= 0
+}
+
+// Reached are the servers of some grants in force, added to those of before.
+func Reached(before []string, grants []GrantInForce) []string {
+	all := slices.Clone(before)
+	for _, grant := range grants {
+		all = append(all, grant.Grant.ServerNamespace()+"/"+grant.Grant.Spec.ServerRef.Name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

@@ -1,0 +1,97 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+func TestReview(t *testing.T) {
+	t.Parallel()
+	then := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	now := then.Add(time.Hour)
+	read, wipe := v1alpha1.ToolDigest{Name: "read", Digest: "r1"}, v1alpha1.ToolDigest{Name: "wipe", Digest: "w1"}
+	newRead := v1alpha1.ToolDigest{Name: "read", Digest: "r2"}
+	list := v1alpha1.ToolDigest{Name: "list", Digest: "l1"}
+	approve := func(f *GrantFacts, at time.Time) {
+		f.Grant.Status.Approval = &v1alpha1.Approval{
+			Decision: v1alpha1.DecisionApproved, Generation: f.Grant.Generation, ApprovedBy: "olga", ApprovedAt: &metav1.Time{Time: at}, Seal: "s",
+		}
+		f.AdmissionIs, f.SealIs, f.Epoch = Present, Present, "e"
+	}
+	for _, test := range []struct {
+		name    string
+		change  func(*GrantFacts, *GrantDecision)
+		tools   []v1alpha1.ToolDigest
+		taken   time.Time
+		changed []string
+	}{
+		{"nothing changed", func(*GrantFacts, *GrantDecision) {}, []v1alpha1.ToolDigest{read}, then, nil},
+		{"the first look", func(f *GrantFacts, _ *GrantDecision) { f.Grant.Status.ToolSnapshot = nil }, []v1alpha1.ToolDigest{read}, now, nil},
+		{"the definition changed", func(f *GrantFacts, _ *GrantDecision) { f.Server.Object.Status.Tools[0] = newRead }, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
+		{"a tool of the scope is new", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Status.Tools = append(f.Server.Object.Status.Tools, list)
+		}, []v1alpha1.ToolDigest{read}, then, []string{"list"}},
+		{"a tool of another scope is new", func(f *GrantFacts, _ *GrantDecision) { f.Server.Object.Status.Tools[1].Digest = "w2" }, []v1alpha1.ToolDigest{read}, then, nil},
+		{"a tool of the scope is gone", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Status.Tools = f.Server.Object.Status.Tools[1:]
+		}, []v1alpha1.ToolDigest{read}, then, nil},
+		{"the scope leads to one more tool", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Spec.Scopes[0].Tools = append(f.Server.Object.Spec.Scopes[0].Tools, "wipe")
+		}, []v1alpha1.ToolDigest{read}, then, []string{"wipe"}},
+		{"it was approved after the change", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Status.Tools[0] = newRead
+			approve(f, then.Add(time.Second))
+		}, []v1alpha1.ToolDigest{newRead}, now, nil},
+		{"it was approved before", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Status.Tools[0] = newRead
+			approve(f, then)
+		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
+		{"the approval has another's seal", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Status.Tools[0] = newRead
+			approve(f, then.Add(time.Second))
+			f.SealIs = Absent
+		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
+		{"the approval is of another generation", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Status.Tools[0] = newRead
+			approve(f, then.Add(time.Second))
+			f.Grant.Generation++
+		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
+		{"the tools are not known any more", func(f *GrantFacts, _ *GrantDecision) {
+			f.Server.Object.Status.Tools, f.Grant.Status.ChangedTools = nil, []string{"read"}
+		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
+		{"the server is not known", func(f *GrantFacts, d *GrantDecision) {
+			f.Server.Object, d.Undecided, d.InForce = nil, true, false
+		}, []v1alpha1.ToolDigest{read}, then, nil},
+		{"the grant is not in force", func(_ *GrantFacts, d *GrantDecision) { d.InForce = false }, nil, time.Time{}, nil},
+	} {
+		server := &v1alpha1.MCPServer{}
+		server.Spec.Scopes = []v1alpha1.Scope{{Name: "a:read", Tools: []string{"read", "list"}}, {Name: "a:wipe", Tools: []string{"wipe"}}}
+		server.Status.Tools = []v1alpha1.ToolDigest{read, wipe}
+		grant := &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
+		grant.Spec.Scopes = []v1alpha1.ScopeName{"a:read"}
+		grant.Status.ToolSnapshot = &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(then), Tools: []v1alpha1.ToolDigest{read}}
+		facts, decision := GrantFacts{Grant: grant, Server: ServerFact{Is: Present, Object: server}}, GrantDecision{InForce: true}
+		test.change(&facts, &decision)
+		got := Review(facts, decision, now)
+		if !slices.Equal(got.Changed, test.changed) {
+			t.Errorf("%s: changed %q, want %q", test.name, got.Changed, test.changed)
+		}
+		if (got.Message == "") != (len(test.changed) == 0) || (len(test.changed) > 0 && !strings.Contains(got.Message, test.changed[0])) {
+			t.Errorf("%s: says %q", test.name, got.Message)
+		}
+		switch {
+		case got.Snapshot == nil && test.tools == nil:
+		case got.Snapshot == nil, !slices.Equal(got.Snapshot.Tools, test.tools), !got.Snapshot.TakenAt.Time.Equal(test.taken):
+			t.Errorf("%s: the snapshot is %v, want %v of %v", test.name, got.Snapshot, test.tools, test.taken)
+		}
+	}
+}
