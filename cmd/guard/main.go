@@ -1,0 +1,157 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/record"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/register"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/token"
+)
+
+func main() {
+	s, err := parse(flag.CommandLine, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	log := zap.New(s.logOptions()...)
+	ctrl.SetLogger(log)
+	signal.Ignore(syscall.SIGPIPE)
+	if err := run(ctrl.SetupSignalHandler(), s, log); err != nil {
+		log.Error(err, "Stopped")
+		os.Exit(1)
+	}
+}
+
+// parts are what a guard is made of.
+type parts struct {
+	settings settings
+	log      logr.Logger
+	clock    clock.WithTicker
+	register *register.Register
+	recorder *record.Recorder
+	engine   *guard.Engine
+	metrics  *prometheus.Registry
+}
+
+// run guards until the context ends.
+func run(ctx context.Context, s settings, log logr.Logger) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("reading kubeconfig: %w", err)
+	}
+	p := parts{settings: s, log: log, clock: clock.RealClock{}, metrics: prometheus.NewRegistry()}
+	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.register, err = register.New(config, register.Options{
+		Servers: s.servers(), Namespaces: s.namespaces, Clock: p.clock, Identity: s.identity, LeaseNamespace: s.leaseNamespace,
+		PodName: os.Getenv("POD_NAME"), PodUID: s.podUID, MaxStaleness: s.maxStaleness, Log: log.WithName("register"),
+	})
+	if err != nil {
+		return err
+	}
+	tokens, err := newTokens(s, p.clock)
+	if err != nil {
+		return err
+	}
+	stream, err := openRecord(s, p.metrics, log)
+	if err != nil {
+		return err
+	}
+	err = p.serve(ctx, tokens, stream)
+	if stream != nil {
+		err = errors.Join(err, stream.Close())
+	}
+	return err
+}
+
+// serve makes the rest and runs everything.
+func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.Stream) error {
+	options := record.Options{
+		Registerer: p.metrics, Clock: p.clock,
+		Stats: func() (clients, grants int, age time.Duration, complete bool) {
+			stats := p.register.Stats()
+			return stats.Clients, stats.Grants, stats.Age, stats.Complete
+		},
+		Open: func() int { return p.engine.Open() },
+	}
+	if stream != nil {
+		options.Stream = stream
+	}
+	var err error
+	if p.recorder, err = record.New(options); err != nil {
+		return err
+	}
+	p.engine = guard.New(guard.Options{
+		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.clock, MaxStaleness: p.settings.maxStaleness,
+	})
+	listeners, err := p.listeners(ctx)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.register.Run(ctx) })
+	group.Go(func() error { p.engine.Run(ctx); return nil })
+	for _, listener := range listeners {
+		group.Go(func() error { return listener.serve(ctx) })
+	}
+	if err := group.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// newTokens makes what verifies tokens.
+func newTokens(s settings, now clock.PassiveClock) (guard.Tokens, error) {
+	options := token.Options{Clock: now, AllowPrivate: s.allowPrivate}
+	if s.caFile != "" {
+		bundle, err := os.ReadFile(s.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading --issuer-ca-file: %w", err)
+		}
+		options.CABundle = bundle
+	}
+	if s.introspectionIssuer != "" {
+		secret, err := os.ReadFile(s.introspectionFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading --introspection-client-secret-file: %w", err)
+		}
+		options.Introspection = map[string]token.Introspection{s.introspectionIssuer: {
+			ClientID: s.introspectionID, ClientSecret: authserver.NewSecret(strings.TrimSpace(string(secret))),
+			CacheFor: s.introspectionCache, ForceIntrospection: s.introspectJWTs,
+		}}
+	}
+	return token.New(options)
+}
+
+// openRecord opens the record of calls; nil where there is none.
+func openRecord(s settings, registerer prometheus.Registerer, log logr.Logger) (*audit.Stream, error) {
+	if s.auditLog == "off" {
+		return nil, nil //nolint:nilnil // No stream is a setting, not a fault.
+	}
+	return audit.Open(audit.Options{
+		Path: s.auditLog, Stdout: os.Stdout, Source: "/mcp-guard/" + s.leaseNamespace + "/" + s.identity, Now: time.Now, Registerer: registerer,
+		Report: func(err error) { log.WithName("audit").Error(err, "Writing the record of calls") },
+	})
+}

@@ -1,0 +1,229 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// Engine decides about requests. It may be used by several goroutines.
+type Engine struct {
+	register     Register
+	tokens       Tokens
+	recorder     Recorder
+	clock        clock.WithTicker
+	maxStaleness time.Duration
+	held         held
+}
+
+// Options are what an Engine is made of. All are required.
+type Options struct {
+	Register Register
+	Tokens   Tokens
+	Recorder Recorder
+	Clock    clock.WithTicker
+	// MaxStaleness is for how long the register is relied on without word of the
+	// API server. After it everything is refused.
+	MaxStaleness time.Duration
+}
+
+// New returns an Engine.
+func New(o Options) *Engine {
+	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness}
+	o.Register.OnChange(e.changed)
+	return e
+}
+
+// Decide answers a request and puts the answer on record.
+func (e *Engine) Decide(ctx context.Context, r Request) Verdict {
+	v := e.judge(ctx, r)
+	e.recorder.Record(r, v)
+	return v
+}
+
+// judge asks the questions in their order: may anything be relied on, who
+// calls, for what, and may they.
+func (e *Engine) judge(ctx context.Context, r Request) Verdict {
+	server, verdict, ok := e.server(r.Server)
+	if !ok {
+		return verdict
+	}
+	raw, reason := bearer(r)
+	if reason != "" {
+		return e.refuse(server, r.Message, Verdict{Reason: reason})
+	}
+	token, err := e.tokens.Verify(ctx, TokenQuestion{Raw: raw, Issuer: server.Issuer, Audience: server.Resource})
+	if err != nil {
+		return e.refuse(server, r.Message, Verdict{Reason: reasonOf(err)})
+	}
+	if fault := r.Message.Fault; fault != nil {
+		return Verdict{Reason: fault.Reason, Status: fault.Status, Code: fault.Code, Text: fault.Text, Token: token, Server: server}
+	}
+	return e.weigh(server, r.Message, token)
+}
+
+// server finds the server, unless nothing may be relied on.
+func (e *Engine) server(name ServerName) (Server, Verdict, bool) {
+	age, complete := e.register.Age(e.clock.Now())
+	if !complete || age > e.maxStaleness {
+		return Server{}, Verdict{
+			Reason: RegisterStale, Status: RegisterStale.status(), Code: codeUnavailable,
+			Text: "the guard has had no word of the register for too long and lets nothing pass: try again later",
+		}, false
+	}
+	server, known := e.register.Server(name)
+	if !known {
+		return Server{}, Verdict{
+			Reason: ServerUnknown, Status: ServerUnknown.status(), Code: codeUnavailable,
+			Text: "the MCPServer " + name.String() + ", or its AuthorizationServer, is not on the register: ask its owners",
+		}, false
+	}
+	return server, Verdict{}, true
+}
+
+// weigh asks the register about a verified token.
+func (e *Engine) weigh(server Server, m Message, token Token) Verdict {
+	v := Verdict{Reason: ReasonAllowed, Token: token, Server: server}
+	facts := e.facts(server, token)
+	facts.Tool, facts.Untied = m.Tool, m.Kind == Call && untied(m.Method)
+	v.Decision = policy.Call(facts, e.clock.Now())
+	if v.Decision.Refusal != "" {
+		v.Reason = Reason(v.Decision.Refusal)
+		return e.refuse(server, m, v)
+	}
+	v.SeesAll = server.Prober != "" && v.Decision.Client.Name == server.Prober && v.Decision.Client.Namespace == server.Namespace
+	return v
+}
+
+// facts are what the register knows of a token's client at a server.
+func (e *Engine) facts(server Server, token Token) policy.CallFacts {
+	facts := policy.CallFacts{Server: server.ServerEntry, Scopes: token.Scopes}
+	facts.Clients = e.register.Clients(server.AuthorizationServer, token.ClientID)
+	if len(facts.Clients) == 1 {
+		facts.Grants = e.register.Grants(facts.Clients[0].Namespace, facts.Clients[0].Name)
+	}
+	return facts
+}
+
+// Callable returns the filter of a list of tools: whether the client of an
+// allowed request may call a tool now.
+func (e *Engine) Callable(v Verdict) func(tool string) bool {
+	facts, now := e.facts(v.Server, v.Token), e.clock.Now()
+	return func(tool string) bool {
+		if v.SeesAll {
+			return true
+		}
+		asked := facts
+		asked.Tool = tool
+		return tool != "" && policy.Call(asked, now).Refusal == ""
+	}
+}
+
+// bearer is the one bearer token of a request (RFC 6750 §2).
+func bearer(r Request) (raw string, refused Reason) {
+	if r.TokenInQuery || len(r.Authorization) > 1 {
+		return "", TokenAmbiguous
+	}
+	if len(r.Authorization) == 0 {
+		return "", TokenMissing
+	}
+	scheme, raw, found := strings.Cut(r.Authorization[0], " ")
+	if !found || !strings.EqualFold(scheme, "Bearer") {
+		return "", TokenMissing
+	}
+	raw = strings.TrimLeft(raw, " ")
+	if raw == "" || strings.ContainsAny(raw, " ,\t") {
+		return "", TokenMalformed
+	}
+	return raw, ""
+}
+
+func reasonOf(err error) Reason {
+	var failure *TokenError
+	if errors.As(err, &failure) {
+		return failure.Reason
+	}
+	return TokenUnverifiable
+}
+
+// tied are the methods that need any scope, because they are how a client gets
+// to tools and follows them.
+var tied = map[string]bool{
+	"initialize": true, "ping": true, "server/discover": true, "logging/setLevel": true,
+	"tools/list": true, "tools/call": true, "subscriptions/listen": true,
+}
+
+// untied says that a method needs a scope that is not tied to tools.
+func untied(method string) bool {
+	return !tied[method] && !strings.HasPrefix(method, "notifications/") && !strings.HasPrefix(method, "tasks/")
+}
+
+// JSON-RPC codes of refusals. The protocol leaves -32000 to -32099 to servers.
+const (
+	codeUnauthorized = -32001
+	codeForbidden    = -32003
+	codeUnavailable  = -32004
+)
+
+// refuse completes a refusal: its status, its challenge (RFC 6750 §3, RFC 9728
+// §5.1) and its words.
+func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
+	v.Server, v.Status = server, v.Reason.status()
+	v.Text = texts[v.Reason]
+	params := challenge{{"resource_metadata", MetadataURL(server.Resource)}}
+	scopes := v.Decision.StepUp
+	switch v.Status {
+	case http.StatusUnauthorized:
+		v.Code = codeUnauthorized
+		scopes = server.ScopesFor(m.Tool)
+		if m.Tool != "" && len(scopes) > 1 {
+			scopes = scopes[:1]
+		}
+		if v.Reason != TokenMissing {
+			params = append(params, [2]string{"error", "invalid_token"}, [2]string{"error_description", v.Text})
+		}
+	case http.StatusBadRequest:
+		v.Code = codeUnauthorized
+		params = append(params, [2]string{"error", "invalid_request"}, [2]string{"error_description", v.Text})
+	case http.StatusForbidden:
+		v.Code = codeForbidden
+		params = append(params, [2]string{"error", "insufficient_scope"}, [2]string{"error_description", v.Text})
+	default:
+		v.Code = codeUnavailable
+		return v
+	}
+	if len(scopes) > 0 {
+		params = append(params, [2]string{"scope", strings.Join(scopes, " ")})
+	}
+	v.Challenge = params.String()
+	return v
+}
+
+// challenge are the parameters of a WWW-Authenticate header.
+type challenge [][2]string
+
+// String is the header's value. No value has a double quote or a backslash.
+func (c challenge) String() string {
+	var text strings.Builder
+	text.WriteString("Bearer")
+	for i, param := range c {
+		separator := ","
+		if i == 0 {
+			separator = ""
+		}
+		fmt.Fprintf(&text, `%s %s="%s"`, separator, param[0], quotable.Replace(param[1]))
+	}
+	return text.String()
+}
+
+var quotable = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", " ", "\n", " ")

@@ -1,0 +1,300 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// world is a register, an issuer and a record in memory.
+type world struct {
+	mu       sync.Mutex
+	age      time.Duration
+	complete bool
+	server   *Server
+	client   policy.ClientEntry
+	grant    policy.GrantEntry
+	token    Token
+	refused  Reason
+	changed  func(Change)
+	recorded []Reason
+	clock    *clocktesting.FakeClock
+}
+
+var (
+	testServer = ServerName{Namespace: "tools", Name: "invoices"}
+	testNow    = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+)
+
+func newWorld() *world {
+	return &world{
+		clock: clocktesting.NewFakeClock(testNow), complete: true,
+		server: &Server{Issuer: "https://as.example.com", ServerEntry: policy.ServerEntry{
+			Namespace: "tools", Name: "invoices", Resource: "https://mcp.example.com/invoices", AuthorizationServer: "main",
+			Scopes: []policy.CatalogueScope{
+				{Name: "invoices:read", Tier: "Read", Tools: []string{"read_invoice"}},
+				{Name: "invoices:pay", Tier: "Elevated", Tools: []string{"pay_invoice"}},
+			},
+		}},
+		client: policy.ClientEntry{
+			Namespace: "agents", Name: "bot", Owner: "team", ClientID: "c1", EndsAt: testNow.Add(time.Hour),
+			Scopes: []policy.EntryScope{{Name: "invoices:read", Grants: []string{"g"}}},
+		},
+		grant: policy.GrantEntry{
+			Namespace: "agents", Name: "g", Client: "bot", ServerNamespace: "tools", Server: "invoices",
+			Scopes: []string{"invoices:read"}, EndsAt: testNow.Add(time.Hour), InForce: true,
+		},
+		token: Token{Issuer: "https://as.example.com", ClientID: "c1", Scopes: []string{"invoices:read"}, ExpiresAt: testNow.Add(10 * time.Minute)},
+	}
+}
+
+func (w *world) Server(name ServerName) (Server, bool) {
+	if w.server == nil || name != testServer {
+		return Server{}, false
+	}
+	return *w.server, true
+}
+
+func (w *world) Clients(as, id string) []policy.ClientEntry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if as != "main" || id != w.client.ClientID {
+		return nil
+	}
+	return []policy.ClientEntry{w.client}
+}
+
+func (w *world) Grants(string, string) []policy.GrantEntry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return []policy.GrantEntry{w.grant}
+}
+
+func (w *world) Age(time.Time) (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.age, w.complete
+}
+
+func (w *world) OnChange(changed func(Change)) { w.changed = changed }
+
+func (w *world) Verify(_ context.Context, q TokenQuestion) (Token, error) {
+	if q.Issuer != "https://as.example.com" || q.Audience != "https://mcp.example.com/invoices" {
+		return Token{}, &TokenError{Reason: TokenAudience}
+	}
+	if w.refused != "" {
+		return Token{}, &TokenError{Reason: w.refused, Err: errors.New("why")}
+	}
+	return w.token, nil
+}
+
+func (w *world) Record(_ Request, v Verdict) { w.recorded = append(w.recorded, v.Reason) }
+
+func (w *world) change(f func()) {
+	w.mu.Lock()
+	f()
+	w.mu.Unlock()
+	w.changed(Change{AuthorizationServer: "main", ClientID: "c1"})
+}
+
+func (w *world) engine() *Engine {
+	return New(Options{Register: w, Tokens: w, Recorder: w, Clock: w.clock, MaxStaleness: time.Minute})
+}
+
+func call(tool string) Request {
+	return Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/call", ID: "1", Tool: tool}}
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	const metadata = `resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/invoices"`
+	for _, test := range []struct {
+		name      string
+		change    func(*world, *Request)
+		reason    Reason
+		status    int
+		challenge []string
+	}{
+		{"all is right", func(*world, *Request) {}, ReasonAllowed, 0, nil},
+		{"there is no token", func(_ *world, r *Request) { r.Authorization = nil }, TokenMissing, 401, []string{metadata, `scope="invoices:read"`}},
+		{"it is no bearer token", func(_ *world, r *Request) { r.Authorization = []string{"Basic abc"} }, TokenMissing, 401, []string{metadata}},
+		{"the header is empty", func(_ *world, r *Request) { r.Authorization = []string{"Bearer "} }, TokenMalformed, 401, []string{`error="invalid_token"`}},
+		{"two tokens in one header", func(_ *world, r *Request) { r.Authorization = []string{"Bearer a, Bearer b"} }, TokenMalformed, 401, []string{`error="invalid_token"`}},
+		{"two headers", func(_ *world, r *Request) { r.Authorization = []string{"Bearer a", "Bearer b"} }, TokenAmbiguous, 400, []string{`error="invalid_request"`}},
+		{"a token in the query too", func(_ *world, r *Request) { r.TokenInQuery = true }, TokenAmbiguous, 400, []string{`error="invalid_request"`}},
+		{"the scheme is in other case", func(_ *world, r *Request) { r.Authorization = []string{"bearer abc"} }, ReasonAllowed, 0, nil},
+		{"the token is refused", func(w *world, _ *Request) { w.refused = TokenExpired }, TokenExpired, 401, []string{`error="invalid_token"`, metadata}},
+		{"the issuer does not answer", func(w *world, _ *Request) { w.refused = TokenUnverifiable }, TokenUnverifiable, 503, nil},
+		{"the client is not known", func(w *world, _ *Request) { w.token.ClientID = "c2" }, Reason(policy.RefusedUnknownClient), 401, []string{`error="invalid_token"`}},
+		{"the client was revoked", func(w *world, _ *Request) { w.client.Left = policy.RefusedRevoked }, Reason(policy.RefusedRevoked), 401, []string{`error="invalid_token"`}},
+		{"the token lacks the scope", func(w *world, _ *Request) { w.token.Scopes = nil }, Reason(policy.RefusedScopeMissing), 403, []string{`error="insufficient_scope"`, `scope="invoices:read"`, metadata}},
+		{"no grant gives the tool", func(_ *world, r *Request) { r.Message.Tool = "pay_invoice" }, Reason(policy.RefusedNoGrant), 403, []string{`error="insufficient_scope"`, `scope="invoices:pay"`}},
+		{"the tool is not known", func(_ *world, r *Request) { r.Message.Tool = "x" }, Reason(policy.RefusedToolUnknown), 403, []string{`error="insufficient_scope"`}},
+		{"resources need a scope of their own", func(_ *world, r *Request) { r.Message = Message{Kind: Call, Method: "resources/read"} }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"a method that nobody knows too", func(_ *world, r *Request) { r.Message = Message{Kind: Call, Method: "tools/callx"} }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"initialize needs any scope", func(_ *world, r *Request) { r.Message = Message{Kind: Call, Method: "initialize"} }, ReasonAllowed, 0, nil},
+		{"so does a stream", func(_ *world, r *Request) { r.Message = Message{Kind: Listen} }, ReasonAllowed, 0, nil},
+		{"the request cannot be read", func(_ *world, r *Request) {
+			r.Message = Message{Fault: &Fault{Status: 400, Code: -32600, Reason: RequestBatch, Text: "no batches"}}
+		}, RequestBatch, 400, nil},
+		{"nor can it without a token", func(_ *world, r *Request) {
+			r.Authorization, r.Message = nil, Message{Fault: &Fault{Status: 400, Code: -32600, Reason: RequestBatch, Text: "no batches"}}
+		}, TokenMissing, 401, []string{metadata}},
+		{"the register is as old as it may be", func(w *world, _ *Request) { w.age = time.Minute }, ReasonAllowed, 0, nil},
+		{"the register is too old", func(w *world, _ *Request) { w.age = time.Minute + 1 }, RegisterStale, 503, nil},
+		{"the register is not complete", func(w *world, _ *Request) { w.complete = false }, RegisterStale, 503, nil},
+		{"the server is not known", func(w *world, _ *Request) { w.server = nil }, ServerUnknown, 503, nil},
+	} {
+		w, r := newWorld(), call("read_invoice")
+		test.change(w, &r)
+		v := w.engine().Decide(t.Context(), r)
+		if v.Reason != test.reason || v.Status != test.status || v.Allowed() != (test.reason == ReasonAllowed) {
+			t.Errorf("%s: %s with %d, want %s with %d", test.name, v.Reason, v.Status, test.reason, test.status)
+		}
+		for _, part := range test.challenge {
+			if !strings.Contains(v.Challenge, part) {
+				t.Errorf("%s: the challenge %q lacks %s", test.name, v.Challenge, part)
+			}
+		}
+		if (v.Status == http.StatusUnauthorized || v.Status == http.StatusForbidden) != strings.HasPrefix(v.Challenge, "Bearer ") && v.Status != http.StatusBadRequest {
+			t.Errorf("%s: status %d with the challenge %q", test.name, v.Status, v.Challenge)
+		}
+		if !v.Allowed() && v.Text == "" {
+			t.Errorf("%s: says nothing", test.name)
+		}
+		if !slices.Equal(w.recorded, []Reason{test.reason}) {
+			t.Errorf("%s: on record is %q", test.name, w.recorded)
+		}
+	}
+}
+
+// Every reason has words and a status of its own choosing.
+func TestReasonsAreExplained(t *testing.T) {
+	t.Parallel()
+	for _, reason := range Reasons() {
+		ofRequest := strings.HasPrefix(string(reason), "Request")
+		if reason == ReasonAllowed || ofRequest || reason == RegisterStale || reason == ServerUnknown {
+			continue // Faults and verdicts without a server bring their own.
+		}
+		if texts[reason] == "" {
+			t.Errorf("%s has no words", reason)
+		}
+		if status := reason.status(); status < 400 {
+			t.Errorf("%s has the status %d", reason, status)
+		}
+	}
+}
+
+func TestCallable(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	e := w.engine()
+	v := e.Decide(t.Context(), Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/list"}})
+	callable := e.Callable(v)
+	for tool, want := range map[string]bool{"read_invoice": true, "pay_invoice": false, "unheard_of": false, "": false} {
+		if callable(tool) != want {
+			t.Errorf("%q: %v", tool, !want)
+		}
+	}
+	w.server.Prober = "bot"
+	w.client.Namespace, w.grant.Namespace = "tools", "tools"
+	v = e.Decide(t.Context(), Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/list"}})
+	if !e.Callable(v)("pay_invoice") {
+		t.Error("the client of the probe does not see every tool")
+	}
+	if v := e.Decide(t.Context(), call("pay_invoice")); v.Allowed() {
+		t.Error("the client of the probe may call what it sees")
+	}
+}
+
+// What is under way ends with what allowed it.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		end  func(*world)
+	}{
+		{"the client is revoked", func(w *world) { w.change(func() { w.client.Left = policy.RefusedRevoked }) }},
+		{"the client gets another id", func(w *world) { w.change(func() { w.client.ClientID = "c2" }) }},
+		{"the grant ends", func(w *world) { w.change(func() { w.grant.InForce = false }) }},
+		{"the client expires", func(w *world) {
+			w.change(func() { w.client.EndsAt = testNow.Add(time.Minute) })
+			w.clock.Step(time.Minute)
+		}},
+		{"the token expires", func(w *world) { w.clock.Step(10 * time.Minute) }},
+		{"the register grows old", func(w *world) { w.mu.Lock(); w.age = 2 * time.Minute; w.mu.Unlock(); w.clock.Step(time.Second) }},
+	} {
+		w := newWorld()
+		e := w.engine()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); e.Run(ctx) }()
+		for !w.clock.HasWaiters() {
+			time.Sleep(time.Millisecond)
+		}
+		r := call("read_invoice")
+		held, release := e.Hold(t.Context(), r, e.Decide(t.Context(), r))
+		w.change(func() { w.client.Owner = "another" })
+		if held.Err() != nil {
+			t.Errorf("%s: it ended before", test.name)
+		}
+		test.end(w)
+		select {
+		case <-held.Done():
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: it goes on", test.name)
+		}
+		if !errors.Is(context.Cause(held), ErrEnded) {
+			t.Errorf("%s: ended with %v", test.name, context.Cause(held))
+		}
+		release()
+		release()
+		if e.Open() != 0 {
+			t.Errorf("%s: %d are under way", test.name, e.Open())
+		}
+		cancel()
+		<-done
+	}
+}
+
+// A client that left between the decision and Hold is not missed.
+func TestHoldLooksOnceMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	e := w.engine()
+	r := call("read_invoice")
+	v := e.Decide(t.Context(), r)
+	w.change(func() { w.client.Left = policy.RefusedSuspended })
+	held, release := e.Hold(t.Context(), r, v)
+	defer release()
+	if !errors.Is(context.Cause(held), ErrEnded) {
+		t.Errorf("it goes on: %v", context.Cause(held))
+	}
+}
+
+func TestMetadataURL(t *testing.T) {
+	t.Parallel()
+	for resource, want := range map[string]string{
+		"https://mcp.example.com/invoices":     "https://mcp.example.com/.well-known/oauth-protected-resource/invoices",
+		"https://mcp.example.com":              "https://mcp.example.com/.well-known/oauth-protected-resource",
+		"https://mcp.example.com/":             "https://mcp.example.com/.well-known/oauth-protected-resource",
+		"https://mcp.example.com:8443/a%2Fb/c": "https://mcp.example.com:8443/.well-known/oauth-protected-resource/a%2Fb/c",
+		"http://127.0.0.1:3000/mcp?k=1":        "http://127.0.0.1:3000/.well-known/oauth-protected-resource/mcp?k=1",
+	} {
+		if got := MetadataURL(resource); got != want {
+			t.Errorf("%s: %s, want %s", resource, got, want)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"encoding/json"
+
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+)
+
+// Metadata is the protected resource metadata of a server (RFC 9728 §2): what a
+// client without a token needs to get one, and nothing else.
+func Metadata(server Server) []byte {
+	document := oauthex.ProtectedResourceMetadata{
+		Resource:               server.Resource,
+		AuthorizationServers:   []string{server.Issuer},
+		BearerMethodsSupported: []string{"header"},
+	}
+	for _, scope := range server.Scopes {
+		document.ScopesSupported = append(document.ScopesSupported, scope.Name)
+	}
+	// Texts can always be written.
+	encoded, err := json.Marshal(document)
+	if err != nil {
+		return []byte("{}")
+	}
+	return encoded
+}

@@ -1,0 +1,169 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// ServerName names an MCPServer.
+type ServerName struct{ Namespace, Name string }
+
+// String is "namespace/name".
+func (n ServerName) String() string { return n.Namespace + "/" + n.Name }
+
+// Server is an MCPServer with the issuer of its authorization server.
+type Server struct {
+	policy.ServerEntry
+	// Issuer is the issuer identifier (RFC 8414 §2).
+	Issuer string
+}
+
+// Register is what is known of servers, clients and grants. It answers from
+// memory, may be used by several goroutines, and returns entries that nobody
+// changes.
+type Register interface {
+	// Server returns a server; known is false where there is none, or where its
+	// authorization server is not known.
+	Server(name ServerName) (server Server, known bool)
+	// Clients returns the registrations with a client id at an authorization
+	// server: one, unless something is wrong.
+	Clients(authorizationServer, clientID string) []policy.ClientEntry
+	// Grants returns the grants of a registration at the servers that are
+	// guarded here.
+	Grants(namespace, client string) []policy.GrantEntry
+	// Age is for how long nothing was heard of the API server; complete is false
+	// before everything was read once.
+	Age(now time.Time) (age time.Duration, complete bool)
+	// OnChange has a function called after each change, from the goroutine that
+	// made it: it must return at once. It is called before the change counts as
+	// seen.
+	OnChange(changed func(Change))
+}
+
+// Change says what changed in the register.
+type Change struct {
+	// AuthorizationServer and ClientID name the client that it is about; both
+	// empty where it may be about any.
+	AuthorizationServer, ClientID string
+}
+
+// Tokens verifies access tokens.
+type Tokens interface {
+	// Verify returns what a token says once issuer, audience, signature and times
+	// are right, or the server that issued it says that it is active. Every
+	// error is a *TokenError.
+	Verify(ctx context.Context, q TokenQuestion) (Token, error)
+}
+
+// TokenQuestion is what Verify needs.
+type TokenQuestion struct {
+	// Raw is the token, of the Authorization header.
+	Raw string
+	// Issuer is the one that the token must come from.
+	Issuer string
+	// Audience is the resource identifier that aud must hold (RFC 8707).
+	Audience string
+}
+
+// Token is a verified access token.
+type Token struct {
+	// Issuer is iss; ClientID is client_id (RFC 9068 §2.2) or azp; Subject is
+	// sub; ID is jti.
+	Issuer, ClientID, Subject, ID string
+	// Scopes is scope (RFC 9068 §2.2.3).
+	Scopes []string
+	// ExpiresAt is exp; zero only where introspection does not say.
+	ExpiresAt time.Time
+	// CheckAt is when the token must be verified again, although it has not
+	// expired; zero means never. A stream does not outlive it unverified.
+	CheckAt time.Time
+}
+
+// TokenError says why a token is not accepted.
+type TokenError struct {
+	// Reason is one of the reasons of tokens.
+	Reason Reason
+	// Err is the cause, free of the token; nil where the reason says it all.
+	Err error
+}
+
+// Error implements error.
+func (e *TokenError) Error() string {
+	if e.Err == nil {
+		return "token: " + string(e.Reason)
+	}
+	return fmt.Sprintf("token: %s: %v", e.Reason, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *TokenError) Unwrap() error { return e.Err }
+
+// Recorder puts decisions on record and counts them. It never fails its caller.
+type Recorder interface {
+	Record(r Request, v Verdict)
+}
+
+// Kind is what a request carries.
+type Kind int
+
+// The values of Kind.
+const (
+	// Unreadable: nothing that could be understood. Always refused.
+	Unreadable Kind = iota
+	// Call is a JSON-RPC request or notification.
+	Call
+	// Answer is a JSON-RPC response of the client to the server.
+	Answer
+	// Listen opens a stream (GET).
+	Listen
+	// End ends a session (DELETE).
+	End
+)
+
+// Message is what a request asks of an MCP server.
+type Message struct {
+	Kind Kind
+	// Method is the JSON-RPC method of a Call.
+	Method string
+	// ID is the JSON-RPC id as it was written; empty for a notification.
+	ID string
+	// Tool is the tool of tools/call.
+	Tool string
+	// Fault says why the request is Unreadable.
+	Fault *Fault
+}
+
+// Fault is why a request cannot be decided about.
+type Fault struct {
+	// Status is the HTTP status (RFC 9110 §15).
+	Status int
+	// Code is the JSON-RPC error code.
+	Code int
+	// Reason is one of the reasons of requests.
+	Reason Reason
+	// Text says it to a developer, in a sentence, without anything of the
+	// request but names of headers and members.
+	Text string
+}
+
+// Request is one request to an MCP server, as the front end understood it.
+type Request struct {
+	Server ServerName
+	// Authorization holds every value of the Authorization header.
+	Authorization []string
+	// TokenInQuery says that the query holds access_token (RFC 6750 §2.3), which
+	// is refused.
+	TokenInQuery bool
+	Message      Message
+	// TraceParent is the traceparent (W3C Trace Context) of the header or, where
+	// that has none, of params._meta.
+	TraceParent string
+	// ReceivedAt is when the request came.
+	ReceivedAt time.Time
+}

@@ -1,0 +1,94 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"net/http"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// Reason is why a request was allowed or refused.
+type Reason string
+
+// ReasonAllowed: the client may make the request.
+const ReasonAllowed Reason = "Allowed"
+
+// Reasons of tokens.
+const (
+	// TokenMissing: there is no Authorization header with a bearer token.
+	TokenMissing Reason = "TokenMissing"
+	// TokenAmbiguous: there is more than one, or one in the query.
+	TokenAmbiguous Reason = "TokenAmbiguous"
+	// TokenMalformed: it is not what was expected, or says too little.
+	TokenMalformed Reason = "TokenMalformed"
+	// TokenAlgorithm: it is not signed, or by an algorithm that is not allowed.
+	TokenAlgorithm Reason = "TokenAlgorithm"
+	// TokenSignature: no key of its issuer signed it.
+	TokenSignature Reason = "TokenSignature"
+	// TokenIssuer: another issuer made it.
+	TokenIssuer Reason = "TokenIssuer"
+	// TokenAudience: it is for another resource.
+	TokenAudience Reason = "TokenAudience"
+	// TokenExpired: its time is over.
+	TokenExpired Reason = "TokenExpired"
+	// TokenNotYetValid: its time has not come.
+	TokenNotYetValid Reason = "TokenNotYetValid"
+	// TokenInactive: its issuer says that it is not active (RFC 7662 §2.2).
+	TokenInactive Reason = "TokenInactive"
+	// TokenUnverifiable: its issuer could not be asked, so nothing is known.
+	TokenUnverifiable Reason = "TokenUnverifiable"
+)
+
+// Reasons of requests.
+const (
+	// RequestMalformed: the body is not one JSON-RPC message.
+	RequestMalformed Reason = "RequestMalformed"
+	// RequestBatch: the body is a batch.
+	RequestBatch Reason = "RequestBatch"
+	// RequestTooLarge: the body is larger than allowed.
+	RequestTooLarge Reason = "RequestTooLarge"
+	// RequestHeaderMismatch: a header says other than the body, or is missing
+	// where the protocol's revision demands it.
+	RequestHeaderMismatch Reason = "RequestHeaderMismatch"
+	// RequestUnsupported: a method or media type that MCP does not have.
+	RequestUnsupported Reason = "RequestUnsupported"
+)
+
+// Reasons of the guard itself.
+const (
+	// ServerUnknown: there is no such MCPServer.
+	ServerUnknown Reason = "ServerUnknown"
+	// RegisterStale: the register was not heard of for too long.
+	RegisterStale Reason = "RegisterStale"
+)
+
+// Reasons returns every reason, in the order of the documentation.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonAllowed,
+		TokenMissing, TokenAmbiguous, TokenMalformed, TokenAlgorithm, TokenSignature, TokenIssuer, TokenAudience,
+		TokenExpired, TokenNotYetValid, TokenInactive, TokenUnverifiable,
+		Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
+		Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing), Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired),
+		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported,
+		ServerUnknown, RegisterStale,
+	}
+}
+
+// status is the HTTP status of a refusal (RFC 6750 §3.1).
+func (r Reason) status() int {
+	switch r {
+	case ReasonAllowed:
+		return http.StatusOK
+	case TokenAmbiguous:
+		return http.StatusBadRequest
+	case Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing),
+		Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired):
+		return http.StatusForbidden
+	case ServerUnknown, RegisterStale, TokenUnverifiable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusUnauthorized
+}

@@ -1,0 +1,117 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package token
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+)
+
+// longestToken bounds a token.
+const longestToken = 16 << 10
+
+var _ guard.Tokens = (*Verifier)(nil)
+
+var (
+	errForm          = errors.New("it is empty, too long or not in the alphabet of bearer tokens")
+	errOpaque        = errors.New("it is not a JWT, and its issuer is not asked")
+	errNoAudience    = errors.New("no audience is configured")
+	errContradiction = errors.New("its issuer says other than the token")
+)
+
+// digest stands for a token in caches.
+type digest [sha256.Size]byte
+
+// refuse returns the error of a token that is not accepted.
+func refuse(reason guard.Reason, err error) error {
+	return &guard.TokenError{Reason: reason, Err: err}
+}
+
+// Verify returns what a token says, once it is right. The scopes belong to the
+// Verifier: callers do not change them.
+func (v *Verifier) Verify(ctx context.Context, q guard.TokenQuestion) (guard.Token, error) {
+	switch {
+	case !wellFormed(q.Raw):
+		return guard.Token{}, refuse(guard.TokenMalformed, errForm)
+	case q.Audience == "":
+		return guard.Token{}, refuse(guard.TokenAudience, errNoAudience)
+	}
+	i, err := v.issuer(q.Issuer)
+	if err != nil {
+		return guard.Token{}, refuse(guard.TokenUnverifiable, err)
+	}
+	now := v.options.Clock.Now()
+	sum := digest(sha256.Sum256([]byte(q.Raw)))
+	var said claims
+	var checkAt time.Time
+	if strings.Count(q.Raw, ".") == 2 {
+		said, checkAt, err = v.jwt(ctx, i, now, sum, q)
+	} else {
+		said, checkAt, err = v.opaque(ctx, i, now, sum, q)
+	}
+	if err != nil {
+		return guard.Token{}, err
+	}
+	return said.token(q.Issuer, checkAt), nil
+}
+
+// jwt verifies a JWT, and asks about it where that is configured.
+func (v *Verifier) jwt(ctx context.Context, i *issuer, now time.Time, sum digest, q guard.TokenQuestion) (claims, time.Time, error) {
+	said, err := v.signed(ctx, i, now, sum, q.Raw)
+	if err != nil {
+		return claims{}, time.Time{}, err
+	}
+	if err := said.judge(q.Audience, now, v.options.ClockSkew); err != nil {
+		return claims{}, time.Time{}, err
+	}
+	if i.introspection == nil || !i.introspection.ForceIntrospection {
+		return said, time.Time{}, nil
+	}
+	answer, err := i.introspect(ctx, now, sum, q.Raw)
+	if err != nil {
+		return claims{}, time.Time{}, err
+	}
+	said, err = said.narrowedBy(answer.claims)
+	if err != nil {
+		return claims{}, time.Time{}, err
+	}
+	return said, answer.until, said.judge(q.Audience, now, v.options.ClockSkew)
+}
+
+// opaque asks about a token that says nothing itself.
+func (v *Verifier) opaque(ctx context.Context, i *issuer, now time.Time, sum digest, q guard.TokenQuestion) (claims, time.Time, error) {
+	if i.introspection == nil {
+		return claims{}, time.Time{}, refuse(guard.TokenMalformed, errOpaque)
+	}
+	answer, err := i.introspect(ctx, now, sum, q.Raw)
+	if err != nil {
+		return claims{}, time.Time{}, err
+	}
+	if answer.claims.client == "" {
+		return claims{}, time.Time{}, refuse(guard.TokenMalformed, errNoClient)
+	}
+	return answer.claims, answer.until, answer.claims.judge(q.Audience, now, v.options.ClockSkew)
+}
+
+// wellFormed says that a token is a b64token (RFC 6750 §2.1) of a length that
+// is bearable.
+func wellFormed(raw string) bool {
+	if raw == "" || len(raw) > longestToken {
+		return false
+	}
+	for _, c := range []byte(strings.TrimRight(raw, "=")) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
