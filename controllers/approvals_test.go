@@ -46,6 +46,8 @@ type ownCluster struct {
 	cluster *env.ControlPlane
 	clock   aheadClock
 	audit   recordedEvents
+	// prober asks live servers, once in an hour; nil asks none.
+	prober controllers.Prober
 }
 
 func newOwnCluster(t *testing.T) *ownCluster {
@@ -93,6 +95,7 @@ func (o *ownCluster) run(t *testing.T, namespaces ...string) (stop func()) {
 		Clock: &o.clock, Connector: connect.New(connect.Options{Metrics: measured, Now: o.clock.Now}),
 		Metrics: controllers.NewMetrics(registry), Audit: &o.audit,
 		Namespace: operatorNamespace, Cluster: "own", Workers: 4, WatchNamespaces: namespaces,
+		Prober: o.prober, ProbeInterval: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

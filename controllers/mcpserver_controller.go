@@ -31,6 +31,8 @@ type MCPServerReconciler struct {
 	// Watched are the namespaces that are watched; empty means all. Nothing is
 	// known of the servers of others.
 	Watched []string
+	// Probes asks live servers; nil asks none.
+	Probes *Probes
 
 	written written
 }
@@ -48,7 +50,9 @@ func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MC
 	if countErr == nil {
 		after.Status.Grants, after.Status.PendingGrants = counts, pending
 	}
-	return r.report(ctx, server, after, verdict, errors.Join(asErr, nsErr, countErr), now)
+	live, liveErr := r.protect(ctx, after, policy.ProbeSubject{Server: server, AuthorizationServer: as, Verdict: verdict}, now)
+	entries := append([]entry{accepted(v1alpha1.ConditionAccepted, verdict)}, live...)
+	return r.report(ctx, server, after, entries, errors.Join(asErr, nsErr, countErr, liveErr), now)
 }
 
 // maxPending is how many pending grants the status of a server names.
@@ -98,10 +102,9 @@ func bound(text string, size int) string {
 	return text
 }
 
-func (r *MCPServerReconciler) report(ctx context.Context, server, after *v1alpha1.MCPServer, verdict policy.Verdict, observed error, now time.Time) (ctrl.Result, error) {
+func (r *MCPServerReconciler) report(ctx context.Context, server, after *v1alpha1.MCPServer, entries []entry, observed error, now time.Time) (ctrl.Result, error) {
 	after.Status.ObservedGeneration = server.Generation
-	after.Status.Conditions = conditions(server.Status.Conditions, server.Generation, now,
-		accepted(v1alpha1.ConditionAccepted, verdict))
+	after.Status.Conditions = conditions(server.Status.Conditions, server.Generation, now, entries...)
 	if observed == nil && settling(server, after.Status.Conditions, now) {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}

@@ -17,6 +17,7 @@ type Metrics struct {
 	orphans  *prometheus.GaugeVec
 	managed  *prometheus.GaugeVec
 	listed   *prometheus.GaugeVec
+	probes   *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics.
@@ -40,11 +41,15 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			Help: "Clients in the last list of an authorization server that can list them, by owner. Managed: of a registration. Orphaned: with the mark of this cluster and without a registration. Unmanaged: without that mark.",
 		}, []string{"authorization_server", "owner"}),
 	}
+	m.probes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mcp_registrar_probe_results_total",
+		Help: "Probes of live MCP servers, by the reason of the condition Protected that they led to.",
+	}, []string{"result"})
 	// From the start, so that the first revocation is seen as an increase.
 	for _, cause := range causes {
 		m.lateness.WithLabelValues(cause)
 	}
-	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed)
+	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed, m.probes)
 	return m
 }
 
@@ -52,6 +57,9 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 func (m *Metrics) Revoked(cause v1alpha1.RevocationCause, lateness time.Duration) {
 	m.lateness.WithLabelValues(string(cause)).Observe(max(0, lateness).Seconds())
 }
+
+// Probed counts a probe of a live server.
+func (m *Metrics) Probed(reason string) { m.probes.WithLabelValues(reason).Inc() }
 
 // Counted sets the numbers of one authorization server.
 func (m *Metrics) Counted(name string, counts v1alpha1.ClientCounts) {

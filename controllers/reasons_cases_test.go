@@ -13,6 +13,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // reasonCase leads to one state of one object. Its name is that of the
@@ -149,6 +150,28 @@ var serverCases = []reasonCase{
 	}},
 	{"bad-pattern", "Unknown/AuthorizationServerNotReady", func(s *stage) { s.ownersMatch("(") }},
 	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.AuthorizationServer"] = true }},
+	{"protected", "True/Ready", func(s *stage) { s.showing(func(*policy.ProbeFacts) {}) }},
+	{"naked", "True/Ready", func(s *stage) { s.showing(func(f *policy.ProbeFacts) { f.Anonymous[0] = policy.AnswerAccepted }) }},
+	{"no-challenge", "True/Ready", func(s *stage) { s.showing(func(f *policy.ProbeFacts) { f.Anonymous[0] = policy.AnswerRefused }) }},
+	{"no-resource-metadata", "True/Ready", func(s *stage) { s.showing(func(f *policy.ProbeFacts) { f.MetadataIs = policy.MetadataAbsent }) }},
+	{"another-resource", "True/Ready", func(s *stage) { s.showing(func(f *policy.ProbeFacts) { f.Metadata.Resource += "/v2" }) }},
+	{"another-issuer", "True/Ready", func(s *stage) { s.showing(func(f *policy.ProbeFacts) { f.Metadata.AuthorizationServers = nil }) }},
+	{"wide-scopes", "True/Ready", func(s *stage) {
+		s.showing(func(f *policy.ProbeFacts) { f.Metadata.Scopes = []string{"offline_access"} })
+	}},
+	{"no-pkce", "True/Ready", func(s *stage) {
+		s.as.Describe(func(m *authserver.Metadata) { m.CodeChallengeMethods = nil })
+		s.showing(func(*policy.ProbeFacts) {})
+	}},
+	{"any-audience", "True/Ready", func(s *stage) { s.showing(func(f *policy.ProbeFacts) { f.Audience = policy.AudienceIgnored }) }},
+	{"not-answering", "True/Ready", func(s *stage) { s.showing(func(f *policy.ProbeFacts) { *f = policy.ProbeFacts{} }) }},
+	{"forbidden-address", "True/Ready", func(s *stage) {
+		s.showing(func(f *policy.ProbeFacts) { *f = policy.ProbeFacts{Contact: policy.ContactRefused} })
+	}},
+	{"no-such-client", "True/Ready", func(s *stage) {
+		s.server.Spec.Probe = &v1alpha1.Probe{ClientRef: &v1alpha1.LocalReference{Name: "missing"}}
+		s.showing(func(*policy.ProbeFacts) {})
+	}},
 }
 
 var grantCases = []reasonCase{

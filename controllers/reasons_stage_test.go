@@ -283,6 +283,9 @@ func (s *stage) pass() {
 			_, err = s.authServers.Reconcile(ctx, o)
 		case *v1alpha1.MCPServer:
 			_, err = s.servers.Reconcile(ctx, o)
+			if s.servers.Probes != nil {
+				s.servers.Probes.turn(ctx, client.ObjectKeyFromObject(o))
+			}
 		case *v1alpha1.MCPClientRegistration:
 			_, err = s.registrations.Reconcile(ctx, o)
 		case *v1alpha1.ScopeGrant:

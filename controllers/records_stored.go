@@ -35,6 +35,7 @@ type storedRecord struct {
 	Missing       []string                 `json:"missing,omitempty"`
 	TokenLifetime time.Duration            `json:"tokenLifetimeNanoseconds,omitempty"`
 	RegisteredAt  time.Time                `json:"registeredAt,omitzero"`
+	Reached       []string                 `json:"reached,omitempty"`
 	Cause         v1alpha1.RevocationCause `json:"cause,omitempty"`
 	DueAt         time.Time                `json:"dueAt,omitzero"`
 	DeletedAt     time.Time                `json:"deletedAt,omitzero"`
@@ -118,7 +119,7 @@ func store(r policy.Record) storedRecord {
 		},
 		TokenEndpoint: r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing,
 		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
-		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt,
+		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt, Reached: r.Reached,
 		Cause: r.Cause, DueAt: r.DueAt, DeletedAt: r.DeletedAt, VerifiedAt: r.VerifiedAt, Released: r.Released,
 		RefusedReason: r.RefusedReason, RefusedCode: r.RefusedCode, RefusedDigest: r.RefusedDigest, RefusedAt: r.RefusedAt,
 	}
@@ -162,7 +163,7 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 		},
 		TokenEndpoint: s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing,
 		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
-		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt,
+		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt, Reached: s.Reached,
 		Cause: s.Cause, DueAt: s.DueAt, DeletedAt: s.DeletedAt, VerifiedAt: s.VerifiedAt, Released: s.Released,
 		RefusedReason: s.RefusedReason, RefusedCode: s.RefusedCode, RefusedDigest: s.RefusedDigest, RefusedAt: s.RefusedAt,
 		Version: secret.ResourceVersion,

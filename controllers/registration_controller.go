@@ -35,6 +35,8 @@ type RegistrationReconciler struct {
 	Audit       audit.Recorder
 	Recorder    events.EventRecorder
 	Metrics     *Metrics
+	// Guards tells which guards have the news of a revocation; nil means none.
+	Guards *Guards
 	// Cluster is the UID of the cluster: ownership marks name it.
 	Cluster string
 
@@ -94,5 +96,7 @@ type outcome struct {
 	// server is the AuthorizationServer, if it is there, and traits are its.
 	server *v1alpha1.AuthorizationServer
 	traits authserver.Traits
-	err    error
+	// heard is what guards have heard of the revocation.
+	heard heard
+	err   error
 }

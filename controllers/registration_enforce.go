@@ -40,9 +40,22 @@ func (r *RegistrationReconciler) enforce(ctx context.Context, reg *v1alpha1.MCPC
 	case policy.Release:
 		err = step.release(ctx, &done)
 	}
-	done.err = errors.Join(done.err, err)
+	done.err = errors.Join(done.err, err, step.heardByGuards(ctx, &done))
 	step.examine(ctx, &done)
 	return done
+}
+
+// heardByGuards finds out whether every guard has the news of a revocation.
+func (s *step) heardByGuards(ctx context.Context, done *outcome) error {
+	told := revocation(s.reg.Status.Revocation, s.decision, done.record)
+	if told == nil || told.ClientID != done.record.Client.ID {
+		// Of a client before the present one it is no longer known what it could
+		// reach.
+		return nil
+	}
+	var err error
+	done.heard, err = s.Guards.Heard(ctx, s.reg, done.record, told.ClientID, s.Clock.Now())
+	return err
 }
 
 // step carries one decision out.

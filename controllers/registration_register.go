@@ -109,10 +109,12 @@ func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (polic
 		State: policy.RecordPending, Version: old.Version, Orphans: slices.Clone(old.Orphans),
 		Connection: s.decision.Connection, TokenEndpoint: s.decision.TokenEndpoint, Owner: policy.Owner(s.Cluster, string(s.reg.UID)),
 		WishDigest: policy.Digest(wish), TokenLifetime: s.decision.TokenLifetime,
+		Reached: policy.Reached(nil, s.decision.Grants),
 	}
 	record.Rotation.Request = s.reg.Annotations[v1alpha1.AnnotationRotate]
 	if old.Findable() && !old.Adopting {
 		record.Mark, record.Client = old.Mark, old.Client
+		record.Reached = policy.Reached(old.Reached, s.decision.Grants)
 		return record, nil
 	}
 	if old.State == policy.RecordPending && !old.Findable() {

@@ -40,6 +40,7 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	uncertain := done.record
 	uncertain.Replacing = true
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
+	uncertain.Reached = policy.Reached(uncertain.Reached, s.decision.Grants)
 	if s.decision.MakeKey {
 		// The key must outlive a crash; the team gets it when it is accepted.
 		uncertain.Rotation.NextKey, uncertain.Rotation.NextKeyID, uncertain.Rotation.NextJWKS = pair.private, pair.id, pair.jwks

@@ -92,6 +92,9 @@ func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d pol
 		wait := max(from.Sub(r.Clock.Now()), time.Second)
 		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, wait), wait)
 	}
+	if done.heard == unheard && residual(reg.Status.Revocation, r.Clock.Now()) {
+		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, guardCheck), guardCheck)
+	}
 	if d.Verdict.Reason == v1alpha1.ReasonQuotaExceeded && !waits(reg) {
 		// A place may have become free before the status said that one is needed.
 		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, settleTime), settleTime)
@@ -130,7 +133,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 		RotatedAt:          timeOf(record.Rotation.MadeAt),
 		OldKeyUntil:        timeOf(record.Rotation.OldUntil),
 		PossibleOrphans:    record.Orphans,
-		Revocation:         revocation(old.Revocation, d, record),
+		Revocation:         denial(old.Revocation, revocation(old.Revocation, d, record), done.heard, now),
 		ExpiresAt:          timeOf(d.ExpiresAt),
 	}
 	if d.Term != nil {

@@ -253,7 +253,7 @@ func (s *step) concluded(old policy.Record) policy.Record {
 	record := policy.Record{
 		State: policy.RecordRevoked, Version: old.Version, Orphans: old.Orphans, Connection: old.Connection,
 		Client: authserver.Client{ID: old.Client.ID}, Released: old.Released, TokenLifetime: old.TokenLifetime,
-		Cause: old.Cause, DueAt: old.DueAt, DeletedAt: old.DeletedAt,
+		Reached: old.Reached, Cause: old.Cause, DueAt: old.DueAt, DeletedAt: old.DeletedAt,
 	}
 	if old.State == policy.RecordPending && !old.Findable() {
 		record.Orphans = append(slices.Clone(record.Orphans), old.Mark)
@@ -319,8 +319,10 @@ func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
 		return err
 	}
 	copies := s.decision.Connection.CopySeconds
-	if s.decision.TokenLifetime > done.record.TokenLifetime || copies > done.record.Connection.CopySeconds {
+	reached := policy.Reached(done.record.Reached, s.decision.Grants)
+	if s.decision.TokenLifetime > done.record.TokenLifetime || copies > done.record.Connection.CopySeconds || len(reached) > len(done.record.Reached) {
 		longer := done.record
+		longer.Reached = reached
 		longer.TokenLifetime = max(longer.TokenLifetime, s.decision.TokenLifetime)
 		longer.Connection.CopySeconds = max(longer.Connection.CopySeconds, copies)
 		stored, err := s.Records.Put(ctx, s.reg, longer)

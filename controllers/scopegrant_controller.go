@@ -76,7 +76,7 @@ func (r *ScopeGrantReconciler) report(ctx context.Context, facts policy.GrantFac
 	if r.written.over(grant) {
 		return classify(errStale).result(errStale)
 	}
-	after.Status = grantStatus(grant, reg, d, applied, now)
+	after.Status = grantStatus(grant, reg, d, applied, policy.Review(facts, d, now), now)
 	sealErr := r.seal(ctx, after, facts.Epoch, d, now)
 	if observed == nil && sealErr == nil && settling(grant, after.Status.Conditions, now) && after.Status.Approval == nil {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
@@ -144,10 +144,11 @@ func (r *ScopeGrantReconciler) seal(ctx context.Context, grant *v1alpha1.ScopeGr
 
 // grantStatus is the status that follows from the decision. What the owners of
 // the server decided is theirs, and is carried over.
-func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, now time.Time) v1alpha1.ScopeGrantStatus {
+func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, review policy.ToolReview, now time.Time) v1alpha1.ScopeGrantStatus {
 	status := v1alpha1.ScopeGrantStatus{
 		ObservedGeneration: grant.Generation, ExpiresAt: timeOf(d.ExpiresAt),
 		Approval: grant.Status.Approval.DeepCopy(), Basis: d.Basis, Term: d.Term,
+		ToolSnapshot: review.Snapshot, ChangedTools: review.Changed,
 	}
 	if d.Undecided && grant.Status.ObservedGeneration == grant.Generation {
 		status.Basis = grant.Status.Basis
@@ -159,7 +160,12 @@ func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration
 	if carried.status == metav1.ConditionFalse {
 		carried.waiting = d.Verdict.Waiting
 	}
-	status.Conditions = conditions(grant.Status.Conditions, grant.Generation, now,
-		accepted(v1alpha1.ConditionAccepted, d.Verdict), carried)
+	entries := []entry{accepted(v1alpha1.ConditionAccepted, d.Verdict), carried}
+	if review.Message != "" {
+		entries = append(entries, entry{
+			kind: v1alpha1.ConditionReviewRequired, status: metav1.ConditionTrue, reason: v1alpha1.ReasonToolsChanged, message: review.Message, aside: true,
+		})
+	}
+	status.Conditions = conditions(grant.Status.Conditions, grant.Generation, now, entries...)
 	return status
 }

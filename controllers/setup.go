@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
@@ -70,6 +71,7 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		}},
 		{&v1alpha1.MCPClientRegistration{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
+		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
 		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {
 			return []string{object.GetLabels()[v1alpha1.LabelClient]}
 		}},
@@ -122,6 +124,9 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofRecord), builder.WithPredicates(released())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.waitingForPlace), builder.WithPredicates(placeLeft())).
 		WithOptions(options(workers))
+	if r.Guards != nil {
+		b = b.Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.ofGuard), builder.WithPredicates(acknowledged()))
+	}
 	return r.Grants.Admission.watched(b, r.ofApproved).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
@@ -130,7 +135,7 @@ func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int
 	b := ctrl.NewControllerManagedBy(mgr).Named("scopegrant").
 		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(decided)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration)).
-		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, toolsChanged()))).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		WithOptions(options(workers))
 	return r.Grants.Admission.watched(b, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -138,13 +143,13 @@ func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int
 
 // SetupWithManager starts the reconciler of servers.
 func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
-	return ctrl.NewControllerManagedBy(mgr).Named("mcpserver").
+	b := ctrl.NewControllerManagedBy(mgr).Named("mcpserver").
 		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&v1alpha1.ScopeGrant{}, later(r.serverOf)).
-		WithOptions(options(workers)).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		WithOptions(options(workers))
+	return r.Probes.watched(b, r.ofAuthorizationServer).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // SetupWithManager starts the reconciler of authorization servers.
@@ -283,6 +288,19 @@ func usableChanged() predicate.Predicate {
 			!slices.Equal(before.Status.Capabilities, after.Status.Capabilities) ||
 			(before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil)
 	}}
+}
+
+// toolsChanged passes a server whose live tools were found to be others.
+func toolsChanged() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(*v1alpha1.MCPServer)
+			after, same := e.ObjectNew.(*v1alpha1.MCPServer)
+			return ok && same && !slices.Equal(before.Status.Tools, after.Status.Tools)
+		},
+	}
 }
 
 // released passes a record that a person has let go of.

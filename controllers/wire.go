@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -29,6 +30,10 @@ type Options struct {
 	// WatchNamespaces are the namespaces that the manager watches; empty means
 	// all.
 	WatchNamespaces []string
+	// Prober asks live MCP servers, each once in ProbeInterval; nil: none is
+	// asked.
+	Prober        Prober
+	ProbeInterval time.Duration
 	// Workers is how many registrations are worked on at one time.
 	Workers int
 }
@@ -50,6 +55,10 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err := mgr.Add(admission); err != nil {
 		return wrap("adding the look at the admission policies", err)
 	}
+	probes, err := addProbes(mgr, o, servers)
+	if err != nil {
+		return err
+	}
 	for _, r := range []struct {
 		reconciler interface {
 			SetupWithManager(mgr manager.Manager, workers int) error
@@ -61,10 +70,11 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 			Records:     &Records{Client: c, Live: live, Namespace: o.Namespace},
 			Credentials: &Credentials{Client: c, Live: live},
 			Places:      &Places{Client: c, Namespace: o.Namespace},
+			Guards:      newGuards(c, o.WatchNamespaces),
 			Drift:       NewDriftSchedule(o.Clock.Now()), Examinations: NewExaminations(), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
-		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder, Watched: o.WatchNamespaces}, 4},
+		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder, Watched: o.WatchNamespaces, Probes: probes}, 4},
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces,
@@ -75,6 +85,19 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		}
 	}
 	return nil
+}
+
+// addProbes adds what asks live servers, if anything does.
+func addProbes(mgr manager.Manager, o Options, servers *Servers) (*Probes, error) {
+	if o.Prober == nil || o.ProbeInterval <= 0 {
+		return nil, nil //nolint:nilnil // no probes are no error
+	}
+	c, live := mgr.GetClient(), mgr.GetAPIReader()
+	probes := (&Probes{
+		Client: c, Clock: o.Clock, Prober: o.Prober, Servers: servers, Metrics: o.Metrics, Interval: o.ProbeInterval,
+		Records: &Records{Client: c, Live: live, Namespace: o.Namespace}, Credentials: &Credentials{Client: c, Live: live},
+	}).begin()
+	return probes, wrap("adding the probes", mgr.Add(probes))
 }
 
 // policiesServed says that the cluster has the API of admission policies.

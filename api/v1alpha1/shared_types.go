@@ -80,8 +80,8 @@ const (
 	LabelAuthorizationServer = "mcp-registrar.dev/authorization-server"
 
 	// LabelGuard is "true" on the Lease (coordination.k8s.io) that a guard
-	// keeps in its own namespace. spec.leaseDurationSeconds is for how long it
-	// goes on without the API server before it refuses everything.
+	// keeps in its own namespace. When spec.leaseDurationSeconds have passed
+	// since spec.renewTime, the guard refuses everything.
 	LabelGuard = "mcp-registrar.dev/guard"
 )
 

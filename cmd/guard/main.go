@@ -110,17 +110,35 @@ func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.St
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.register.Run(ctx) })
-	group.Go(func() error { p.engine.Run(ctx); return nil })
+	// What is under way at the end must still be ended by a revocation.
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	serving, ctx := errgroup.WithContext(ctx)
+	followers, following := errgroup.WithContext(following)
+	followers.Go(func() error { return p.register.Run(following) })
+	followers.Go(func() error { p.engine.Run(following); return nil })
 	for _, listener := range listeners {
-		group.Go(func() error { return listener.serve(ctx) })
+		serving.Go(func() error { return listener.serve(ctx) })
 	}
-	if err := group.Wait(); !errors.Is(err, context.Canceled) {
-		return err
+	serving.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-following.Done():
+			return errNotFollowing
+		}
+	})
+	err = serving.Wait()
+	stop()
+	if followed := followers.Wait(); followed != nil || errors.Is(err, errNotFollowing) {
+		return followed
 	}
-	return nil
+	return err
 }
+
+// errNotFollowing ends the guard when the register does: why is the register's
+// to say.
+var errNotFollowing = errors.New("the register is not followed any more")
 
 // newTokens makes what verifies tokens.
 func newTokens(s settings, now clock.PassiveClock) (guard.Tokens, error) {

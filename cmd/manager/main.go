@@ -14,8 +14,10 @@ import (
 	"syscall"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -137,6 +139,8 @@ func newManager(config *rest.Config, s settings) (manager.Manager, error) {
 			// Only the operator's own Secrets are watched.
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Secret{}: {Namespaces: map[string]cache.Config{s.operatorNamespace: {}}},
+				// Of all Leases only those that guards keep.
+				&coordinationv1.Lease{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelGuard: "true"})},
 			},
 		},
 	})
@@ -170,6 +174,7 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 		Metrics: controllers.NewMetrics(metrics.Registry),
 		Audit:   recorder, Cluster: cluster, Namespace: s.operatorNamespace,
 		WatchNamespaces: s.watchNamespaces, Workers: s.concurrent,
+		Prober: s.prober(), ProbeInterval: s.probeInterval,
 	})
 	if err != nil {
 		return fmt.Errorf("starting controllers: %w", err)

@@ -9,9 +9,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/probe"
 )
 
 // settings are what the flags say.
@@ -29,6 +33,7 @@ type settings struct {
 	watchNamespaces     []string
 	auditLog            string
 	documentsAddress    string
+	probeInterval       time.Duration
 }
 
 // parse reads the flags.
@@ -47,7 +52,7 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 	flags.IntVar(&s.concurrent, "concurrent-reconciles", 64,
 		"How many registrations are worked on at one time.")
 	flags.BoolVar(&s.allowPrivate, "allow-private-networks", true,
-		"Allow authorization servers at private addresses (RFC 1918, unique-local, carrier-grade NAT). Link-local and cloud metadata addresses are never allowed.")
+		"Allow authorization servers, and MCP servers that are probed, at private addresses (RFC 1918, unique-local, carrier-grade NAT). Link-local and cloud metadata addresses are never allowed.")
 	flags.Float64Var(&s.kubeQPS, "kube-api-qps", 1000,
 		"How many requests per second are sent to the Kubernetes API at most.")
 	flags.IntVar(&s.kubeBurst, "kube-api-burst", 2000,
@@ -62,6 +67,8 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 	flags.StringVar(&s.auditLog, "audit-log", "-",
 		`Where the audit record is written: a file, "-" for the standard output, or "off".`)
 	documentsFlag(flags, &s.documentsAddress)
+	flags.DurationVar(&s.probeInterval, "probe-interval", 10*time.Minute,
+		"How often each live MCP server is asked whether it refuses what it has to refuse, beside after changes. 0: none is ever contacted.")
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
 	}
@@ -85,6 +92,8 @@ func (s settings) check() error {
 		return errors.New("--operator-namespace is empty: set it, or the environment variable POD_NAMESPACE")
 	case s.auditLog == "":
 		return errors.New(`--audit-log is empty: name a file, "-" for the standard output, or "off"`)
+	case s.probeInterval < 0:
+		return errors.New("--probe-interval must not be negative: 0 turns probes off")
 	case s.concurrent < 1:
 		return errors.New("--concurrent-reconciles must be at least 1")
 	case !slices.Contains([]string{"debug", "info", "error"}, s.logLevel):
@@ -103,4 +112,12 @@ func (s settings) logOptions() []zap.Opts {
 		encoder = zap.ConsoleEncoder()
 	}
 	return []zap.Opts{zap.Level(level), encoder, zap.StacktraceLevel(zapcore.PanicLevel)}
+}
+
+// prober asks live MCP servers; nil asks none.
+func (s settings) prober() controllers.Prober {
+	if s.probeInterval <= 0 {
+		return nil
+	}
+	return probe.New(probe.Options{AllowPrivate: s.allowPrivate})
 }

@@ -17,11 +17,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"k8s.io/utils/clock"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/mcp-registrar/mcp-registrar/controllers"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/record"
 	"github.com/mcp-registrar/mcp-registrar/internal/kubewrites"
 )
 
@@ -50,10 +52,29 @@ func register(ctx context.Context, registerer prometheus.Registerer) error {
 	return registerer.Register(controllers.NewCollector(ctx, sample{}))
 }
 
+// registerGuard registers every metric of the guard but those of its audit
+// stream, which are the operator's too.
+func registerGuard(registerer prometheus.Registerer) error {
+	_, err := record.New(record.Options{
+		Registerer: registerer, Clock: clock.RealClock{},
+		Stats: func() (clients, grants int, age time.Duration, complete bool) { return 0, 0, 0, true },
+		Open:  func() int { return 0 },
+	})
+	return err
+}
+
 // ours describes every metric of the operator, by name.
 func ours(ctx context.Context) ([]metric, error) {
+	return described(func(r prometheus.Registerer) error { return register(ctx, r) })
+}
+
+// guards describes every metric of the guard, by name.
+func guards() ([]metric, error) { return described(registerGuard) }
+
+// described describes what a function registers.
+func described(register func(prometheus.Registerer) error) ([]metric, error) {
 	var seen recorder
-	if err := register(ctx, &seen); err != nil {
+	if err := register(&seen); err != nil {
 		return nil, err
 	}
 	var found []metric

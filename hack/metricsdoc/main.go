@@ -46,7 +46,11 @@ func generate(ctx context.Context, root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describing the metrics: %w", err)
 	}
-	page, err := render(own, libraries(), words)
+	boundary, err := guards()
+	if err != nil {
+		return nil, fmt.Errorf("describing the metrics of the guard: %w", err)
+	}
+	page, err := render(catalogue{own, boundary, libraries()}, words)
 	if err != nil {
 		return nil, fmt.Errorf("rendering the page: %w", err)
 	}

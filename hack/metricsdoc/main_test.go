@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,7 +75,7 @@ func vocabularyOf(t *testing.T) vocabulary {
 func TestTheMetricsAreNamedWell(t *testing.T) {
 	t.Parallel()
 	var seen recorder
-	if err := register(t.Context(), &seen); err != nil {
+	if err := errors.Join(register(t.Context(), &seen), registerGuard(&seen)); err != nil {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewPedanticRegistry()
@@ -103,7 +104,7 @@ func TestTheMetricsAreNamedWell(t *testing.T) {
 		t.Fatalf("%d families of %d metrics: %v", len(families), len(names), err)
 	}
 	for _, name := range names {
-		if !strings.HasPrefix(name, "mcp_registrar_") {
+		if !strings.HasPrefix(name, "mcp_registrar_") && !strings.HasPrefix(name, "mcp_guard_") {
 			t.Errorf("%s does not say whose it is", name)
 		}
 	}
@@ -139,17 +140,22 @@ func TestWhatThePageDoesNotExplainIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more := append(slices.Clone(own), metric{Name: "more", Type: "gauge", Labels: []string{"colour"}})
+	boundary, err := guards()
+	if err != nil {
+		t.Fatal(err)
+	}
+	coloured := metric{Name: "more", Type: "gauge", Labels: []string{"colour"}}
 	for name, c := range map[string]struct {
-		own       []metric
-		libraries map[string]metric
-		want      string
+		catalogue
+		want string
 	}{
-		"a label that is not explained": {more, libraries(), "colour"},
-		"a label that is gone":          {own[:1], libraries(), "no metric has the label"},
-		"a library's metric is gone":    {own, nil, "workqueue_depth"},
+		"a label that is not explained":       {catalogue{append(slices.Clone(own), coloured), boundary, libraries()}, "colour"},
+		"a label that is gone":                {catalogue{own[:1], boundary, libraries()}, "no metric has the label"},
+		"a label of the guard, not explained": {catalogue{own, append(slices.Clone(boundary), coloured), libraries()}, "the guard: labels that are not explained: colour"},
+		"a label of the guard that is gone":   {catalogue{own, nil, libraries()}, "the guard: no metric has the label"},
+		"a library's metric is gone":          {catalogue{own, boundary, nil}, "workqueue_depth"},
 	} {
-		if _, err := render(c.own, c.libraries, words); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := render(c.catalogue, words); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/record"
 )
 
 var (
@@ -49,8 +51,24 @@ func explained(words vocabulary) []label {
 		{Name: "reason", Meaning: "Reason of the condition `Ready`. `NotSeen`: the object has no such condition yet. `Other`: somebody else wrote it.",
 			Values: append([]string{"NotSeen", "Other"}, words.reasons...)},
 		{Name: "resource", Meaning: "Resource of the Kubernetes API that the operator writes, with its subresource, for example `mcpclientregistrations/status`."},
+		{Name: "result", Meaning: "Reason of the condition `Protected` of an MCPServer that a probe led to."},
 		{Name: "type", Meaning: "Type of an event of the audit stream.", Values: auditTypes()},
 		{Name: "verb", Meaning: "HTTP method of the write.", Values: []string{"post", "put", "patch", "delete"}},
+	}
+}
+
+// explainedGuard are the labels of the guard's metrics.
+func explainedGuard() []label {
+	var reasons []string
+	for _, reason := range guard.Reasons() {
+		reasons = append(reasons, string(reason))
+	}
+	return []label{
+		{Name: "client", Meaning: "The MCPClientRegistration that the token was issued to, `namespace/name`; empty where that is not known."},
+		{Name: "decision", Meaning: "What came of it.", Values: []string{audit.VerdictAllowed, audit.VerdictRefused}},
+		{Name: "reason", Meaning: "Why.", Values: reasons},
+		{Name: "server", Meaning: "The MCPServer, `namespace/name`."},
+		{Name: "tool", Meaning: "The tool that was called; empty for what is no tool. " + code(record.Other) + ": one that no scope of the server leads to."},
 	}
 }
 
@@ -62,17 +80,27 @@ func auditTypes() []string {
 	return types
 }
 
+// catalogue is what there is to describe.
+type catalogue struct {
+	own, guard []metric
+	libraries  map[string]metric
+}
+
 // render writes the page.
-func render(own []metric, libraries map[string]metric, words vocabulary) ([]byte, error) {
-	labels, err := used(own, explained(words))
+func render(all catalogue, words vocabulary) ([]byte, error) {
+	labels, err := used(all.own, explained(words))
 	if err != nil {
 		return nil, err
+	}
+	guardLabels, err := used(all.guard, explainedGuard())
+	if err != nil {
+		return nil, fmt.Errorf("the guard: %w", err)
 	}
 	page, err := template.New("page").Funcs(template.FuncMap{
 		"code": func(word string) string { return code(word) },
 		"list": func(words []string) string { return code(words...) },
 		"library": func(name, kind, says string) (string, error) {
-			m, found := libraries[name]
+			m, found := all.libraries[name]
 			if !found {
 				return "", fmt.Errorf("no library has the metric %s", name)
 			}
@@ -85,10 +113,10 @@ func render(own []metric, libraries map[string]metric, words vocabulary) ([]byte
 	}
 	var b bytes.Buffer
 	err = page.Execute(&b, struct {
-		Metrics []metric
-		Labels  []label
-		Alerts  string
-	}{own, labels, strings.TrimSpace(alerts)})
+		Metrics, Guard      []metric
+		Labels, GuardLabels []label
+		Alerts              string
+	}{all.own, all.guard, labels, guardLabels, strings.TrimSpace(alerts)})
 	return b.Bytes(), err
 }
 

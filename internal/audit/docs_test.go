@@ -63,7 +63,7 @@ func TestDocumentedExamplesAreWhatIsWritten(t *testing.T) {
 	if !bytes.Equal(updated, content(t, page)) {
 		t.Error("docs/audit.md has other examples than are written: run this test with -update")
 	}
-	report, err := Verify(bytes.NewReader(documented(t)), Expect{Sequence: Sequence(len(Types()))})
+	report, err := Verify(bytes.NewReader(documented(t)), Expect{Sequence: Sequence(len(Types()) + 1)})
 	if err != nil || report.Torn != 1 || report.Lost != 1 {
 		t.Errorf("%+v, %v", report, err)
 	}
@@ -79,7 +79,7 @@ func TestDocumentedAreAllTypesAndFields(t *testing.T) {
 			t.Errorf("%s has no example", kind)
 		}
 	}
-	for _, of := range []any{Data{}, Grant{}, Approval{}, streamData{}, tornLine{}} {
+	for _, of := range []any{Data{}, Grant{}, Approval{}, CallData{}, streamData{}, tornLine{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if name == "" || !strings.Contains(text, "`"+name+"`") {
@@ -142,7 +142,7 @@ func TestDocumentedPythonCheck(t *testing.T) {
 		return string(out), err
 	}
 	stream := documented(t)
-	if out, err := run(stream); err != nil || !strings.Contains(out, "18 lines") {
+	if out, err := run(stream); err != nil || !strings.Contains(out, "21 lines") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	split := lines(stream)
@@ -168,6 +168,9 @@ func examples(t *testing.T) []byte {
 	}
 	for _, event := range exampleEvents() {
 		s.Record(event)
+	}
+	for _, call := range exampleCalls() {
+		s.RecordCall(call)
 	}
 	out.accept = []int{120}
 	s.Record(Event{Type: ClientRotated, Subject: registrationSubject, Data: registration()})
@@ -241,5 +244,30 @@ func exampleEvents() []Event {
 			d.Generation, d.ChangedBy, d.Decision, d.Reason = 3, "jane@example.com", &decided, "month-end close"
 			d.Message = "generation 2 of the grant was approved and its spec was changed since"
 		}),
+	}
+}
+
+// exampleCalls are an allowed call, one that needs another scope, and one after
+// the revocation of the client.
+func exampleCalls() []CallEvent {
+	at := func(minute int) time.Time { return time.Date(2026, 8, 1, 10, minute, 0, 0, time.UTC) }
+	call := func(tool, id string) CallData {
+		return CallData{
+			Server: "finance/ledger", Resource: "https://ledger.example.com/mcp", Method: "tools/call", Tool: tool, RequestID: id,
+			Verdict: VerdictRefused, AuthorizationServer: "corporate", Issuer: "https://login.example.com", ClientID: "c-81f3",
+			Subject: "c-81f3", TokenID: "t-5d20", TokenExpiresAt: at(15), Client: "payments/reconciler",
+			RegistrationUID: "4f3c2a70-6d0e-4c3b-9a53-0d8f3c1b2e11", Owner: "team-payments@example.com",
+			TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		}
+	}
+	allowed, stepUp, revoked := call("post_entry", "7"), call("close_month", "8"), call("post_entry", "9")
+	allowed.Verdict, allowed.Reason = VerdictAllowed, "Allowed"
+	allowed.Grant, allowed.Basis, allowed.ApprovedBy, allowed.Scope = "reconciler-ledger", "Approved", "sam@example.com", "ledger:write"
+	stepUp.Reason, stepUp.StepUp = "ScopeMissing", []string{"ledger:close"}
+	revoked.Reason = "Revoked"
+	return []CallEvent{
+		{Type: CallAllowed, Time: at(1), Data: allowed},
+		{Type: CallRefused, Time: at(2), Data: stepUp},
+		{Type: CallRefused, Time: at(3), Data: revoked},
 	}
 }

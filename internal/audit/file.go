@@ -100,9 +100,9 @@ func (f *file) Write(line []byte) (int, error) {
 	return n, err
 }
 
-func (f *file) release(last Position) error {
+func (f *file) release(last Position, note bool) error {
 	var err error
-	if last.Sequence > 0 && last != f.noted {
+	if note && last.Sequence > 0 && last != f.noted {
 		if err = writeHead(f.path+headSuffix, last); err == nil {
 			f.noted = last
 		}

@@ -6,6 +6,14 @@ package audit
 import (
 	"fmt"
 	"os"
+	"time"
+)
+
+const (
+	// maxTurn is how many lines are written in one turn at most.
+	maxTurn = 64
+	// noteAfter is how long the line of a call may be the last one and not noted.
+	noteAfter = 100 * time.Millisecond
 )
 
 // task is what a caller hands to the goroutine that writes.
@@ -32,7 +40,7 @@ func (s *Stream) hand(t *task) (taken bool, err error) {
 	case <-s.closing:
 		return false, os.ErrClosed
 	case <-patience:
-		return false, fmt.Errorf("it had no turn within %v: %w", s.patience, errHanging)
+		return false, s.give()
 	}
 	select {
 	case <-t.done:
@@ -40,6 +48,14 @@ func (s *Stream) hand(t *task) (taken bool, err error) {
 	case <-patience:
 		return true, s.leave(t)
 	}
+}
+
+// give gives up waiting for a turn.
+func (s *Stream) give() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hanging = s.busy
+	return fmt.Errorf("it had no turn within %v: %w", s.patience, errHanging)
 }
 
 // leave gives up waiting for a task, unless it has just ended.
@@ -61,7 +77,9 @@ func (s *Stream) work() {
 	for {
 		select {
 		case t := <-s.tasks:
-			s.perform(t)
+			s.serve(t)
+		case <-s.due:
+			s.noteLate()
 		case <-s.closing:
 			s.failed = s.writer.end()
 			return
@@ -69,23 +87,92 @@ func (s *Stream) work() {
 	}
 }
 
-func (s *Stream) perform(t *task) {
+// serve performs a task and then those that wait already: what has to be done
+// for each turn, but not for each line, is done once for all of them.
+func (s *Stream) serve(t *task) {
+	s.setBusy(true)
+	defer s.setBusy(false)
 	if t.entry == nil {
-		err := s.writer.start()
-		if late := s.finish(t, err, false); late && err != nil {
-			s.complaints.about(failure, fmt.Errorf("starting audit stream: %w", err))
-		}
+		s.start(t)
 		return
 	}
-	written, err := s.writer.put(*t.entry)
+	if err := s.writer.acquire(); err != nil {
+		s.settle(t, err)
+		return
+	}
+	note := false
+	for n := 1; t != nil; n++ {
+		err := s.writer.put(*t.entry)
+		note = note || !t.entry.passing
+		s.settle(t, err)
+		if t = nil; err == nil && n < maxTurn {
+			t = s.waiting()
+		}
+	}
+	s.release(note)
+}
+
+// waiting is a task that waits already, if there is one.
+func (s *Stream) waiting() *task {
+	select {
+	case t := <-s.tasks:
+		return t
+	default:
+		return nil
+	}
+}
+
+// release ends a turn. If nothing else was written than what passes, such as
+// calls, the last line need not be noted at once.
+func (s *Stream) release(note bool) {
 	switch {
-	case !written:
+	case note:
+		s.due = nil
+	case s.due == nil:
+		s.due = s.after(noteAfter)
+	}
+	if err := s.writer.release(note); err != nil {
+		s.complaints.about(failure, fmt.Errorf("ending a turn of the audit stream: %w", err))
+	}
+}
+
+// noteLate notes the last line, which was not noted when it was written.
+func (s *Stream) noteLate() {
+	s.setBusy(true)
+	defer s.setBusy(false)
+	if err := s.writer.acquire(); err != nil {
+		s.due = s.after(noteAfter)
+		s.complaints.about(failure, fmt.Errorf("noting the end of the audit stream: %w", err))
+		return
+	}
+	s.release(true)
+}
+
+func (s *Stream) start(t *task) {
+	err := s.writer.start()
+	if late := s.finish(t, err, false); late && err != nil {
+		s.complaints.about(failure, fmt.Errorf("starting audit stream: %w", err))
+	}
+}
+
+// settle ends the task of an event, whose line is written unless there is an
+// error.
+func (s *Stream) settle(t *task, err error) {
+	if err != nil {
 		s.losses.add(t.entry.at)
 		s.complain(t.entry, err)
-	case err != nil:
-		s.complaints.about(failure, err)
 	}
-	s.finish(t, err, !written)
+	s.finish(t, err, err != nil)
+}
+
+// setBusy says whether the goroutine that writes is at work.
+func (s *Stream) setBusy(busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = busy
+	if !busy {
+		s.hanging = false
+	}
 }
 
 // finish ends a task. It returns whether its caller has left. Who left has

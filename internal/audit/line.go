@@ -65,6 +65,8 @@ type entry struct {
 	subject string
 	at      time.Time
 	data    any
+	// passing: it is one of many, whose line need not be noted at once.
+	passing bool
 }
 
 // streamData is the data of events about the stream itself.

@@ -11,8 +11,8 @@ type sink interface {
 	// acquire makes ready for writing. It takes where the stream stood after
 	// the last write and returns where it stands.
 	acquire(state) (state, error)
-	// release ends what acquire began and notes the last line.
-	release(Position) error
+	// release ends what acquire began. note: the last line is noted now.
+	release(last Position, note bool) error
 	// close ends the sink for good.
 	close() error
 }
@@ -35,5 +35,5 @@ type state struct {
 type output struct{ io.Writer }
 
 func (output) acquire(s state) (state, error) { return s, nil }
-func (output) release(Position) error         { return nil }
+func (output) release(Position, bool) error   { return nil }
 func (output) close() error                   { return nil }

@@ -5,6 +5,7 @@ package audit
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -66,11 +67,15 @@ type Stream struct {
 	// closing ends the writing goroutine, ended says that it has, with failed.
 	closing, ended chan struct{}
 	failed         error
+	// due says that the last line is to be noted. Only the goroutine that writes
+	// uses it. Nil: it is noted.
+	due <-chan time.Time
 
 	mu sync.Mutex
-	// hanging: the task being worked on takes longer than its caller waited.
-	hanging bool
-	closed  bool
+	// busy: the goroutine that writes is at work. hanging: longer than somebody
+	// waited.
+	busy, hanging bool
+	closed        bool
 }
 
 // errHanging: somebody ran out of patience.
@@ -139,24 +144,32 @@ func (s *Stream) begin() error {
 // Record implements Recorder. An event whose line was not written in time is
 // counted as a failure; whether it is lost shows when the write ends.
 func (s *Stream) Record(event Event) {
-	at := event.Time
+	data, err := encode(event.Data.utc())
+	s.record(s.entry(event.Type, event.Subject, event.Time), data, err)
+}
+
+// entry is an event without its data.
+func (s *Stream) entry(kind Type, subject string, at time.Time) *entry {
 	if at.IsZero() {
 		at = s.now()
 	}
-	t := &task{entry: &entry{kind: event.Type, subject: cut(event.Subject), at: at}, done: make(chan struct{})}
-	data, err := encode(event.Data.utc())
+	return &entry{kind: kind, subject: cut(subject), at: at}
+}
+
+// record has an entry written with its data, if that could be encoded.
+func (s *Stream) record(e *entry, data json.RawMessage, err error) {
 	if err != nil {
-		s.lose(t.entry, err)
+		s.lose(e, err)
 		return
 	}
-	t.entry.data = data
-	taken, err := s.hand(t)
+	e.data = data
+	taken, err := s.hand(&task{entry: e, done: make(chan struct{})})
 	switch {
 	case !taken:
-		s.lose(t.entry, err)
+		s.lose(e, err)
 	case err != nil:
 		s.metrics.failures.Inc()
-		s.complain(t.entry, err)
+		s.complain(e, err)
 	}
 }
 

@@ -52,6 +52,16 @@ const (
 	ApprovalVoided Type = "dev.mcp-registrar.grant.approval-voided"
 )
 
+// What is called. Guards write these.
+const (
+	// CallAllowed: a guard let a request to an MCP server pass. Says whose it
+	// was and by whose grant.
+	CallAllowed Type = "dev.mcp-registrar.call.allowed"
+	// CallRefused: a guard refused a request to an MCP server. Says why, and
+	// whose it was if that is known.
+	CallRefused Type = "dev.mcp-registrar.call.refused"
+)
+
 // What happens to the stream itself. Stream writes these by itself.
 const (
 	// StreamStarted: the first line of each chain.
@@ -70,6 +80,7 @@ func Types() []Type {
 		ClientRegistered, ClientChanged, ClientRotated,
 		ClientRevoked, RevocationVerified, ClientReleased, ClientVanished, PossibleOrphan,
 		GrantRequested, GrantApproved, GrantDenied, ApprovalWithdrawn, ApprovalVoided,
+		CallAllowed, CallRefused,
 		StreamStarted, StreamRecovered, StreamGap,
 	}
 }

@@ -20,6 +20,8 @@ type writer struct {
 	losses     *losses
 	sink       sink
 	state      state
+	// unnoted: the last turn did not note the last line.
+	unnoted bool
 }
 
 // start takes the stream up, with a first line if it has none.
@@ -29,31 +31,35 @@ func (w *writer) start() error {
 	}
 	err := w.prepare()
 	w.metrics.sequence.Set(float64(w.state.last.Sequence))
-	if err := errors.Join(err, w.sink.release(w.state.last)); err != nil {
+	if err := errors.Join(err, w.release(true)); err != nil {
 		w.complaints.about(failure, fmt.Errorf("starting audit stream: %w", err))
 	}
 	return nil
 }
 
-// put writes an entry after everything that has to precede it. An error with
-// a written entry is about what is kept beside the stream.
-func (w *writer) put(e entry) (written bool, err error) {
-	if err := w.acquire(); err != nil {
-		return false, err
+// put writes an entry after everything that has to precede it. The sink must be
+// acquired.
+func (w *writer) put(e entry) error {
+	if err := w.prepare(); err != nil {
+		return err
 	}
-	if err = w.prepare(); err == nil {
-		err = w.write(e)
-	}
-	return err == nil, errors.Join(err, w.sink.release(w.state.last))
+	return w.write(e)
 }
 
-// end puts the number of lost events on record, if there are any, and closes
-// the sink.
+// release ends what acquire began; note says that the last line is to be noted
+// now.
+func (w *writer) release(note bool) error {
+	w.unnoted = !note
+	return w.sink.release(w.state.last, note)
+}
+
+// end puts the number of lost events on record, if there are any, notes the last
+// line and closes the sink.
 func (w *writer) end() error {
 	var err error
-	if w.losses.count() > 0 {
+	if w.losses.count() > 0 || w.unnoted {
 		if err = w.acquire(); err == nil {
-			err = errors.Join(w.prepare(), w.sink.release(w.state.last))
+			err = errors.Join(w.prepare(), w.release(true))
 		}
 	}
 	return errors.Join(err, w.sink.close())

@@ -69,7 +69,7 @@ func (e *Engine) judge(ctx context.Context, r Request) Verdict {
 	if fault := r.Message.Fault; fault != nil {
 		return Verdict{Reason: fault.Reason, Status: fault.Status, Code: fault.Code, Text: fault.Text, Token: token, Server: server}
 	}
-	return e.weigh(server, r.Message, token)
+	return e.weigh(server, r, token)
 }
 
 // server finds the server, unless nothing may be relied on.
@@ -92,13 +92,18 @@ func (e *Engine) server(name ServerName) (Server, Verdict, bool) {
 }
 
 // weigh asks the register about a verified token.
-func (e *Engine) weigh(server Server, m Message, token Token) Verdict {
+func (e *Engine) weigh(server Server, r Request, token Token) Verdict {
+	m := r.Message
 	v := Verdict{Reason: ReasonAllowed, Token: token, Server: server}
 	facts := e.facts(server, token)
 	facts.Tool, facts.Untied = m.Tool, m.Kind == Call && untied(m.Method)
 	v.Decision = policy.Call(facts, e.clock.Now())
 	if v.Decision.Refusal != "" {
 		v.Reason = Reason(v.Decision.Refusal)
+		return e.refuse(server, m, v)
+	}
+	if r.Foreign != nil && r.Foreign(token) {
+		v.Reason = SessionForeign
 		return e.refuse(server, m, v)
 	}
 	v.SeesAll = server.Prober != "" && v.Decision.Client.Name == server.Prober && v.Decision.Client.Namespace == server.Namespace
@@ -173,6 +178,7 @@ const (
 	codeUnauthorized = -32001
 	codeForbidden    = -32003
 	codeUnavailable  = -32004
+	codeNoSession    = -32005
 )
 
 // refuse completes a refusal: its status, its challenge (RFC 6750 §3, RFC 9728
@@ -198,6 +204,9 @@ func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
 	case http.StatusForbidden:
 		v.Code = codeForbidden
 		params = append(params, [2]string{"error", "insufficient_scope"}, [2]string{"error_description", v.Text})
+	case http.StatusNotFound:
+		v.Code = codeNoSession
+		return v
 	default:
 		v.Code = codeUnavailable
 		return v

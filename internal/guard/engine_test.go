@@ -94,6 +94,8 @@ func (w *world) Verify(_ context.Context, q TokenQuestion) (Token, error) {
 	if q.Issuer != "https://as.example.com" || q.Audience != "https://mcp.example.com/invoices" {
 		return Token{}, &TokenError{Reason: TokenAudience}
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.refused != "" {
 		return Token{}, &TokenError{Reason: w.refused, Err: errors.New("why")}
 	}
@@ -296,5 +298,45 @@ func TestMetadataURL(t *testing.T) {
 		if got := MetadataURL(resource); got != want {
 			t.Errorf("%s: %s, want %s", resource, got, want)
 		}
+	}
+}
+
+// A token whose time to be verified again has come goes on if it still holds.
+func TestHoldVerifiesAgain(t *testing.T) {
+	t.Parallel()
+	for _, refused := range []Reason{"", TokenInactive, TokenUnverifiable} {
+		w := newWorld()
+		w.token.CheckAt = testNow.Add(5 * time.Second)
+		e := w.engine()
+		r := call("read_invoice")
+		held, release := e.Hold(t.Context(), r, e.Decide(t.Context(), r))
+		defer release()
+		w.mu.Lock()
+		w.refused, w.token.CheckAt = refused, testNow.Add(time.Minute)
+		w.mu.Unlock()
+		w.clock.Step(5 * time.Second)
+		e.changed(Change{})
+		if refused == "" {
+			select {
+			case <-held.Done():
+				t.Errorf("a token that holds: ended with %v", context.Cause(held))
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		select {
+		case <-held.Done():
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: it goes on", refused)
+		}
+	}
+}
+
+func TestForeignSession(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(), call("read_invoice")
+	r.Foreign = func(token Token) bool { return token.ClientID == "c1" }
+	if v := w.engine().Decide(t.Context(), r); v.Reason != SessionForeign || v.Status != http.StatusNotFound || v.Challenge != "" {
+		t.Errorf("answered %s with %d and %q", v.Reason, v.Status, v.Challenge)
 	}
 }

@@ -6,6 +6,8 @@ package guard
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,8 +25,19 @@ type held struct {
 // holding is one request under way.
 type holding struct {
 	request Request
-	verdict Verdict
+	server  Server
 	end     context.CancelCauseFunc
+	ctx     context.Context //nolint:containedctx // It is the life of what is held, and ends with it.
+
+	mu       sync.Mutex
+	token    Token
+	checking bool
+}
+
+func (h *holding) known() Token {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.token
 }
 
 // Hold returns a context that ends, with the cause ErrEnded, as soon as an
@@ -33,7 +46,7 @@ type holding struct {
 // when the request is done.
 func (e *Engine) Hold(ctx context.Context, r Request, v Verdict) (holdingCtx context.Context, release func()) {
 	holdingCtx, cancel := context.WithCancelCause(ctx)
-	h := &holding{request: r, verdict: v, end: cancel}
+	h := &holding{request: r, server: v.Server, token: v.Token, ctx: holdingCtx, end: cancel}
 	key := Change{AuthorizationServer: v.Server.AuthorizationServer, ClientID: v.Token.ClientID}
 	e.held.add(key, h)
 	// What changed since the decision was seen by nobody.
@@ -61,21 +74,38 @@ func (e *Engine) changed(c Change) {
 // review ends what would not be allowed now.
 func (e *Engine) review(h *holding) {
 	server, _, ok := e.server(h.request.Server)
-	if ok && e.weigh(server, h.request.Message, h.verdict.Token).Allowed() && !e.over(h) {
-		return
+	token := h.known()
+	now := e.clock.Now()
+	switch {
+	case !ok || passed(token.ExpiresAt, now) || !e.weigh(server, h.request, token).Allowed():
+		h.end(ErrEnded)
+	case passed(token.CheckAt, now):
+		h.check(e)
 	}
-	h.end(ErrEnded)
 }
 
-// over says that the token's time is over, or that it must be verified anew.
-func (e *Engine) over(h *holding) bool {
-	now := e.clock.Now()
-	for _, at := range []time.Time{h.verdict.Token.ExpiresAt, h.verdict.Token.CheckAt} {
-		if !at.IsZero() && !now.Before(at) {
-			return true
-		}
+func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// check verifies the token anew, once at a time and without keeping anybody
+// waiting, and ends what is held if it is no longer accepted.
+func (h *holding) check(e *Engine) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.checking {
+		return
 	}
-	return false
+	h.checking = true
+	go func() {
+		raw, _ := bearer(h.request)
+		token, err := e.tokens.Verify(h.ctx, TokenQuestion{Raw: raw, Issuer: h.server.Issuer, Audience: h.server.Resource})
+		h.mu.Lock()
+		h.checking = false
+		h.token = token
+		h.mu.Unlock()
+		if err != nil || token.ClientID == "" {
+			h.end(ErrEnded)
+		}
+	}()
 }
 
 // sweep is how often what is under way is looked at for what no event ends.
@@ -127,13 +157,11 @@ func (l *held) of(c Change) []*holding {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []*holding
-	for key, set := range l.by {
-		if c != (Change{}) && c != key {
-			continue
-		}
-		for h := range set {
-			found = append(found, h)
-		}
+	if c != (Change{}) {
+		return slices.AppendSeq(found, maps.Keys(l.by[c]))
+	}
+	for _, set := range l.by {
+		found = slices.AppendSeq(found, maps.Keys(set))
 	}
 	return found
 }

@@ -164,6 +164,10 @@ type Request struct {
 	// TraceParent is the traceparent (W3C Trace Context) of the header or, where
 	// that has none, of params._meta.
 	TraceParent string
+	// Foreign says whether the request is made in a session that was given to
+	// another than the token's client and subject; nil where nothing is known of
+	// sessions.
+	Foreign func(Token) bool
 	// ReceivedAt is when the request came.
 	ReceivedAt time.Time
 }

@@ -54,6 +54,9 @@ const (
 	RequestHeaderMismatch Reason = "RequestHeaderMismatch"
 	// RequestUnsupported: a method or media type that MCP does not have.
 	RequestUnsupported Reason = "RequestUnsupported"
+	// SessionForeign: the session was given to another client, or to another
+	// subject. It is answered as if there were none.
+	SessionForeign Reason = "SessionForeign"
 )
 
 // Reasons of the guard itself.
@@ -72,7 +75,7 @@ func Reasons() []Reason {
 		TokenExpired, TokenNotYetValid, TokenInactive, TokenUnverifiable,
 		Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
 		Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing), Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired),
-		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported,
+		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported, SessionForeign,
 		ServerUnknown, RegisterStale,
 	}
 }
@@ -87,6 +90,8 @@ func (r Reason) status() int {
 	case Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing),
 		Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired):
 		return http.StatusForbidden
+	case SessionForeign:
+		return http.StatusNotFound
 	case ServerUnknown, RegisterStale, TokenUnverifiable:
 		return http.StatusServiceUnavailable
 	}

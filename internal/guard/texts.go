@@ -21,6 +21,7 @@ var texts = map[Reason]string{
 	TokenExpired:      "the token has expired",
 	TokenNotYetValid:  "the token is not valid yet",
 	TokenInactive:     "the authorization server says that the token is not active",
+	SessionForeign:    "there is no such session",
 	TokenUnverifiable: "the token cannot be verified now, because its authorization server does not answer: try again later",
 
 	Reason(policy.RefusedUnknownClient):  "no MCPClientRegistration has this client",

@@ -1,0 +1,176 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// Guards reads what guards tell of themselves, each by a Lease.
+type Guards struct {
+	Client client.Reader
+}
+
+// newGuards returns nil where not all namespaces are watched: there may be guards
+// that nobody knows of.
+func newGuards(reader client.Reader, watched []string) *Guards {
+	if len(watched) > 0 {
+		return nil
+	}
+	return &Guards{Client: reader}
+}
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch
+
+// guardCheck is how often a revocation is held against what guards say while no
+// Lease changes: one that is not renewed ends without an event.
+const guardCheck = 15 * time.Second
+
+// heard is what guards are known to have heard of a revocation. The zero value
+// is nothing, and nothing to wait for.
+type heard int
+
+const (
+	unguarded heard = iota
+	// unheard: a guard is not known to have it yet.
+	unheard
+	// denied: every guard that the client could meet refuses it.
+	denied
+)
+
+// Heard says what guards are known to have heard of the revocation of a client.
+func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration, record policy.Record, revoked string, now time.Time) (heard, error) {
+	if g == nil || revoked == "" || len(record.Reached) == 0 {
+		return unguarded, nil
+	}
+	facts := policy.DenialFacts{Registration: reg, ClientID: revoked, Reached: record.Reached, GuardsAre: policy.Present}
+	for _, name := range record.Reached {
+		guarded, err := g.guarded(ctx, name)
+		if err != nil || !guarded {
+			return unguarded, err
+		}
+		facts.Guarded = append(facts.Guarded, name)
+	}
+	var leases coordinationv1.LeaseList
+	err := g.Client.List(ctx, &leases, client.MatchingLabels{v1alpha1.LabelGuard: labelTrue}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return unheard, wrap("listing guards", err)
+	}
+	for i := range leases.Items {
+		facts.Guards = append(facts.Guards, guardOf(&leases.Items[i], reg.Spec.AuthorizationServerRef.Name))
+	}
+	if policy.Denied(facts, now) {
+		return denied, nil
+	}
+	return unheard, nil
+}
+
+const labelTrue = "true"
+
+// guarded says that every call of a server passes a guard.
+func (g *Guards) guarded(ctx context.Context, name string) (bool, error) {
+	namespace, name, _ := strings.Cut(name, "/")
+	var server v1alpha1.MCPServer
+	err := g.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &server)
+	if client.IgnoreNotFound(err) != nil {
+		return false, wrap("reading MCPServer", err)
+	}
+	return err == nil && server.Spec.Boundary == v1alpha1.BoundaryGuarded, nil
+}
+
+// guardOf reads a Lease. One that does not say until when it holds is taken to
+// hold for ever.
+func guardOf(lease *coordinationv1.Lease, authorizationServer string) policy.Guard {
+	guard := policy.Guard{Servers: strings.Split(lease.Annotations[v1alpha1.AnnotationGuards], ",")}
+	var seen map[string]string
+	if err := json.Unmarshal([]byte(lease.Annotations[v1alpha1.AnnotationSeen]), &seen); err == nil {
+		guard.Seen = seen[authorizationServer]
+	}
+	guard.Until = time.Unix(1<<40, 0)
+	if renewed, seconds := lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds; renewed != nil && seconds != nil {
+		guard.Until = renewed.Add(time.Duration(*seconds) * time.Second)
+	}
+	return guard
+}
+
+// indexUndenied finds the registrations whose revocation guards are not known to
+// have.
+const indexUndenied = "undenied"
+
+func undenied(object client.Object) []string {
+	reg, ok := object.(*v1alpha1.MCPClientRegistration)
+	if !ok || reg.Status.Revocation == nil || reg.Status.Revocation.DeniedAt != nil {
+		return nil
+	}
+	return []string{labelTrue}
+}
+
+// ofGuard names the registrations that wait for word of guards, as long as it
+// says something.
+func (r *RegistrationReconciler) ofGuard(ctx context.Context, _ client.Object) []reconcile.Request {
+	var waiting v1alpha1.MCPClientRegistrationList
+	if err := r.List(ctx, &waiting, client.MatchingFields{indexUndenied: labelTrue}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range waiting.Items {
+		if reg := &waiting.Items[i]; residual(reg.Status.Revocation, r.Clock.Now()) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(reg)})
+		}
+	}
+	return requests
+}
+
+// residual says that a token of a revoked client may still be alive.
+func residual(revocation *v1alpha1.Revocation, now time.Time) bool {
+	return revocation != nil && (revocation.ResidualUntil == nil || now.Before(revocation.ResidualUntil.Time))
+}
+
+// acknowledged passes a guard that has seen more than before, or is new.
+func acknowledged() predicate.Predicate {
+	return predicate.And(
+		predicate.NewPredicateFuncs(func(object client.Object) bool { return object.GetLabels()[v1alpha1.LabelGuard] == labelTrue }),
+		predicate.Funcs{
+			UpdateFunc: func(e event.UpdateEvent) bool {
+				return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationSeen] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationSeen] ||
+					e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationGuards] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationGuards]
+			},
+		},
+	)
+}
+
+// denial notes since when a revoked client is refused by all guards, and that
+// nothing of its power is left then. The instant is rounded up: it is never
+// earlier than the truth.
+func denial(old, revocation *v1alpha1.Revocation, said heard, now time.Time) *v1alpha1.Revocation {
+	if revocation == nil {
+		return nil
+	}
+	revocation = revocation.DeepCopy()
+	switch {
+	case old != nil && old.DeniedAt != nil && old.ClientID == revocation.ClientID && old.DueAt.Equal(&revocation.DueAt):
+		revocation.DeniedAt = old.DeniedAt
+	case said == denied:
+		at := metav1.NewTime(now.Add(time.Second - 1).Truncate(time.Second))
+		revocation.DeniedAt = &at
+	}
+	if at := revocation.DeniedAt; at != nil && revocation.ResidualUntil != nil && at.Before(revocation.ResidualUntil) {
+		revocation.ResidualUntil = at
+	}
+	return revocation
+}

@@ -1,0 +1,74 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package extauthz
+
+import (
+	"net/http"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+)
+
+// allowed lets a request pass, without its token unless that is to be passed on.
+func allowed(passToken bool) *authv3.CheckResponse {
+	ok := &authv3.OkHttpResponse{}
+	if !passToken {
+		ok.HeadersToRemove = []string{"authorization"}
+	}
+	return &authv3.CheckResponse{
+		Status:       &status.Status{Code: int32(codes.OK)},
+		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok},
+	}
+}
+
+// denied has Envoy answer with a refusal. id is the id of the request.
+func denied(v guard.Verdict, id string) *authv3.CheckResponse {
+	return answer(v.Status, codeOf(v.Status), v.Challenge, v.Body(id))
+}
+
+// metadata has Envoy answer with a server's metadata. To Envoy every answer that
+// does not come from the upstream is a denial, whatever its status.
+func metadata(server guard.Server) *authv3.CheckResponse {
+	return answer(http.StatusOK, codes.PermissionDenied, "", guard.Metadata(server))
+}
+
+func answer(httpStatus int, code codes.Code, challenge string, body []byte) *authv3.CheckResponse {
+	headers := []*corev3.HeaderValueOption{header("content-type", "application/json"), header("cache-control", "no-store")}
+	if challenge != "" {
+		headers = append(headers, header("www-authenticate", challenge))
+	}
+	return &authv3.CheckResponse{
+		Status: &status.Status{Code: int32(code)}, //nolint:gosec // Codes of gRPC are below 20.
+		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: &authv3.DeniedHttpResponse{
+			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(httpStatus)}, //nolint:gosec // Statuses of HTTP are below 600.
+			Headers: headers,
+			Body:    string(body),
+		}},
+	}
+}
+
+func header(key, value string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: key, Value: value},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
+}
+
+// codeOf is the gRPC code for an HTTP status. Envoy only asks whether it is OK.
+func codeOf(httpStatus int) codes.Code {
+	switch httpStatus {
+	case http.StatusUnauthorized:
+		return codes.Unauthenticated
+	case http.StatusNotFound:
+		return codes.NotFound
+	case http.StatusServiceUnavailable:
+		return codes.Unavailable
+	}
+	return codes.PermissionDenied
+}

@@ -1,0 +1,113 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package extauthz
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/message"
+)
+
+// partialBody is the header by which Envoy says whether the body is cut off.
+const partialBody = "X-Envoy-Auth-Partial-Body"
+
+// read reads what a check says of a request.
+func (s *Service) read(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest) guard.Request {
+	header := headerOf(asked)
+	request := guard.Request{Server: name, Authorization: header.Values("Authorization"), TokenInQuery: tokenInQuery(asked)}
+	body := asked.GetRawBody()
+	if len(body) == 0 {
+		body = []byte(asked.GetBody())
+	}
+	method := asked.GetMethod()
+	switch {
+	case cutOff(header, body):
+		request.Message = guard.Message{Fault: &guard.Fault{
+			Status: http.StatusRequestEntityTooLarge, Code: codeInvalid, Reason: guard.RequestTooLarge,
+			Text: "the gateway sends the guard only the beginning of the body: raise max_request_bytes of with_request_body, or send less",
+		}}
+	case method != http.MethodPost || len(body) > 0:
+		request.Message, request.TraceParent = message.Parse(header, method, body)
+	case s.options.HeadersOnly(name):
+		request.Message, request.TraceParent = message.ParseHeaders(header, method)
+	default:
+		request.Message = guard.Message{Fault: &guard.Fault{
+			Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestMalformed,
+			Text: "the guard was sent no body: if the request has one, the gateway needs with_request_body",
+		}}
+	}
+	return request
+}
+
+// codeInvalid is Invalid Request of JSON-RPC.
+const codeInvalid = -32600
+
+// headerOf is the request's header: as Envoy received it where it is configured
+// to say that, or else with the values of each field joined by commas.
+func headerOf(asked *authv3.AttributeContext_HttpRequest) http.Header {
+	header := http.Header{}
+	for _, field := range asked.GetHeaderMap().GetHeaders() {
+		value := field.GetValue()
+		if raw := field.GetRawValue(); len(raw) > 0 {
+			value = string(raw)
+		}
+		header.Add(field.GetKey(), value)
+	}
+	for key, value := range asked.GetHeaders() {
+		header.Add(key, value)
+	}
+	for _, key := range unjoined {
+		header[key] = split(header[key])
+		if len(header[key]) == 0 {
+			delete(header, key)
+		}
+	}
+	return header
+}
+
+// unjoined are the fields whose values have no comma, so that one means that
+// there were several. The names are in the form of http.Header.
+var unjoined = []string{"Authorization", "Content-Type", "Mcp-Method", "Mcp-Protocol-Version", partialBody}
+
+// split undoes the joining of values.
+func split(values []string) []string {
+	var found []string
+	for _, value := range values {
+		for one := range strings.SplitSeq(value, ",") {
+			found = append(found, strings.TrimSpace(one))
+		}
+	}
+	return found
+}
+
+// cutOff says that the body is not the whole one: Envoy says so, or it is
+// shorter or longer than the client said.
+func cutOff(header http.Header, body []byte) bool {
+	for _, value := range header[partialBody] {
+		if value != "false" {
+			return true
+		}
+	}
+	length, err := strconv.Atoi(header.Get("Content-Length"))
+	return err == nil && len(body) > 0 && length != len(body)
+}
+
+// tokenInQuery says whether the query has access_token (RFC 6750 §2.3), by its
+// name in any form that a server might decode.
+func tokenInQuery(asked *authv3.AttributeContext_HttpRequest) bool {
+	_, query, _ := strings.Cut(asked.GetPath(), "?")
+	for pair := range strings.FieldsFuncSeq(query+"&"+asked.GetQuery(), func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil && strings.EqualFold(decoded, "access_token") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,265 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/proxy"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+func TestAnAllowedCallPasses(t *testing.T) {
+	w := newWorld(t, fine)
+	body := " " + addCall + "\n"
+	got := w.post(body, "Cookie", "a=b", "Mcp-Param-Region", "eu", "Mcp_Name", "erase", "X-Forwarded-For", "1.2.3.4", "Forwarded", "for=1.2.3.4",
+		"X-Original-Url", "/admin", "X-Http-Method-Override", "DELETE", "Accept-Encoding", "gzip", "Connection", "X-Hop", "X-Hop", "1")
+	if got.status != http.StatusOK || got.body != `{"jsonrpc":"2.0","id":"q-1","result":{}}` || w.records.last() != guard.ReasonAllowed {
+		t.Fatalf("%+v for %s", got, w.records.last())
+	}
+	at := w.passed()[0]
+	if at.body != body || at.target != "/inner" || at.method != http.MethodPost || !strings.HasPrefix(at.host, "127.0.0.1:") {
+		t.Errorf("the upstream had %+v", at)
+	}
+	for name, want := range map[string]string{
+		"Authorization": "", "Cookie": "a=b", "Mcp-Param-Region": "eu", "Mcp_name": "", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http",
+		"X-Forwarded-Host": strings.TrimPrefix(w.front.URL, "http://"), "Forwarded": "", "X-Original-Url": "", "X-Http-Method-Override": "",
+		"Accept-Encoding": "", "X-Hop": "", "Content-Type": "application/json",
+	} {
+		if have := strings.Join(at.header[name], "|"); have != want {
+			t.Errorf("%s is %q, want %q", name, have, want)
+		}
+	}
+	if len(w.added) != 1 || w.added[0] <= 0 || w.added[0] > time.Second {
+		t.Errorf("observed %v", w.added)
+	}
+}
+
+func TestTokensAreTakenFromOneHeaderOnly(t *testing.T) {
+	for name, query := range map[string]string{
+		"plain": "access_token=x", "escaped": "access%5Ftoken=x", "escaped twice": "access%255Ftoken=x", "in capitals": "Access_Token=x",
+		"behind a semicolon": "a=b;access_token=x", "without value": "a=b&access_token", "as an array": "access_token[]=x", "with a dot": "access.token=x",
+		"all escaped": "%61%63%63%65%73%73%5f%74%6f%6b%65%6e=x", "beside a broken escape": "%zz=1&access_token=x", "with a space": "+access_token=x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, fine)
+			w.refused(w.do(w.request(http.MethodPost, "/mcp?"+query, addCall)), http.StatusBadRequest, guard.TokenAmbiguous)
+		})
+	}
+	t.Run("two headers", func(t *testing.T) {
+		w := newWorld(t, fine)
+		r := w.request(http.MethodPost, "/mcp", addCall)
+		r.Header.Add("Authorization", "Bearer token-of-other")
+		w.refused(w.do(r), http.StatusBadRequest, guard.TokenAmbiguous)
+	})
+	t.Run("none", func(t *testing.T) {
+		w := newWorld(t, fine)
+		got := w.post(addCall, "Authorization", "")
+		w.refused(got, http.StatusUnauthorized, guard.TokenMissing)
+		want := `Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", scope="calc:add"`
+		if challenge := got.header.Get("Www-Authenticate"); challenge != want || !strings.Contains(got.body, `"id":"q-1"`) {
+			t.Errorf("%s\n%s", challenge, got.body)
+		}
+	})
+	t.Run("another query passes", func(t *testing.T) {
+		w := newWorld(t, fine)
+		if got := w.do(w.request(http.MethodPost, "/mcp?a=access_token", addCall)); got.status != http.StatusOK || w.passed()[0].target != "/inner?a=access_token" {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("the upstream's query is the only one", func(t *testing.T) {
+		w := newWorld(t, fine, func(o *proxy.Options) { o.Routes[0].Upstream.RawQuery = "key=own" })
+		if got := w.do(w.request(http.MethodPost, "/mcp?key=client", addCall)); got.status != http.StatusOK || w.passed()[0].target != "/inner?key=own" {
+			t.Errorf("%+v %+v", got, w.passed())
+		}
+	})
+}
+
+func TestWhatIsNotGrantedIsRefused(t *testing.T) {
+	w := newWorld(t, fine)
+	got := w.post(eraseCall)
+	w.refused(got, http.StatusForbidden, guard.Reason(policy.RefusedNoGrant))
+	if challenge := got.header.Get("Www-Authenticate"); !strings.Contains(challenge, `error="insufficient_scope"`) || !strings.Contains(challenge, `scope="calc:erase"`) {
+		t.Error(challenge)
+	}
+	w.refused(w.post(call("resources/read", `{"uri":"file:///etc/passwd"}`)), http.StatusForbidden, guard.Reason(policy.RefusedNoGrant))
+	w.register.change(guard.Change{}, func() { w.register.stale = true })
+	got = w.post(addCall)
+	w.refused(got, http.StatusServiceUnavailable, guard.RegisterStale)
+	if got.header.Get("Retry-After") != "1" {
+		t.Error("nothing says when to try again")
+	}
+}
+
+func TestHeadersThatLieAreRefused(t *testing.T) {
+	wrap := func(name string) string { return "=?base64?" + base64.StdEncoding.EncodeToString([]byte(name)) + "?=" }
+	modern := []string{"Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name"}
+	for name, c := range map[string]struct {
+		header  []string
+		refused bool
+	}{
+		"another tool":               {[]string{"Mcp-Name", "add"}, true},
+		"another method":             {[]string{"Mcp-Method", "tools/list"}, true},
+		"another tool in Base64":     {append(modern, wrap("add")), true},
+		"broken Base64":              {append(modern, "=?base64?ZXJhc2U!?="), true},
+		"the tool in Base64":         {append(modern, wrap("erase")), false},
+		"the tool":                   {append(modern, "erase"), false},
+		"no name, from 2026-07-28":   {modern[:4], true},
+		"no method, from 2026-07-28": {modern[:2], true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, fine)
+			got := w.post(eraseCall, append(c.header, "Authorization", "Bearer token-of-third")...)
+			if !c.refused {
+				if got.status != http.StatusOK {
+					t.Errorf("%+v", got)
+				}
+				return
+			}
+			w.refused(got, http.StatusBadRequest, guard.RequestHeaderMismatch)
+			if got.code() != -32020 {
+				t.Error(got.body)
+			}
+		})
+	}
+}
+
+func TestBatchesAreRefused(t *testing.T) {
+	w := newWorld(t, fine)
+	got := w.post("[" + addCall + "," + eraseCall + "]")
+	w.refused(got, http.StatusBadRequest, guard.RequestBatch)
+	if got.code() != -32600 {
+		t.Error(got.body)
+	}
+}
+
+func TestOversizedBodiesAreRefused(t *testing.T) {
+	small := func(o *proxy.Options) { o.MaxBody = 200 }
+	large := call("tools/call", `{"name":"add","arguments":"`+strings.Repeat("x", 300)+`"}`)
+	t.Run("declared", func(t *testing.T) {
+		w := newWorld(t, fine, small)
+		w.refused(w.post(large), http.StatusRequestEntityTooLarge, guard.RequestTooLarge)
+	})
+	t.Run("chunked", func(t *testing.T) {
+		w := newWorld(t, fine, small)
+		r := w.request(http.MethodPost, "/mcp", "")
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(large)), -1
+		w.refused(w.do(r), http.StatusRequestEntityTooLarge, guard.RequestTooLarge)
+	})
+	t.Run("as large as allowed", func(t *testing.T) {
+		w := newWorld(t, fine, func(o *proxy.Options) { o.MaxBody = int64(len(large)) })
+		if got := w.post(large); got.status != http.StatusOK {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestOnlyTheExactPathIsServed(t *testing.T) {
+	for _, target := range []string{
+		"/mcp/../x", "//mcp", "/mcp/", "/mcp/.", "/./mcp", "/%2e/mcp", "/mcp%2f..%2fx", "/%6dcp", "/mcp%00", "/MCP", "/mcp;a=b", "/mcp/..;/x", "/", "/mcp#x", "/inner", `/mcp\..\x`,
+	} {
+		w := newWorld(t, fine)
+		if got := w.raw("POST "+target+" HTTP/1.1", "Content-Type: application/json", addCall); got.StatusCode != http.StatusNotFound && got.StatusCode != http.StatusBadRequest || len(w.passed()) > 0 {
+			t.Errorf("%s: %d, %+v", target, got.StatusCode, w.passed())
+		}
+	}
+	w := newWorld(t, fine)
+	if got := w.raw("POST /mcp HTTP/1.1", "Content-Type: application/json", addCall); got.StatusCode != http.StatusOK {
+		t.Errorf("the path itself: %d", got.StatusCode)
+	}
+}
+
+func TestTargetsThatAreNoPathsAreNotServed(t *testing.T) {
+	for _, line := range []string{"POST http://internal.example/mcp HTTP/1.1", "CONNECT 127.0.0.1:1 HTTP/1.1", "OPTIONS * HTTP/1.1"} {
+		w := newWorld(t, fine)
+		if got := w.raw(line, "Content-Type: application/json", addCall); got.StatusCode != http.StatusNotFound || len(w.passed()) > 0 {
+			t.Errorf("%s: %d, %+v", line, got.StatusCode, w.passed())
+		}
+	}
+}
+
+func TestLineBreaksInHeadersAreRefused(t *testing.T) {
+	for _, header := range []string{"Mcp-Name: add\rX-Evil: 1", "Mcp-Name: add\x00", "Mcp-Name: add\n X-Evil: 1", "Mcp-Name : add", "Mcp-Name: add\x0bX-Evil: 1"} {
+		w := newWorld(t, fine)
+		got := w.raw("POST /mcp HTTP/1.1", "Content-Type: application/json\r\n"+header, addCall)
+		if got.StatusCode != http.StatusBadRequest || len(w.passed()) > 0 {
+			t.Errorf("%q: %d, %+v", header, got.StatusCode, w.passed())
+		}
+	}
+	w := newWorld(t, fine)
+	got := w.raw("POST /mcp HTTP/1.1", "Content-Type: application/json\r\nTransfer-Encoding: chunked", addCall+"\r\n")
+	if got.StatusCode != http.StatusBadRequest || len(w.passed()) > 0 {
+		t.Errorf("two lengths of a body: %d, %+v", got.StatusCode, w.passed())
+	}
+}
+
+// raw sends a request as it is written, by the connection.
+func (w *world) raw(line, header, body string) *http.Response {
+	w.t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(w.t.Context(), "tcp", w.front.Listener.Addr().String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		w.t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "%s\r\nHost: mcp.example.com\r\nAuthorization: Bearer token-of-reader\r\n%s\r\nContent-Length: %d\r\n\r\n%s", line, header, len(body), body)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		w.t.Fatalf("%s, %q: %v", line, header, err)
+	}
+	response.Body.Close()
+	return response
+}
+
+func TestUpgradesAreRefused(t *testing.T) {
+	w := newWorld(t, fine)
+	w.refused(w.do(w.request(http.MethodGet, "/mcp", "", "Connection", "Upgrade", "Upgrade", "websocket")), http.StatusBadRequest, guard.RequestUnsupported)
+	if got := w.post(addCall, "Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "Http2-Settings", "AAMAAABkAAQAAP__"); got.status != http.StatusOK {
+		t.Errorf("an offer of HTTP/2: %+v", got)
+	}
+	if at := w.passed()[0]; at.header.Get("Upgrade") != "" || at.header.Get("Http2-Settings") != "" || at.header.Get("Connection") != "" {
+		t.Errorf("the offer was handed on: %+v", at)
+	}
+}
+
+func TestOtherMethodsAndMediaAreRefused(t *testing.T) {
+	w := newWorld(t, fine)
+	got := w.do(w.request(http.MethodPut, "/mcp", addCall))
+	w.refused(got, http.StatusMethodNotAllowed, guard.RequestUnsupported)
+	if got.header.Get("Allow") != "POST, GET, DELETE" {
+		t.Error(got.header)
+	}
+	w.refused(w.post(addCall, "Content-Type", "text/plain"), http.StatusUnsupportedMediaType, guard.RequestUnsupported)
+	w.refused(w.post(addCall, "Content-Encoding", "gzip"), http.StatusUnsupportedMediaType, guard.RequestUnsupported)
+}
+
+func TestTheTokenIsPassedOnlyWhereConfigured(t *testing.T) {
+	upstream := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", "Bearer realm=inner")
+		w.Header().Set("Alt-Svc", `h2="inner:1"`)
+		w.WriteHeader(http.StatusForbidden)
+	}
+	for _, passed := range []bool{false, true} {
+		w := newWorld(t, upstream, func(o *proxy.Options) { o.Routes[0].PassToken = passed })
+		got := w.post(addCall)
+		if got.status != http.StatusForbidden || got.header.Get("Alt-Svc") != "" {
+			t.Errorf("%+v", got)
+		}
+		if (got.header.Get("WWW-Authenticate") != "") != passed || (w.passed()[0].header.Get("Authorization") == "Bearer token-of-reader") != passed {
+			t.Errorf("passed %v: %+v, %+v", passed, got, w.passed()[0].header)
+		}
+	}
+}

@@ -1,0 +1,212 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+)
+
+const headerSession = "Mcp-Session-Id"
+
+// exchange is one allowed request with its answer.
+type exchange struct {
+	proxy    *Proxy
+	route    *route
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	incoming *http.Request
+	body     []byte
+	request  guard.Request
+	verdict  guard.Verdict
+	watch    stopwatch
+	started  bool
+}
+
+// endWith sees to it that the client's connection ends soon after what is held
+// does, even if the client does not read. The function it returns must be called
+// before the handler returns, because the connection serves others then.
+func (x *exchange) endWith(held context.Context) (done func()) {
+	var stalled *fuse
+	lit := make(chan struct{})
+	stop := context.AfterFunc(held, func() {
+		stalled = light(stallTime, func() { x.abort() })
+		close(lit)
+	})
+	return func() {
+		if !stop() {
+			<-lit
+			stalled.putOut()
+		}
+	}
+}
+
+// abort ends the connection so that the client cannot take what it has for the
+// whole answer.
+func (x *exchange) abort() { x.proxy.expire(x.control.SetWriteDeadline) }
+
+// forward sends the request to the upstream and the answer to the client.
+func (x *exchange) forward(ctx context.Context) {
+	outgoing := x.outgoing(ctx)
+	x.watch.pause()
+	response, err := x.proxy.transport.RoundTrip(outgoing)
+	x.watch.resume()
+	if err != nil {
+		x.fail(ctx, "the MCP server cannot be reached", err)
+		return
+	}
+	defer func() {
+		if err := response.Body.Close(); err != nil {
+			x.proxy.log.V(1).Info("The upstream's answer cannot be closed", "cause", err.Error())
+		}
+	}()
+	if response.StatusCode < http.StatusOK || response.StatusCode >= 300 && response.StatusCode < 400 {
+		x.fail(ctx, "the MCP server answered with a redirect or an upgrade, which the guard does not pass", nil)
+		return
+	}
+	x.noteSession(response)
+	x.answer(ctx, response)
+}
+
+// outgoing is the request to the upstream: its URL, the body as it was read, and
+// the client's header without what belongs to the connection or to the guard.
+func (x *exchange) outgoing(ctx context.Context) *http.Request {
+	in, target := x.incoming, *x.route.Upstream
+	if target.RawQuery == "" {
+		target.RawQuery = in.URL.RawQuery
+	}
+	out := (&http.Request{
+		Method: in.Method, URL: &target, Host: target.Host, Header: x.outgoingHeader(),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	if in.Method == http.MethodPost {
+		out.ContentLength = int64(len(x.body))
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.body)), nil }
+		out.Body = io.NopCloser(bytes.NewReader(x.body))
+	}
+	return out
+}
+
+func (x *exchange) outgoingHeader() http.Header {
+	in := x.incoming
+	header := endToEnd(in.Header)
+	for name := range header {
+		if kept := !ownHeaders[name] && !strings.HasPrefix(name, "X-Forwarded-") && !strings.Contains(name, "_"); !kept {
+			delete(header, name)
+		}
+	}
+	if x.route.PassToken {
+		header["Authorization"] = in.Header.Values("Authorization")
+	}
+	if _, there := header["User-Agent"]; !there {
+		// The transport would name itself.
+		header["User-Agent"] = []string{""}
+	}
+	if client, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
+		header.Set("X-Forwarded-For", client)
+	}
+	header.Set("X-Forwarded-Host", in.Host)
+	header.Set("X-Forwarded-Proto", "http")
+	if in.TLS != nil {
+		header.Set("X-Forwarded-Proto", "https")
+	}
+	return header
+}
+
+// ownHeaders are those of a request that are not handed on: the token, what the
+// guard says itself, and what makes some servers see another method or path.
+// Names with an underscore are not handed on either, because some servers take
+// it for a hyphen.
+var ownHeaders = map[string]bool{
+	"Authorization": true, "Accept-Encoding": true, "Expect": true, "Content-Length": true, "Host": true,
+	"Forwarded": true, "X-Real-Ip": true, "X-Original-Url": true, "X-Rewrite-Url": true,
+	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
+}
+
+// ofConnection are the headers of one connection (RFC 9110 §7.6.1).
+var ofConnection = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
+}
+
+// endToEnd is a copy of a header without what belongs to one connection.
+func endToEnd(header http.Header) http.Header {
+	kept := header.Clone()
+	for _, value := range header.Values("Connection") {
+		for name := range strings.SplitSeq(value, ",") {
+			kept.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range ofConnection {
+		kept.Del(name)
+	}
+	return kept
+}
+
+// fail answers that the upstream gave no answer that can be passed. What has
+// begun is broken off; what was ended meanwhile is refused as the engine would
+// now.
+func (x *exchange) fail(ctx context.Context, text string, cause error) {
+	log := x.proxy.log.V(1).WithValues("server", x.route.Server.String())
+	switch {
+	case x.started:
+		x.abort()
+	case ended(ctx):
+		x.refuseNow(ctx)
+	case ctx.Err() != nil:
+		log.Info("The client left before its answer")
+	default:
+		log.Info("The upstream's answer was not passed", "reason", text, "cause", describe(cause))
+		writeFailure(x.w, http.StatusBadGateway, x.request.Message.ID, text)
+	}
+}
+
+// refuseNow answers a request that was ended before anything was sent. Where the
+// engine would allow it again, it must be sent again: it may have been carried
+// out by half.
+func (x *exchange) refuseNow(ctx context.Context) {
+	verdict := x.proxy.engine.Decide(context.WithoutCancel(ctx), x.request)
+	if verdict.Allowed() {
+		writeFailure(x.w, http.StatusServiceUnavailable, x.request.Message.ID,
+			"the request was ended because its token had to be verified again: it may have been carried out")
+		return
+	}
+	x.proxy.refuse(x.w, x.request, verdict)
+}
+
+// ended says that the client may not go on.
+func ended(ctx context.Context) bool { return errors.Is(context.Cause(ctx), guard.ErrEnded) }
+
+// describe is an error without any URL.
+func describe(err error) string {
+	if err == nil {
+		return ""
+	}
+	if withURL, ok := errors.AsType[*url.Error](err); ok {
+		err = withURL.Err
+	}
+	return err.Error()
+}
+
+// noteSession remembers whom a session was given to, until it ends.
+func (x *exchange) noteSession(response *http.Response) {
+	if response.StatusCode >= 300 {
+		return
+	}
+	if x.request.Message.Kind == guard.End {
+		x.proxy.sessions.forget(x.route.Server, x.incoming.Header.Get(headerSession))
+		return
+	}
+	for _, session := range response.Header.Values(headerSession) {
+		x.proxy.sessions.remember(x.route.Server, session, x.verdict.Token)
+	}
+}

@@ -1,0 +1,155 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/message"
+)
+
+// Proxy is the handler of the guard. It may be used by several goroutines.
+type Proxy struct {
+	engine    *guard.Engine
+	register  guard.Register
+	routes    []*route
+	maxBody   int64
+	clock     clock.PassiveClock
+	log       logr.Logger
+	transport http.RoundTripper
+	observe   func(guard.ServerName, time.Duration)
+	sessions  *sessions
+}
+
+// ServeHTTP finds the route of a request, has the request decided about, and
+// passes or refuses it.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, ok := pathOf(r)
+	if !ok {
+		writeNoRoute(w, http.StatusNotFound)
+		return
+	}
+	if strings.HasPrefix(path, metadataRoot) {
+		p.serveMetadata(w, r, path)
+		return
+	}
+	route, status := p.match(r, path)
+	if status != 0 {
+		writeNoRoute(w, status)
+		return
+	}
+	p.serve(w, r, route)
+}
+
+// serve decides about a request of a route. The order is: read, decide, hold,
+// and only then pass.
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
+	receivedAt := p.clock.Now()
+	body, fault := p.readBody(w, r)
+	x := &exchange{proxy: p, route: route, w: w, control: http.NewResponseController(w), incoming: r, body: body}
+	x.watch.start(p.clock)
+	x.request = understand(r, body, fault)
+	x.request.Server, x.request.ReceivedAt = route.Server, receivedAt
+	if session := r.Header.Get(headerSession); session != "" {
+		x.request.Foreign = func(token guard.Token) bool { return p.sessions.foreign(route.Server, session, token) }
+	}
+	x.verdict = p.engine.Decide(r.Context(), x.request)
+	if !x.verdict.Allowed() {
+		p.refuse(w, x.request, x.verdict)
+		return
+	}
+	held, release := p.engine.Hold(r.Context(), x.request, x.verdict)
+	defer release()
+	defer x.endWith(held)()
+	x.forward(held)
+}
+
+// understand makes of a request what the engine decides about.
+func understand(r *http.Request, body []byte, fault *guard.Fault) guard.Request {
+	var request guard.Request
+	request.Authorization = r.Header.Values("Authorization")
+	request.TokenInQuery = tokenInQuery(r.URL.RawQuery)
+	if fault == nil {
+		fault = upgrade(r.Header)
+	}
+	if fault != nil {
+		request.Message.Fault, request.TraceParent = fault, message.TraceParent(r.Header)
+		return request
+	}
+	request.Message, request.TraceParent = message.Parse(r.Header, r.Method, body)
+	return request
+}
+
+// upgrade refuses to change the protocol. An offer of HTTP/2 is only an offer:
+// some clients make it with their first request, and it is passed over.
+func upgrade(header http.Header) *guard.Fault {
+	for _, value := range header.Values("Upgrade") {
+		for protocol := range strings.SplitSeq(value, ",") {
+			if !strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
+				return &guard.Fault{
+					Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestUnsupported,
+					Text: "the guard passes no upgrade to another protocol",
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// readBody reads the body of a POST; other methods of MCP have none.
+func (p *Proxy) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *guard.Fault) {
+	if r.Method != http.MethodPost {
+		return nil, nil
+	}
+	if r.ContentLength > p.maxBody {
+		w.Header().Set("Connection", "close")
+		return nil, tooLarge()
+	}
+	control := http.NewResponseController(w)
+	limit := light(bodyTime, func() { p.expire(control.SetReadDeadline) })
+	defer limit.putOut()
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, p.maxBody))
+	var exceeded *http.MaxBytesError
+	switch {
+	case errors.As(err, &exceeded):
+		return nil, tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, broken(http.StatusRequestTimeout, "the body did not arrive in time")
+	case err != nil:
+		return nil, broken(http.StatusBadRequest, "the body did not arrive as it was announced")
+	}
+	return body.Bytes(), nil
+}
+
+func broken(status int, text string) *guard.Fault {
+	return &guard.Fault{Status: status, Code: codeInvalid, Reason: guard.RequestMalformed, Text: text}
+}
+
+// expire ends what is being read or written now. A deadline of the past does,
+// whatever the clock says.
+func (p *Proxy) expire(setDeadline func(time.Time) error) {
+	if err := setDeadline(time.Unix(1, 0)); err != nil {
+		p.log.V(1).Info("The connection cannot be ended", "cause", err.Error())
+	}
+}
+
+func tooLarge() *guard.Fault {
+	return &guard.Fault{
+		Status: http.StatusRequestEntityTooLarge, Code: codeInvalid, Reason: guard.RequestTooLarge,
+		Text: "the body is larger than the guard reads",
+	}
+}

@@ -1,0 +1,174 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package register
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// Options are what a Register is made of.
+type Options struct {
+	// Servers are the MCPServers that the guard is in front of. Required.
+	Servers []guard.ServerName
+	// Namespaces are those whose registrations and grants are watched. Empty
+	// means all.
+	Namespaces []string
+	// Clock is required.
+	Clock clock.WithTicker
+	// Identity tells this guard from others, for example the name of its pod.
+	// Required with LeaseNamespace.
+	Identity string
+	// LeaseNamespace is where the guard keeps its Lease. Empty means that it keeps
+	// none, so that the operator does not know of it.
+	LeaseNamespace string
+	// PodName and PodUID name the pod that the Lease goes with, where both are
+	// given.
+	PodName, PodUID string
+	// MaxStaleness is for how long the guard relies on the register without word
+	// of the API server. The Lease says so.
+	MaxStaleness time.Duration
+	// Log is for what those who run the guard should know.
+	Log logr.Logger
+}
+
+func (o Options) validate() error {
+	switch {
+	case len(o.Servers) == 0:
+		return errors.New("no MCPServer named: name at least one")
+	case o.Clock == nil:
+		return errors.New("no clock given")
+	case o.LeaseNamespace != "" && o.Identity == "":
+		return errors.New("no identity given for the Lease: give the name of the pod")
+	}
+	return nil
+}
+
+// Register implements guard.Register. It is empty, and not complete, until Run
+// has read everything.
+type Register struct {
+	options Options
+	clock   clock.WithTicker
+	log     logr.Logger
+	api     *api
+	memory  *memory
+	contact contact
+	// onChange are called after each change. They are all there before Run.
+	onChange []func(guard.Change)
+	// fatal is why the register can never be complete.
+	fatal chan error
+	// moved, doubt and news ask for a look at what must be watched, a heartbeat
+	// and a write of the Lease.
+	moved, doubt, news signal
+}
+
+// New returns a Register that reads by config.
+func New(config *rest.Config, o Options) (*Register, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if len(o.Namespaces) == 0 {
+		o.Namespaces = []string{""}
+	}
+	api, err := newAPI(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Register{
+		options: o, clock: o.Clock, log: o.Log, api: api, memory: newMemory(),
+		contact: contact{sources: map[sourceKey]*source{}},
+		fatal:   make(chan error, 1), moved: newSignal(), doubt: newSignal(), news: newSignal(),
+	}, nil
+}
+
+// Run follows the API server until the context ends. It returns an error only
+// where the register could never become complete. It may be called once.
+func (r *Register) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.follow(ctx, group) })
+	group.Go(func() error { return r.listen(ctx) })
+	if r.options.LeaseNamespace != "" {
+		group.Go(func() error { return r.keepLease(ctx) })
+	}
+	return group.Wait()
+}
+
+// Server implements guard.Register. A server is known when all that decides
+// about its calls was read.
+func (r *Register) Server(name guard.ServerName) (guard.Server, bool) {
+	return r.memory.server(name, r.needs)
+}
+
+// Clients implements guard.Register.
+func (r *Register) Clients(authorizationServer, clientID string) []policy.ClientEntry {
+	return r.memory.clientsOf(authorizationServer, clientID)
+}
+
+// Grants implements guard.Register.
+func (r *Register) Grants(namespace, client string) []policy.GrantEntry {
+	return r.memory.grantsOf(namespace, client)
+}
+
+// Age implements guard.Register: it is the time since the API server answered
+// while every watch was open, or, where a Lease is kept, for how long that is
+// overdue: when it ends the operator takes the guard to let nothing pass.
+func (r *Register) Age(now time.Time) (age time.Duration, complete bool) {
+	age, complete = r.contact.age(now)
+	if r.options.LeaseNamespace == "" {
+		return age, complete
+	}
+	overdue, written := r.contact.leaseAge(now)
+	return max(age, overdue), complete && written
+}
+
+// OnChange implements guard.Register. It must be called before Run.
+func (r *Register) OnChange(changed func(guard.Change)) {
+	r.onChange = append(r.onChange, changed)
+}
+
+func (r *Register) tell(changes []guard.Change) {
+	for _, changed := range r.onChange {
+		for _, change := range changes {
+			changed(change)
+		}
+	}
+}
+
+// Stats are figures about a register.
+type Stats struct {
+	// Clients and Grants are how many registrations and grants are known.
+	Clients, Grants int
+	// Age and Complete are those of Register.Age.
+	Age      time.Duration
+	Complete bool
+}
+
+// Stats returns the figures of now.
+func (r *Register) Stats() Stats {
+	var s Stats
+	s.Clients, s.Grants = r.memory.counts()
+	s.Age, s.Complete = r.Age(r.clock.Now())
+	return s
+}
+
+// signal wakes a loop. Signals that come while it is busy are one.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+func (s signal) send() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
