@@ -1,5 +1,5 @@
 # The build stage is the image that Go's release is published in; the final one is
-# empty but for the binary and the certificates of public authorities. There is no
+# empty but for the two binaries and the certificates of public authorities. There is no
 # shell, no package manager and nothing to update but those two.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -13,11 +13,11 @@ COPY internal/ internal/
 ARG TARGETOS=linux
 ARG TARGETARCH
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
-    go build -trimpath -ldflags='-s -w' -o /manager ./cmd/manager
+    go build -trimpath -ldflags='-s -w' -o / ./cmd/manager ./cmd/guard
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /manager /manager
+COPY --from=build /manager /guard /
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 ENTRYPOINT ["/manager"]

@@ -41,8 +41,9 @@ fmt: ## Format the Go code.
 	$(LINT) fmt
 
 .PHONY: build
-build: ## Build bin/manager, a static binary.
+build: ## Build bin/manager and bin/guard, static binaries.
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/manager ./cmd/manager
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/guard ./cmd/guard
 
 .PHONY: image
 image: ## Build the container image (needs a container engine).

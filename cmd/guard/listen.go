@@ -26,11 +26,10 @@ const farewell = 5 * time.Second
 
 // listener is something that is served at an address.
 type listener struct {
-	name  string
-	at    net.Listener
-	http  *http.Server
-	grpc  *grpc.Server
-	close func()
+	name string
+	at   net.Listener
+	http *http.Server
+	grpc *grpc.Server
 }
 
 // serve serves until the context ends, and then until what is under way is done,

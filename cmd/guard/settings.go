@@ -89,7 +89,7 @@ func (s *settings) register(flags *flag.FlagSet) {
 	flags.DurationVar(&s.maxStaleness, "max-staleness", time.Minute,
 		"For how long the guard goes on without word of the Kubernetes API. After it everything is refused.")
 	flags.Func("watch-namespaces", "Namespaces whose clients are known, separated by commas. Left out, all.", func(text string) error {
-		for _, name := range strings.Split(text, ",") {
+		for name := range strings.SplitSeq(text, ",") {
 			if name = strings.TrimSpace(name); name != "" {
 				s.namespaces = append(s.namespaces, name)
 			}
@@ -127,15 +127,25 @@ func parseTarget(text string) (target, error) {
 	if !proxied {
 		return t, nil
 	}
-	parsed, err := url.Parse(upstream)
+	var err error
+	t.upstream, err = parseUpstream(upstream)
+	return t, err
+}
+
+// parseUpstream reads the URL of a server.
+func parseUpstream(text string) (*url.URL, error) {
+	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.User != nil || parsed.Fragment != "" {
-		return target{}, errors.New(`give the server's own URL after "=", for example tools/invoices=http://127.0.0.1:3000/mcp`)
+		return nil, errors.New(`give the server's own URL after "=", for example tools/invoices=http://127.0.0.1:3000/mcp`)
 	}
-	t.upstream = parsed
-	return t, nil
+	return parsed, nil
 }
 
 func (s *settings) check() error {
+	return errors.Join(s.checkAddresses(), s.checkBounds(), s.checkCredentials(), s.checkLog())
+}
+
+func (s *settings) checkAddresses() error {
 	proxied := slices.ContainsFunc(s.targets, func(t target) bool { return t.upstream != nil })
 	switch {
 	case len(s.targets) == 0:
@@ -144,14 +154,33 @@ func (s *settings) check() error {
 		return errors.New("the proxy has nowhere to pass requests on to: give --server a URL, or turn the proxy off by --bind-address=0")
 	case s.address == off && s.extAuthzAddress == off:
 		return errors.New("neither the proxy nor ext_authz is on: give --bind-address or --ext-authz-bind-address")
+	}
+	return nil
+}
+
+func (s *settings) checkBounds() error {
+	switch {
 	case s.maxStaleness < 5*time.Second || s.maxStaleness > time.Hour:
 		return fmt.Errorf("--max-staleness is %s: it must be from 5s to 1h", s.maxStaleness)
 	case s.maxBody < 1<<10 || s.maxBody > 64<<20:
 		return fmt.Errorf("--max-body-bytes is %d: it must be from 1024 to 67108864", s.maxBody)
+	}
+	return nil
+}
+
+func (s *settings) checkCredentials() error {
+	given := []bool{s.introspectionIssuer != "", s.introspectionID != "", s.introspectionFile != ""}
+	switch {
 	case (s.certFile == "") != (s.keyFile == ""):
 		return errors.New("--tls-cert-file and --tls-key-file go together")
-	case (s.introspectionIssuer == "") != (s.introspectionID == "") || (s.introspectionID == "") != (s.introspectionFile == ""):
+	case slices.Contains(given, true) && slices.Contains(given, false):
 		return errors.New("--introspection-issuer, --introspection-client-id and --introspection-client-secret-file go together")
+	}
+	return nil
+}
+
+func (s *settings) checkLog() error {
+	switch {
 	case !slices.Contains([]string{"debug", "info", "error"}, s.logLevel):
 		return fmt.Errorf("--log-level is %q: it must be debug, info or error", s.logLevel)
 	case !slices.Contains([]string{"json", "console"}, s.logFormat):

@@ -21,6 +21,11 @@ type Examiner interface {
 	// CanaryToken asks for one token with client_credentials (RFC 6749 §4.4)
 	// and says what it is good for. The token itself is thrown away.
 	CanaryToken(ctx context.Context, q TokenQuestion) (TokenFacts, error)
+	// Borrow asks for one token as CanaryToken does and hands it to use, with
+	// what it is good for. The token is for use and for nothing after it: it
+	// must not be kept, logged or stored. What use returns comes back as it
+	// is; any other error is an *Error, and use was not called.
+	Borrow(ctx context.Context, q TokenQuestion, use func(token Secret, facts TokenFacts) error) error
 }
 
 // Answer is what an examination found.
@@ -46,7 +51,7 @@ type ChallengeQuestion struct {
 	Resource string
 }
 
-// TokenQuestion is what CanaryToken needs. Handle holds the client's
+// TokenQuestion is what CanaryToken and Borrow need. Handle holds the client's
 // credentials and its token endpoint.
 type TokenQuestion struct {
 	Handle   Handle

@@ -154,8 +154,7 @@ func bearer(r Request) (raw string, refused Reason) {
 }
 
 func reasonOf(err error) Reason {
-	var failure *TokenError
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*TokenError](err); ok {
 		return failure.Reason
 	}
 	return TokenUnverifiable

@@ -4,6 +4,7 @@
 package guard
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
@@ -12,7 +13,7 @@ import (
 // Reason is why a request was allowed or refused.
 type Reason string
 
-// ReasonAllowed: the client may make the request.
+// ReasonAllowed says that the client may make the request.
 const ReasonAllowed Reason = "Allowed"
 
 // Reasons of tokens.
@@ -24,7 +25,7 @@ const (
 	// TokenMalformed: it is not what was expected, or says too little.
 	TokenMalformed Reason = "TokenMalformed"
 	// TokenAlgorithm: it is not signed, or by an algorithm that is not allowed.
-	TokenAlgorithm Reason = "TokenAlgorithm"
+	TokenAlgorithm Reason = "TokenAlgorithm" //nolint:gosec // It is a word, no credential.
 	// TokenSignature: no key of its issuer signed it.
 	TokenSignature Reason = "TokenSignature"
 	// TokenIssuer: another issuer made it.
@@ -38,7 +39,7 @@ const (
 	// TokenInactive: its issuer says that it is not active (RFC 7662 §2.2).
 	TokenInactive Reason = "TokenInactive"
 	// TokenUnverifiable: its issuer could not be asked, so nothing is known.
-	TokenUnverifiable Reason = "TokenUnverifiable"
+	TokenUnverifiable Reason = "TokenUnverifiable" //nolint:gosec // It is a word, no credential.
 )
 
 // Reasons of requests.
@@ -80,20 +81,19 @@ func Reasons() []Reason {
 	}
 }
 
-// status is the HTTP status of a refusal (RFC 6750 §3.1).
-func (r Reason) status() int {
-	switch r {
-	case ReasonAllowed:
-		return http.StatusOK
-	case TokenAmbiguous:
-		return http.StatusBadRequest
-	case Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing),
-		Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired):
-		return http.StatusForbidden
-	case SessionForeign:
-		return http.StatusNotFound
-	case ServerUnknown, RegisterStale, TokenUnverifiable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusUnauthorized
+// statuses are the HTTP statuses of refusals (RFC 6750 §3.1) that are not about
+// the token as such.
+var statuses = map[Reason]int{
+	TokenAmbiguous:                       http.StatusBadRequest,
+	Reason(policy.RefusedNoGrant):        http.StatusForbidden,
+	Reason(policy.RefusedScopeMissing):   http.StatusForbidden,
+	Reason(policy.RefusedToolUnknown):    http.StatusForbidden,
+	Reason(policy.RefusedReviewRequired): http.StatusForbidden,
+	SessionForeign:                       http.StatusNotFound,
+	ServerUnknown:                        http.StatusServiceUnavailable,
+	RegisterStale:                        http.StatusServiceUnavailable,
+	TokenUnverifiable:                    http.StatusServiceUnavailable,
 }
+
+// status is the HTTP status of a refusal.
+func (r Reason) status() int { return cmp.Or(statuses[r], http.StatusUnauthorized) }

@@ -249,23 +249,24 @@ func (d *CallDecision) weigh(f CallFacts, candidates []CatalogueScope, now time.
 			}
 		}
 	}
-	d.StepUp = slices.Compact(d.StepUp)
-	if f.Tool != "" && len(d.StepUp) > 1 {
-		d.StepUp = d.StepUp[:1]
-	}
 	switch {
 	case d.Scope != "":
-		d.StepUp, d.Until = nil, d.Client.EndsAt
-		if d.Grant.EndsAt.Before(d.Until) {
-			d.Until = d.Grant.EndsAt
-		}
+		d.StepUp, d.Until = nil, earliest(d.Client.EndsAt, d.Grant.EndsAt)
 	case len(d.StepUp) > 0:
-		d.Refusal = RefusedScopeMissing
+		d.Refusal, d.StepUp = RefusedScopeMissing, f.toAskFor(d.StepUp)
 	case changed:
 		d.Refusal = RefusedReviewRequired
 	default:
 		d.Refusal, d.StepUp = RefusedNoGrant, []string{candidates[0].Name}
 	}
+}
+
+// toAskFor are the scopes to step up to: for a tool the least powerful is enough.
+func (f CallFacts) toAskFor(scopes []string) []string {
+	if f.Tool != "" {
+		return scopes[:1]
+	}
+	return slices.Compact(scopes)
 }
 
 // gives says whether a grant gives a client a scope of a server now.

@@ -54,7 +54,7 @@ func (w *world) startManager(t *testing.T) {
 	}
 	m := &manager{metrics: freeAddress(t), health: freeAddress(t), ended: make(chan struct{})}
 	arguments := append(pod.Containers[0].Args,
-		"--metrics-bind-address="+m.metrics, "--health-probe-bind-address="+m.health, "--log-level=debug")
+		"--metrics-bind-address="+m.metrics, "--health-probe-bind-address="+m.health, "--log-level=debug", "--probe-interval=0")
 	m.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary(t), arguments...)
 	m.cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=" + operatorNamespace}
 	log, err := os.Create(filepath.Join(w.root.ArtifactDir(), fmt.Sprintf("manager-%d.log", w.runs.Add(1))))

@@ -83,7 +83,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	}
 	p.cmd = exec.CommandContext(ctx, o.Path, append([]string{
 		"--kubeconfig=" + o.Kubeconfig, "--operator-namespace=" + o.Namespace,
-		"--metrics-bind-address=" + address, "--metrics-secure=false", "--health-probe-bind-address=0",
+		"--metrics-bind-address=" + address, "--metrics-secure=false", "--health-probe-bind-address=0", "--probe-interval=0",
 	}, o.Args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.Started = time.Now()

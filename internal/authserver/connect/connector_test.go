@@ -187,6 +187,9 @@ func operations(ctx context.Context) map[fake.Operation]func(authserver.Server, 
 			_, err := e.CanaryToken(ctx, authserver.TokenQuestion{})
 			return err
 		},
+		fake.Borrow: func(_ authserver.Server, e authserver.Examiner) error {
+			return e.Borrow(ctx, authserver.TokenQuestion{}, nil)
+		},
 	}
 }
 

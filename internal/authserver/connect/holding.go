@@ -98,6 +98,21 @@ func (h *holdingExaminer) ChallengeRequired(ctx context.Context, q authserver.Ch
 	return answer, err
 }
 
+// Borrow calls the examiner. What use returns is nothing that the server said.
+func (h *holdingExaminer) Borrow(
+	ctx context.Context, q authserver.TokenQuestion, use func(authserver.Secret, authserver.TokenFacts) error,
+) error {
+	used := false
+	err := h.next.Borrow(ctx, q, func(token authserver.Secret, facts authserver.TokenFacts) error {
+		used = true
+		return use(token, facts)
+	})
+	if !used {
+		heed(h.gate, h.now, err)
+	}
+	return err
+}
+
 // CanaryToken calls the examiner.
 func (h *holdingExaminer) CanaryToken(ctx context.Context, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
 	facts, err := h.next.CanaryToken(ctx, q)

@@ -32,25 +32,54 @@ type introduction struct {
 // that servers insist on until one is accepted. It says what the token holds,
 // and keeps nothing of it.
 func (e *Examiner) CanaryToken(ctx context.Context, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
+	c, got, err := e.obtain(ctx, q)
+	if err != nil {
+		return authserver.TokenFacts{}, err
+	}
+	return e.examine(c, got, q.Scopes)
+}
+
+// Borrow asks for a token as CanaryToken does and lends it.
+func (e *Examiner) Borrow(
+	ctx context.Context, q authserver.TokenQuestion, use func(authserver.Secret, authserver.TokenFacts) error,
+) error {
+	c, got, err := e.obtain(ctx, q)
+	if err != nil {
+		return err
+	}
+	token, lent := bearer(got.Body)
+	facts, err := e.examine(c, got, q.Scopes)
+	if err != nil {
+		return err
+	}
+	if lent != nil {
+		return exchange.Useless(c, got, lent)
+	}
+	return use(token, facts)
+}
+
+// obtain asks for a token, in each form of introduction, and returns the answer
+// that holds it.
+func (e *Examiner) obtain(ctx context.Context, q authserver.TokenQuestion) (exchange.Call, exchange.Answer, error) {
 	if !e.exchange.Ours(q.Handle.TokenEndpoint) {
-		return authserver.TokenFacts{}, cannotAsk(CodeForeignEndpoint)
+		return exchange.Call{}, exchange.Answer{}, cannotAsk(CodeForeignEndpoint)
 	}
 	failure := cannotAsk(CodeNotAtHand)
 	for _, self := range e.introductions(q.Handle) {
 		c := e.tokenCall(q, self)
 		got, err := e.exchange.Send(ctx, c)
 		if err != nil {
-			return authserver.TokenFacts{}, err
+			return exchange.Call{}, exchange.Answer{}, err
 		}
 		if got.Status == http.StatusOK {
-			return e.examine(c, got, q.Scopes)
+			return c, got, nil
 		}
 		failure = e.exchange.Classify(c, got)
 		if exchange.ErrorCode(got) != "invalid_client" {
 			break
 		}
 	}
-	return authserver.TokenFacts{}, failure
+	return exchange.Call{}, exchange.Answer{}, failure
 }
 
 func cannotAsk(code string) *authserver.Error {

@@ -318,6 +318,36 @@ func TestNoTokenIsAskedForWithoutMeans(t *testing.T) {
 	}
 }
 
+// TestBorrow holds that the token is lent with what it says, that what use
+// returns comes back, and that nothing that is no bearer token is lent.
+func TestBorrow(t *testing.T) {
+	w := newWorld(t)
+	used := errors.New("used")
+	for name, test := range map[string]struct {
+		answer func(http.ResponseWriter, *http.Request)
+		lent   bool
+		kind   authserver.Kind
+	}{
+		"a token": {says(body(map[string]any{
+			"access_token": token(map[string]any{"aud": resource, "scope": "files:read"}), "token_type": "bearer",
+		})), true, 0},
+		"one bound to a key": {says(body(map[string]any{"access_token": "t", "token_type": "DPoP"})), false, authserver.Unavailable},
+		"none":               {says(`{"token_type":"Bearer"}`), false, authserver.Unavailable},
+		"a refusal":          {refuses(http.StatusBadRequest, "invalid_scope"), false, authserver.Rejected},
+	} {
+		w.token = test.answer
+		lent := false
+		err := w.examiner(t, Options{}).Borrow(t.Context(), w.tokenQuestion(), func(got authserver.Secret, facts authserver.TokenFacts) error {
+			lent = strings.HasSuffix(got.Reveal(), ".c2ln") && cmp.Equal(facts.Audience, []string{resource})
+			return used
+		})
+		var failure *authserver.Error
+		if lent != test.lent || errors.Is(err, used) != test.lent || !test.lent && (!errors.As(err, &failure) || failure.Kind != test.kind) {
+			t.Errorf("%s: lent: %v, %v", name, lent, err)
+		}
+	}
+}
+
 // TestNothingIsLeftOfTheToken reads an answer from memory that it looks at
 // afterwards.
 func TestNothingIsLeftOfTheToken(t *testing.T) {

@@ -130,6 +130,24 @@ func (m members) token() ([]byte, error) {
 	return token, nil
 }
 
+// bearer copies the token out of an answer, if it is one that is sent as it is
+// (RFC 6750).
+func bearer(body []byte) (authserver.Secret, error) {
+	answer, err := object(body)
+	if err != nil {
+		return authserver.Secret{}, err
+	}
+	defer answer.wipe()
+	if kind, err := answer.text("token_type"); err != nil || !strings.EqualFold(kind, "Bearer") {
+		return authserver.Secret{}, errMember
+	}
+	token, err := answer.token()
+	if err != nil {
+		return authserver.Secret{}, err
+	}
+	return authserver.NewSecret(string(token)), nil
+}
+
 func (m members) text(name string) (string, error) {
 	var value string
 	if err := json.Unmarshal(m[name], &value); err != nil || !printable(value, exchange.LongToken) {

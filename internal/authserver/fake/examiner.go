@@ -5,6 +5,7 @@ package fake
 
 import (
 	"context"
+	"strings"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 )
@@ -13,6 +14,7 @@ import (
 const (
 	Challenge Operation = "challenge"
 	Canary    Operation = "canary"
+	Borrow    Operation = "borrow"
 )
 
 // ChallengeRequired answers what Switches.PKCE says: Yes unless it is set.
@@ -34,7 +36,23 @@ func (s *Server) ChallengeRequired(ctx context.Context, _ authserver.ChallengeQu
 
 // CanaryToken gives what Switches.Token makes of a token that is as asked for.
 func (s *Server) CanaryToken(ctx context.Context, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
-	finish, err := s.begin(ctx, Canary)
+	return s.issue(ctx, Canary, q)
+}
+
+// Borrow lends a token that names its client and its audience, with what
+// Switches.Token makes of it.
+func (s *Server) Borrow(
+	ctx context.Context, q authserver.TokenQuestion, use func(authserver.Secret, authserver.TokenFacts) error,
+) error {
+	facts, err := s.issue(ctx, Borrow, q)
+	if err != nil {
+		return err
+	}
+	return use(authserver.NewSecret("token of "+q.Handle.ClientID+" for "+strings.Join(facts.Audience, " ")), facts)
+}
+
+func (s *Server) issue(ctx context.Context, operation Operation, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
+	finish, err := s.begin(ctx, operation)
 	if err != nil {
 		return authserver.TokenFacts{}, err
 	}

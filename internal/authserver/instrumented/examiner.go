@@ -35,3 +35,20 @@ func (e *examiner) CanaryToken(ctx context.Context, q authserver.TokenQuestion) 
 	e.metrics.observe(e.name, opCanary, start, err)
 	return facts, err
 }
+
+// Borrow calls the wrapped examiner. The time that use takes is not the
+// server's.
+func (e *examiner) Borrow(
+	ctx context.Context, q authserver.TokenQuestion, use func(authserver.Secret, authserver.TokenFacts) error,
+) error {
+	start, used := e.metrics.now(), false
+	err := e.next.Borrow(ctx, q, func(token authserver.Secret, facts authserver.TokenFacts) error {
+		used = true
+		e.metrics.observe(e.name, opBorrow, start, nil)
+		return use(token, facts)
+	})
+	if !used {
+		e.metrics.observe(e.name, opBorrow, start, err)
+	}
+	return err
+}

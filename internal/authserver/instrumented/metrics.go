@@ -31,6 +31,7 @@ const (
 	// Of an examiner.
 	opChallenge = "challenge"
 	opCanary    = "canary"
+	opBorrow    = "borrow"
 )
 
 // Outcomes besides the kinds of errors, as values of the label.
@@ -42,7 +43,7 @@ const (
 
 // Operations returns every value of the label operation.
 func Operations() []string {
-	return []string{opDiscover, opRegister, opFind, opReplace, opDisable, opRevoke, opList, opChallenge, opCanary}
+	return []string{opDiscover, opRegister, opFind, opReplace, opDisable, opRevoke, opList, opChallenge, opCanary, opBorrow}
 }
 
 // Outcomes returns every value of the label outcome.

@@ -138,6 +138,16 @@ func examine(t *testing.T, examiner authserver.Examiner, world *fake.Server) {
 	if err != nil || !slices.Equal(facts.Audience, []string{question.Resource}) {
 		t.Errorf("canary: %+v, %v", facts, err)
 	}
+	used := errors.New("used")
+	err = examiner.Borrow(t.Context(), question, func(token authserver.Secret, facts authserver.TokenFacts) error {
+		if token.IsZero() || !slices.Equal(facts.Audience, []string{question.Resource}) {
+			t.Errorf("borrow: %+v", facts)
+		}
+		return used
+	})
+	if !errors.Is(err, used) {
+		t.Errorf("borrow: %v", err)
+	}
 }
 
 // TestFailuresOfEveryOperationComeThrough holds that a failure is counted once
@@ -166,6 +176,7 @@ func TestFailuresOfEveryOperationComeThrough(t *testing.T) {
 			_, err := examiner.CanaryToken(t.Context(), authserver.TokenQuestion{})
 			return err
 		},
+		opBorrow: func() error { return examiner.Borrow(t.Context(), authserver.TokenQuestion{}, nil) },
 	} {
 		want := &authserver.Error{Kind: authserver.Conflict, Op: operation}
 		world.Fail(fake.Fault{Operation: fake.Operation(operation), Err: want})
