@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -24,6 +25,30 @@ import (
 // Guards reads what guards tell of themselves, each by a Lease.
 type Guards struct {
 	Client client.Reader
+
+	mu sync.Mutex
+	// renewed is when each Lease was first seen as it is, by the operator's own
+	// clock: that of the guard may be behind.
+	renewed map[types.UID]renewal
+}
+
+type renewal struct {
+	version string
+	at      time.Time
+}
+
+// seenAt is when a Lease was first seen as it is.
+func (g *Guards) seenAt(lease *coordinationv1.Lease, now time.Time) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if known := g.renewed[lease.UID]; known.version == lease.ResourceVersion {
+		return known.at
+	}
+	if g.renewed == nil {
+		g.renewed = map[types.UID]renewal{}
+	}
+	g.renewed[lease.UID] = renewal{version: lease.ResourceVersion, at: now}
+	return now
 }
 
 // newGuards returns nil where not all namespaces are watched: there may be guards
@@ -58,13 +83,15 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 	if g == nil || revoked == "" || len(record.Reached) == 0 {
 		return unguarded, nil
 	}
-	facts := policy.DenialFacts{Registration: reg, ClientID: revoked, Reached: record.Reached, GuardsAre: policy.Present}
+	facts := policy.DenialFacts{
+		Registration: reg, ClientID: revoked, Reached: record.Reached, GuardsAre: policy.Present, Guarded: map[string][]string{},
+	}
 	for _, name := range record.Reached {
-		guarded, err := g.guarded(ctx, name)
-		if err != nil || !guarded {
+		from, err := g.guardedFrom(ctx, name)
+		if err != nil || len(from) == 0 {
 			return unguarded, err
 		}
-		facts.Guarded = append(facts.Guarded, name)
+		facts.Guarded[name] = from
 	}
 	var leases coordinationv1.LeaseList
 	err := g.Client.List(ctx, &leases, client.MatchingLabels{v1alpha1.LabelGuard: labelTrue}, client.UnsafeDisableDeepCopy)
@@ -72,7 +99,8 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 		return unheard, wrap("listing guards", err)
 	}
 	for i := range leases.Items {
-		facts.Guards = append(facts.Guards, guardOf(&leases.Items[i], reg.Spec.AuthorizationServerRef.Name))
+		lease := &leases.Items[i]
+		facts.Guards = append(facts.Guards, guardOf(lease, reg.Spec.AuthorizationServerRef.Name, g.seenAt(lease, now)))
 	}
 	if policy.Denied(facts, now) {
 		return denied, nil
@@ -82,28 +110,32 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 
 const labelTrue = "true"
 
-// guarded says that every call of a server passes a guard.
-func (g *Guards) guarded(ctx context.Context, name string) (bool, error) {
+// guardedFrom are the namespaces that the guards of a server run in.
+func (g *Guards) guardedFrom(ctx context.Context, name string) ([]string, error) {
 	namespace, name, _ := strings.Cut(name, "/")
 	var server v1alpha1.MCPServer
 	err := g.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &server)
-	if client.IgnoreNotFound(err) != nil {
-		return false, wrap("reading MCPServer", err)
+	if err != nil {
+		return nil, wrap("reading MCPServer", client.IgnoreNotFound(err))
 	}
-	return err == nil && server.Spec.Boundary == v1alpha1.BoundaryGuarded, nil
+	return policy.GuardedFrom(&server), nil
 }
 
-// guardOf reads a Lease. One that does not say until when it holds is taken to
-// hold for ever.
-func guardOf(lease *coordinationv1.Lease, authorizationServer string) policy.Guard {
-	guard := policy.Guard{Servers: strings.Split(lease.Annotations[v1alpha1.AnnotationGuards], ",")}
+// guardOf reads a Lease, which was seen at an instant first. One that does not say
+// for how long it holds is taken to hold for ever.
+func guardOf(lease *coordinationv1.Lease, authorizationServer string, seenAt time.Time) policy.Guard {
+	guard := policy.Guard{Namespace: lease.Namespace, Servers: strings.Split(lease.Annotations[v1alpha1.AnnotationGuards], ",")}
 	var seen map[string]string
 	if err := json.Unmarshal([]byte(lease.Annotations[v1alpha1.AnnotationSeen]), &seen); err == nil {
 		guard.Seen = seen[authorizationServer]
 	}
 	guard.Until = time.Unix(1<<40, 0)
 	if renewed, seconds := lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds; renewed != nil && seconds != nil {
-		guard.Until = renewed.Add(time.Duration(*seconds) * time.Second)
+		since := seenAt
+		if renewed.After(since) {
+			since = renewed.Time
+		}
+		guard.Until = since.Add(time.Duration(*seconds) * time.Second)
 	}
 	return guard
 }

@@ -14,6 +14,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -182,9 +183,11 @@ func (p *Probes) turn(ctx context.Context, key types.NamespacedName) {
 	if ctx.Err() != nil {
 		return
 	}
-	p.Metrics.Probed(policy.Protection(s, plan, facts).Reason)
+	verdict := policy.Protection(s, plan, facts)
+	p.Metrics.Probed(verdict.Reason)
 	next := time.Duration((0.9 + 0.2*share(server.UID)) * float64(p.Interval))
-	if p.keep(ctx, &server, plan, facts) && (facts.Contact == policy.NoContact || facts.Trouble == policy.TroubleNoAnswer) {
+	if p.keep(ctx, &server, plan, facts) && verdict.Status == metav1.ConditionUnknown {
+		// It may have been asked before it, or its guard, was ready.
 		next = min(next, probeAgain)
 	}
 	p.queue.AddAfter(key, next)

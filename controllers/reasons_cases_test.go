@@ -229,6 +229,13 @@ var grantCases = []reasonCase{
 	{"no-server", "False/ServerNotAvailable", func(s *stage) { s.server = nil }},
 	{"server-not-accepted", "False/ServerNotAccepted", func(s *stage) { unowned(s.server) }},
 	{"other-authorization-server", "False/AuthorizationServerMismatch", func(s *stage) { s.server.Spec.AuthorizationServerRef.Name = "other" }},
+	{"tools-changed", "True/Ready", func(s *stage) {
+		s.server.Spec.Scopes[0].Tools = []string{"read_invoice"}
+		s.server.Status.Tools = []v1alpha1.ToolDigest{{Name: "read_invoice", Digest: "new"}}
+		s.grant.Status.ToolSnapshot = &v1alpha1.ToolSnapshot{
+			TakenAt: metav1.NewTime(begun.Add(-time.Hour)), Tools: []v1alpha1.ToolDigest{{Name: "read_invoice", Digest: "old"}},
+		}
+	}},
 	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.MCPServer"] = true }},
 }
 

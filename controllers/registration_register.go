@@ -271,6 +271,8 @@ func (s *step) adopt(ctx context.Context, done *outcome) error {
 		return err
 	}
 	record.Client.ID, record.Adopting = s.decision.Adopt, true
+	// Whoever had the client before may have had it use any server.
+	record.Reached = policy.Reached([]string{policy.Anywhere}, s.decision.Grants)
 	if shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, record.Client.ID); err != nil || shared {
 		return errors.Join(err, errTaken)
 	}

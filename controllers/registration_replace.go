@@ -40,6 +40,10 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	uncertain := done.record
 	uncertain.Replacing = true
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
+	if uncertain.Live() && len(uncertain.Reached) == 0 {
+		// It was registered before this was noted.
+		uncertain.Reached = []string{policy.Anywhere}
+	}
 	uncertain.Reached = policy.Reached(uncertain.Reached, s.decision.Grants)
 	if s.decision.MakeKey {
 		// The key must outlive a crash; the team gets it when it is accepted.

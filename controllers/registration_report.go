@@ -236,6 +236,9 @@ func revocation(old *v1alpha1.Revocation, d policy.RegistrationDecision, record 
 			Cause: d.Verdict.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(d.Verdict.DueAt.Truncate(time.Second)),
 			RevokedAtASAt: timeOf(record.DeletedAt),
 		}
+	case old != nil && record.Live() && record.Cause == "" && old.ClientID == record.Client.ID && old.VerifiedAt == nil:
+		// It was announced and never began: the client may go on.
+		return nil
 	}
 	return old
 }

@@ -319,7 +319,12 @@ func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
 		return err
 	}
 	copies := s.decision.Connection.CopySeconds
-	reached := policy.Reached(done.record.Reached, s.decision.Grants)
+	before := done.record.Reached
+	if len(before) == 0 {
+		// It was registered before this was noted.
+		before = []string{policy.Anywhere}
+	}
+	reached := policy.Reached(before, s.decision.Grants)
 	if s.decision.TokenLifetime > done.record.TokenLifetime || copies > done.record.Connection.CopySeconds || len(reached) > len(done.record.Reached) {
 		longer := done.record
 		longer.Reached = reached

@@ -152,6 +152,10 @@ func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration
 	}
 	if d.Undecided && grant.Status.ObservedGeneration == grant.Generation {
 		status.Basis = grant.Status.Basis
+		// The end that was decided on stands: the annotation is the team's own.
+		if old := grant.Status.ExpiresAt; old != nil && (status.ExpiresAt == nil || old.Before(status.ExpiresAt)) {
+			status.ExpiresAt = old
+		}
 	}
 	if reg != nil && reg.Status.ExpiresAt != nil && (status.ExpiresAt == nil || reg.Status.ExpiresAt.Before(status.ExpiresAt)) {
 		status.ExpiresAt = reg.Status.ExpiresAt

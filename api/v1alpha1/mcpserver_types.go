@@ -257,6 +257,16 @@ type MCPServerSpec struct {
 	// +optional
 	Boundary Boundary `json:"boundary,omitempty"`
 
+	// guardNamespaces are the namespaces that the guards of a guarded server run
+	// in. A guard elsewhere does not serve it, and no Lease elsewhere is
+	// believed. Left out, the server's own namespace.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	GuardNamespaces []string `json:"guardNamespaces,omitempty"`
+
 	// probe says how the live server is examined. Left out, it is asked
 	// without a client.
 	// +optional

@@ -147,11 +147,12 @@ type ScopeGrantStatus struct {
 	ToolSnapshot *ToolSnapshot `json:"toolSnapshot,omitempty"`
 
 	// changedTools are the tools of the granted scopes whose definition is not
-	// in the snapshot, at most the first 50 by name. Where the server says
-	// Withhold, guards refuse them until the grant is approved again.
+	// in the snapshot, or which the server offers no more, at most the first
+	// 256 by name. Where the server says Withhold, guards refuse them until the
+	// grant is approved again; of 256 they refuse every tool of the grant.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=128
 	ChangedTools []string `json:"changedTools,omitempty"`
 }
@@ -162,6 +163,13 @@ type ToolSnapshot struct {
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	TakenAt metav1.Time `json:"takenAt"`
+
+	// scopes whose tools it holds.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=128
+	Scopes []string `json:"scopes,omitempty"`
 
 	// tools that were there.
 	// +optional

@@ -765,6 +765,11 @@ func (in *MCPServerSpec) DeepCopyInto(out *MCPServerSpec) {
 		*out = new(GrantPolicy)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.GuardNamespaces != nil {
+		in, out := &in.GuardNamespaces, &out.GuardNamespaces
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Probe != nil {
 		in, out := &in.Probe, &out.Probe
 		*out = new(Probe)
@@ -1241,6 +1246,11 @@ func (in *ToolDigest) DeepCopy() *ToolDigest {
 func (in *ToolSnapshot) DeepCopyInto(out *ToolSnapshot) {
 	*out = *in
 	in.TakenAt.DeepCopyInto(&out.TakenAt)
+	if in.Scopes != nil {
+		in, out := &in.Scopes, &out.Scopes
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Tools != nil {
 		in, out := &in.Tools, &out.Tools
 		*out = make([]ToolDigest, len(*in))

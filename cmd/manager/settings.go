@@ -34,6 +34,7 @@ type settings struct {
 	auditLog            string
 	documentsAddress    string
 	probeInterval       time.Duration
+	probePrivate        bool
 }
 
 // parse reads the flags.
@@ -52,7 +53,7 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 	flags.IntVar(&s.concurrent, "concurrent-reconciles", 64,
 		"How many registrations are worked on at one time.")
 	flags.BoolVar(&s.allowPrivate, "allow-private-networks", true,
-		"Allow authorization servers, and MCP servers that are probed, at private addresses (RFC 1918, unique-local, carrier-grade NAT). Link-local and cloud metadata addresses are never allowed.")
+		"Allow authorization servers at private addresses (RFC 1918, unique-local, carrier-grade NAT). Link-local and cloud metadata addresses are never allowed.")
 	flags.Float64Var(&s.kubeQPS, "kube-api-qps", 1000,
 		"How many requests per second are sent to the Kubernetes API at most.")
 	flags.IntVar(&s.kubeBurst, "kube-api-burst", 2000,
@@ -67,6 +68,8 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 	flags.StringVar(&s.auditLog, "audit-log", "-",
 		`Where the audit record is written: a file, "-" for the standard output, or "off".`)
 	documentsFlag(flags, &s.documentsAddress)
+	flags.BoolVar(&s.probePrivate, "probe-private-networks", false,
+		"Allow MCP servers that are probed at private addresses. Service teams name these addresses: with this they can have the operator send requests to what it reaches there. Link-local and cloud metadata addresses are never allowed.")
 	flags.DurationVar(&s.probeInterval, "probe-interval", 10*time.Minute,
 		"How often each live MCP server is asked whether it refuses what it has to refuse, beside after changes. 0: none is ever contacted.")
 	if err := flags.Parse(arguments); err != nil {
@@ -119,5 +122,5 @@ func (s settings) prober() controllers.Prober {
 	if s.probeInterval <= 0 {
 		return nil
 	}
-	return probe.New(probe.Options{AllowPrivate: s.allowPrivate})
+	return probe.New(probe.Options{AllowPrivate: s.probePrivate})
 }

@@ -43,7 +43,7 @@ func TestTheSamplesAreAdapted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers, ends := 0, map[string]int{}
+	issuers, guards, ends := 0, 0, map[string]int{}
 	for _, name := range []string{"authorizationserver", "mcpserver", "mcpclientregistration", "scopegrant"} {
 		text, err := os.ReadFile(filepath.Join(root, "config", "samples", name+".yaml"))
 		if err != nil {
@@ -53,9 +53,13 @@ func TestTheSamplesAreAdapted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, object := range adapt(objects, "http://127.0.0.1:1", now) {
-			if spec, ok := object.Object["spec"].(map[string]any); ok && spec["issuer"] == "http://127.0.0.1:1" {
+		for _, object := range adapt(objects, "http://127.0.0.1:1", "http://127.0.0.1:2/mcp", now) {
+			spec, _ := object.Object["spec"].(map[string]any)
+			if spec["issuer"] == "http://127.0.0.1:1" {
 				issuers++
+			}
+			if spec["resource"] == "http://127.0.0.1:2/mcp" && spec["boundary"] == string(v1alpha1.BoundaryGuarded) {
+				guards++
 			}
 			if at := object.GetAnnotations()[v1alpha1.AnnotationExpiresAt]; at != "" {
 				ends[at]++
@@ -63,8 +67,8 @@ func TestTheSamplesAreAdapted(t *testing.T) {
 		}
 	}
 	want := map[string]int{"2026-11-22T10:01:10Z": 1, "2026-12-22T10:00:00Z": 5}
-	if diff := cmp.Diff(want, ends); diff != "" || issuers != 1 {
-		t.Errorf("%d issuers replaced, want 1; ends (-want +got)\n%s", issuers, diff)
+	if diff := cmp.Diff(want, ends); diff != "" || issuers != 1 || guards != 1 {
+		t.Errorf("%d issuers and %d resources replaced, want one each; ends (-want +got)\n%s", issuers, guards, diff)
 	}
 }
 
@@ -104,6 +108,25 @@ func TestChangesArePutIntoWords(t *testing.T) {
 				r.Status.Revocation.VerifiedAt = nil
 			}),
 			[]string{"revoked: client one, cause Expired, due 10:00:00, revokedAt 10:00:00, not yet verified"},
+		},
+		"that guards refuse a client is told once": {
+			registration(gone),
+			registration(func(r *v1alpha1.MCPClientRegistration) {
+				gone(r)
+				r.Status.Revocation.DeniedAt, r.Status.Revocation.ResidualUntil = &due, &due
+			}),
+			[]string{"refused: no guard lets client one pass, known at 10:00:00"},
+		},
+		"a revocation that guards have already is told with both": {
+			registration(nil),
+			registration(func(r *v1alpha1.MCPClientRegistration) {
+				gone(r)
+				r.Status.Revocation.DeniedAt, r.Status.Revocation.ResidualUntil = &due, &due
+			}),
+			[]string{
+				"revoked: client one, cause Expired, due 10:00:00, revokedAt 10:00:00, verifiedAt 10:00:00",
+				"refused: no guard lets client one pass, known at 10:00:00",
+			},
 		},
 		"a deletion that begins is told": {
 			registration(nil),

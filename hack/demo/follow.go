@@ -151,7 +151,15 @@ func revocationChange(before, after *v1alpha1.Revocation) []string {
 	if after == nil || equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}
-	return []string{revocationLine(after)}
+	var lines []string
+	told := before != nil && before.VerifiedAt != nil && before.ClientID == after.ClientID && before.VerifiedAt.Equal(after.VerifiedAt)
+	if !told {
+		lines = append(lines, revocationLine(after))
+	}
+	if after.DeniedAt != nil && (!told || before.DeniedAt == nil) {
+		lines = append(lines, fmt.Sprintf("refused: no guard lets client %s pass, known at %s", after.ClientID, clock(after.DeniedAt.Time)))
+	}
+	return lines
 }
 
 func revocationLine(r *v1alpha1.Revocation) string {
@@ -163,7 +171,7 @@ func revocationLine(r *v1alpha1.Revocation) string {
 		return line + ", revokedAt " + clock(r.RevokedAtASAt.Time) + ", not yet verified"
 	}
 	line += fmt.Sprintf(", revokedAt %s, verifiedAt %s", clock(r.RevokedAtASAt.Time), clock(r.VerifiedAt.Time))
-	if r.ResidualUntil != nil {
+	if r.ResidualUntil != nil && r.DeniedAt == nil {
 		line += ", issued tokens end by " + clock(r.ResidualUntil.Time)
 	}
 	return line

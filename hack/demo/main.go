@@ -25,7 +25,7 @@ const readyTimeout = 2 * time.Minute
 func main() {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	ctrl.SetLogger(logr.Discard())
-	exitAfterReady := flag.Bool("exit-after-ready", false, "End once all samples are Ready, with exit code 0; with 1 if they are not.")
+	exitAfterReady := flag.Bool("exit-after-ready", false, "End once all samples are Ready and the calls through the guard went as they should, with exit code 0; with 1 if they did not.")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -63,6 +63,9 @@ func run(ctx context.Context, out io.Writer, exitAfterReady bool) (err error) {
 	err = w.start(ctx)
 	if err == nil {
 		err = w.show(ctx)
+	}
+	if err == nil {
+		err = w.showBoundary(ctx)
 	}
 	if err == nil && !exitAfterReady {
 		err = w.follow(ctx)

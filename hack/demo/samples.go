@@ -39,17 +39,17 @@ func (w *world) applySamples(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	objects, err := parse(built)
+	objects, err := parse(built + "\n---\n" + clerkObjects)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(w.dir, "samples.json")
 	var refused error
 	err = wait.PollUntilContextTimeout(ctx, time.Second, schemaDelay, true, func(ctx context.Context) (bool, error) {
-		if err := w.manager.check(); err != nil {
+		if err := errors.Join(w.manager.check(), w.guard.check()); err != nil {
 			return false, err
 		}
-		if err := write(path, adapt(objects, w.as.Issuer(), time.Now())); err != nil {
+		if err := write(path, adapt(objects, w.as.Issuer(), w.guardURL, time.Now())); err != nil {
 			return false, err
 		}
 		_, refused = w.plane.RunKubectl(ctx, "apply", "--server-side", "-f", path)
@@ -79,9 +79,9 @@ func parse(text string) ([]unstructured.Unstructured, error) {
 	}
 }
 
-// adapt points the samples to an issuer and moves their ends: to a month from
-// now, but for the registration that is to expire while one looks on.
-func adapt(objects []unstructured.Unstructured, issuer string, now time.Time) []unstructured.Unstructured {
+// adapt points the samples to an issuer and to a guard, and moves their ends: to
+// a month from now, but for the registration that is to expire while one looks on.
+func adapt(objects []unstructured.Unstructured, issuer, resource string, now time.Time) []unstructured.Unstructured {
 	adapted := make([]unstructured.Unstructured, 0, len(objects))
 	for i := range objects {
 		object := *objects[i].DeepCopy()
@@ -94,8 +94,12 @@ func adapt(objects []unstructured.Unstructured, issuer string, now time.Time) []
 			annotations[v1alpha1.AnnotationExpiresAt] = end.UTC().Format(time.RFC3339)
 			object.SetAnnotations(annotations)
 		}
-		if spec, ok := object.Object["spec"].(map[string]any); ok && object.GetKind() == "AuthorizationServer" {
+		spec, _ := object.Object["spec"].(map[string]any)
+		switch object.GetKind() {
+		case "AuthorizationServer":
 			spec["issuer"] = issuer
+		case "MCPServer":
+			guarded(spec, resource)
 		}
 		adapted = append(adapted, object)
 	}

@@ -192,5 +192,21 @@ func (w *world) hints(ctx context.Context) {
   revoke:  kubectl delete mcpreg -n assistants desktop
 
 payments/%[1]s expires about a minute after the start, unless you renew it.
-`, shortLived, v1alpha1.AnnotationExpiresAt, time.Now().Add(term).UTC().Format(time.RFC3339))
+
+Call tools through the guard, as payments/reconciler:
+
+  secret() { kubectl -n payments get secret reconciler-oauth -o go-template="{{index .data \"$1\" | base64decode}}"; }
+  TOKEN=$(curl -s -u "$(secret client_id):$(secret client_secret)" "$(secret token_endpoint)" -d grant_type=client_credentials \
+    --data-urlencode scope=invoices:read --data-urlencode "resource=$(secret resources)" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  curl -si %[4]s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+    -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay_invoice","arguments":{"number":"INV-7"}}}'
+
+or, with Node, by the Inspector:
+
+  npx @modelcontextprotocol/inspector --cli %[4]s --transport http --method tools/list --header "Authorization: Bearer $TOKEN"
+
+What you call is on record too. Nobody altered it:
+
+  go run ./cmd/manager audit verify %[5]s
+`, shortLived, v1alpha1.AnnotationExpiresAt, time.Now().Add(term).UTC().Format(time.RFC3339), w.guardURL, w.callsLog())
 }

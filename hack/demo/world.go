@@ -22,6 +22,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/test/devas"
 	"github.com/mcp-registrar/mcp-registrar/test/env"
+	"github.com/mcp-registrar/mcp-registrar/test/mcpserver"
 )
 
 const (
@@ -45,6 +46,14 @@ type world struct {
 	manager *process
 	scheme  *runtime.Scheme
 	client  client.Client
+
+	// mcp is the sample MCP server, guardURL where the guard in front of it
+	// speaks MCP.
+	mcp      *mcpserver.Server
+	guard    *process
+	guardURL string
+	// wide is a session of the clerk with all of its scopes.
+	wide *caller
 }
 
 func newWorld(out io.Writer) (*world, error) {
@@ -83,6 +92,8 @@ func (w *world) steps() []step {
 			"These are the files in config/. If you changed the API, run \"make generate\" first."},
 		{"operator", w.startManager,
 			"It is built by \"go build ./cmd/manager\": correct what the compiler says."},
+		{"MCP server and guard", w.startGuard,
+			"They listen on 127.0.0.1; the guard is built by \"go build ./cmd/guard\"."},
 		{"samples", w.applySamples,
 			"These are the files in config/samples: correct what the API server says."},
 	}
@@ -143,8 +154,13 @@ func (w *world) install(ctx context.Context) error {
 // removes the files.
 func (w *world) close() error {
 	var errs []error
-	if w.manager != nil {
-		errs = append(errs, w.manager.stop())
+	for _, p := range []*process{w.guard, w.manager} {
+		if p != nil {
+			errs = append(errs, p.stop())
+		}
+	}
+	if w.mcp != nil {
+		errs = append(errs, w.mcp.Close())
 	}
 	if w.as != nil {
 		errs = append(errs, w.as.Close())

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type Engine struct {
 	recorder     Recorder
 	clock        clock.WithTicker
 	maxStaleness time.Duration
+	namespace    string
 	held         held
 }
 
@@ -35,11 +37,13 @@ type Options struct {
 	// MaxStaleness is for how long the register is relied on without word of the
 	// API server. After it everything is refused.
 	MaxStaleness time.Duration
+	// Namespace is where the guard keeps its Lease; empty where it keeps none.
+	Namespace string
 }
 
 // New returns an Engine.
 func New(o Options) *Engine {
-	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness}
+	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace}
 	o.Register.OnChange(e.changed)
 	return e
 }
@@ -51,31 +55,71 @@ func (e *Engine) Decide(ctx context.Context, r Request) Verdict {
 	return v
 }
 
-// judge asks the questions in their order: may anything be relied on, who
-// calls, for what, and may they.
-func (e *Engine) judge(ctx context.Context, r Request) Verdict {
+// Admit answers as much of a request as needs no message: whether anything may
+// be relied on, and whose the token is. It keeps strangers from having their
+// messages read. A refusal is put on record; what is admitted is still to be
+// decided about.
+func (e *Engine) Admit(ctx context.Context, r Request) Verdict {
+	_, _, v := e.identify(ctx, r)
+	if !v.Allowed() {
+		e.recorder.Record(r, v)
+	}
+	return v
+}
+
+// Fresh says that the register may be relied on.
+func (e *Engine) Fresh() bool {
+	age, complete := e.register.Age(e.clock.Now())
+	return complete && age <= e.maxStaleness
+}
+
+// identify asks the first questions: may anything be relied on, and who calls.
+func (e *Engine) identify(ctx context.Context, r Request) (Server, Token, Verdict) {
 	server, verdict, ok := e.server(r.Server)
 	if !ok {
-		return verdict
+		return server, Token{}, verdict
 	}
 	raw, reason := bearer(r)
 	if reason != "" {
-		return e.refuse(server, r.Message, Verdict{Reason: reason})
+		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reason})
 	}
 	token, err := e.tokens.Verify(ctx, TokenQuestion{Raw: raw, Issuer: server.Issuer, Audience: server.Resource})
 	if err != nil {
-		return e.refuse(server, r.Message, Verdict{Reason: reasonOf(err)})
+		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reasonOf(err)})
+	}
+	return server, token, Verdict{Reason: ReasonAllowed, Token: token, Server: server}
+}
+
+// judge asks the questions in their order: may anything be relied on, who
+// calls, for what, and may they.
+func (e *Engine) judge(ctx context.Context, r Request) Verdict {
+	server, token, v := e.identify(ctx, r)
+	if !v.Allowed() {
+		return v
 	}
 	if fault := r.Message.Fault; fault != nil {
 		return Verdict{Reason: fault.Reason, Status: fault.Status, Code: fault.Code, Text: fault.Text, Token: token, Server: server}
 	}
-	return e.weigh(server, r, token)
+	v = e.weigh(server, r, token)
+	if v.Allowed() && e.held.count(holder(v)) >= maxHeld {
+		v.Reason = ClientBusy
+		return e.refuse(server, r.Message, v)
+	}
+	return v
+}
+
+// maxHeld is how many requests of one client may be under way, streams included:
+// the guard serves others too.
+const maxHeld = 256
+
+// holder is the client of a verdict.
+func holder(v Verdict) Change {
+	return Change{AuthorizationServer: v.Server.AuthorizationServer, ClientID: v.Token.ClientID}
 }
 
 // server finds the server, unless nothing may be relied on.
 func (e *Engine) server(name ServerName) (Server, Verdict, bool) {
-	age, complete := e.register.Age(e.clock.Now())
-	if !complete || age > e.maxStaleness {
+	if !e.Fresh() {
 		return Server{}, Verdict{
 			Reason: RegisterStale, Status: RegisterStale.status(), Code: codeUnavailable,
 			Text: "the guard has had no word of the register for too long and lets nothing pass: try again later",
@@ -86,6 +130,12 @@ func (e *Engine) server(name ServerName) (Server, Verdict, bool) {
 		return Server{}, Verdict{
 			Reason: ServerUnknown, Status: ServerUnknown.status(), Code: codeUnavailable,
 			Text: "the MCPServer " + name.String() + ", or its AuthorizationServer, is not on the register: ask its owners",
+		}, false
+	}
+	if from := server.GuardedFrom; len(from) > 0 && !slices.Contains(from, e.namespace) {
+		return Server{}, Verdict{
+			Reason: GuardNotNamed, Status: GuardNotNamed.status(), Code: codeUnavailable,
+			Text: "the MCPServer " + name.String() + " has the boundary Guarded and does not name the namespace of this guard's Lease: add it to spec.guardNamespaces",
 		}, false
 	}
 	return server, Verdict{}, true
@@ -178,6 +228,7 @@ const (
 	codeForbidden    = -32003
 	codeUnavailable  = -32004
 	codeNoSession    = -32005
+	codeBusy         = -32006
 )
 
 // refuse completes a refusal: its status, its challenge (RFC 6750 §3, RFC 9728
@@ -205,6 +256,9 @@ func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
 		params = append(params, [2]string{"error", "insufficient_scope"}, [2]string{"error_description", v.Text})
 	case http.StatusNotFound:
 		v.Code = codeNoSession
+		return v
+	case http.StatusTooManyRequests:
+		v.Code = codeBusy
 		return v
 	default:
 		v.Code = codeUnavailable

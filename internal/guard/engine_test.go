@@ -112,7 +112,7 @@ func (w *world) change(f func()) {
 }
 
 func (w *world) engine() *Engine {
-	return New(Options{Register: w, Tokens: w, Recorder: w, Clock: w.clock, MaxStaleness: time.Minute})
+	return New(Options{Register: w, Tokens: w, Recorder: w, Clock: w.clock, MaxStaleness: time.Minute, Namespace: "guards"})
 }
 
 func call(tool string) Request {
@@ -157,6 +157,8 @@ func TestDecide(t *testing.T) {
 		{"the register is as old as it may be", func(w *world, _ *Request) { w.age = time.Minute }, ReasonAllowed, 0, nil},
 		{"the register is too old", func(w *world, _ *Request) { w.age = time.Minute + 1 }, RegisterStale, 503, nil},
 		{"the register is not complete", func(w *world, _ *Request) { w.complete = false }, RegisterStale, 503, nil},
+		{"the server is guarded from elsewhere", func(w *world, _ *Request) { w.server.GuardedFrom = []string{"other"} }, GuardNotNamed, 503, nil},
+		{"the server is guarded from here", func(w *world, _ *Request) { w.server.GuardedFrom = []string{"other", "guards"} }, ReasonAllowed, 0, nil},
 		{"the server is not known", func(w *world, _ *Request) { w.server = nil }, ServerUnknown, 503, nil},
 	} {
 		w, r := newWorld(), call("read_invoice")
@@ -187,7 +189,7 @@ func TestReasonsAreExplained(t *testing.T) {
 	t.Parallel()
 	for _, reason := range Reasons() {
 		ofRequest := strings.HasPrefix(string(reason), "Request")
-		if reason == ReasonAllowed || ofRequest || reason == RegisterStale || reason == ServerUnknown {
+		if reason == ReasonAllowed || ofRequest || reason == RegisterStale || reason == ServerUnknown || reason == GuardNotNamed {
 			continue // Faults and verdicts without a server bring their own.
 		}
 		if texts[reason] == "" {
@@ -338,5 +340,56 @@ func TestForeignSession(t *testing.T) {
 	r.Foreign = func(token Token) bool { return token.ClientID == "c1" }
 	if v := w.engine().Decide(t.Context(), r); v.Reason != SessionForeign || v.Status != http.StatusNotFound || v.Challenge != "" {
 		t.Errorf("answered %s with %d and %q", v.Reason, v.Status, v.Challenge)
+	}
+}
+
+// What is held ends when the server's tokens come from another issuer, or are for
+// another resource.
+func TestHoldEndsWithTheIssuer(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Server){
+		"issuer":   func(s *Server) { s.Issuer = "https://other.example.com" },
+		"resource": func(s *Server) { s.Resource = "https://mcp.example.com/other" },
+	} {
+		w, r := newWorld(), call("read_invoice")
+		e := w.engine()
+		held, release := e.Hold(t.Context(), r, e.Decide(t.Context(), r))
+		change(w.server)
+		w.changed(Change{})
+		if !errors.Is(context.Cause(held), ErrEnded) {
+			t.Errorf("with another %s it goes on", name)
+		}
+		release()
+	}
+}
+
+// One client cannot take the guard of others.
+func TestAClientHasSoManyRequestsUnderWay(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(), call("read_invoice")
+	e := w.engine()
+	var last func()
+	for range maxHeld {
+		_, last = e.Hold(t.Context(), r, e.Decide(t.Context(), r))
+	}
+	if v := e.Decide(t.Context(), r); v.Reason != ClientBusy || v.Status != http.StatusTooManyRequests {
+		t.Errorf("one too many: %s with %d", v.Reason, v.Status)
+	}
+	last()
+	if v := e.Decide(t.Context(), r); !v.Allowed() {
+		t.Errorf("after one has ended: %s", v.Reason)
+	}
+}
+
+// A stranger is told before the message is read, and that is on record.
+func TestAdmit(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	e := w.engine()
+	if v := e.Admit(t.Context(), call("")); !v.Allowed() || len(w.recorded) != 0 {
+		t.Errorf("admitted as %s, on record %q", v.Reason, w.recorded)
+	}
+	if v := e.Admit(t.Context(), Request{Server: testServer}); v.Reason != TokenMissing || !slices.Equal(w.recorded, []Reason{TokenMissing}) {
+		t.Errorf("refused as %s, on record %q", v.Reason, w.recorded)
 	}
 }

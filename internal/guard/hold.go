@@ -47,7 +47,7 @@ func (h *holding) known() Token {
 func (e *Engine) Hold(ctx context.Context, r Request, v Verdict) (holdingCtx context.Context, release func()) {
 	holdingCtx, cancel := context.WithCancelCause(ctx)
 	h := &holding{request: r, server: v.Server, token: v.Token, ctx: holdingCtx, end: cancel}
-	key := Change{AuthorizationServer: v.Server.AuthorizationServer, ClientID: v.Token.ClientID}
+	key := holder(v)
 	e.held.add(key, h)
 	// What changed since the decision was seen by nobody.
 	e.review(h)
@@ -77,7 +77,7 @@ func (e *Engine) review(h *holding) {
 	token := h.known()
 	now := e.clock.Now()
 	switch {
-	case !ok || passed(token.ExpiresAt, now) || !e.weigh(server, h.request, token).Allowed():
+	case !ok || server.Issuer != h.server.Issuer || server.Resource != h.server.Resource || passed(token.ExpiresAt, now) || !e.weigh(server, h.request, token).Allowed():
 		h.end(ErrEnded)
 	case passed(token.CheckAt, now):
 		h.check(e)
@@ -124,6 +124,12 @@ func (e *Engine) Run(ctx context.Context) {
 			e.changed(Change{})
 		}
 	}
+}
+
+func (l *held) count(key Change) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.by[key])
 }
 
 func (l *held) add(key Change, h *holding) {

@@ -58,12 +58,16 @@ const (
 	// SessionForeign: the session was given to another client, or to another
 	// subject. It is answered as if there were none.
 	SessionForeign Reason = "SessionForeign"
+	// ClientBusy: the client has too many requests under way.
+	ClientBusy Reason = "ClientBusy"
 )
 
 // Reasons of the guard itself.
 const (
 	// ServerUnknown: there is no such MCPServer.
 	ServerUnknown Reason = "ServerUnknown"
+	// GuardNotNamed: the MCPServer is guarded from other namespaces.
+	GuardNotNamed Reason = "GuardNotNamed"
 	// RegisterStale: the register was not heard of for too long.
 	RegisterStale Reason = "RegisterStale"
 )
@@ -76,8 +80,8 @@ func Reasons() []Reason {
 		TokenExpired, TokenNotYetValid, TokenInactive, TokenUnverifiable,
 		Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
 		Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing), Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired),
-		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported, SessionForeign,
-		ServerUnknown, RegisterStale,
+		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported, SessionForeign, ClientBusy,
+		ServerUnknown, GuardNotNamed, RegisterStale,
 	}
 }
 
@@ -90,7 +94,9 @@ var statuses = map[Reason]int{
 	Reason(policy.RefusedToolUnknown):    http.StatusForbidden,
 	Reason(policy.RefusedReviewRequired): http.StatusForbidden,
 	SessionForeign:                       http.StatusNotFound,
+	ClientBusy:                           http.StatusTooManyRequests,
 	ServerUnknown:                        http.StatusServiceUnavailable,
+	GuardNotNamed:                        http.StatusServiceUnavailable,
 	RegisterStale:                        http.StatusServiceUnavailable,
 	TokenUnverifiable:                    http.StatusServiceUnavailable,
 }

@@ -22,6 +22,7 @@ var texts = map[Reason]string{
 	TokenNotYetValid:  "the token is not valid yet",
 	TokenInactive:     "the authorization server says that the token is not active",
 	SessionForeign:    "there is no such session",
+	ClientBusy:        "the client has too many requests under way: end some, and try again",
 	TokenUnverifiable: "the token cannot be verified now, because its authorization server does not answer: try again later",
 
 	Reason(policy.RefusedUnknownClient):  "no MCPClientRegistration has this client",

@@ -59,6 +59,9 @@ type ServerEntry struct {
 	Resource               string
 	AuthorizationServer    string
 	Scopes                 []CatalogueScope
+	// GuardedFrom are the namespaces that its guards run in; empty where calls may
+	// reach it without one.
+	GuardedFrom []string
 	// WithholdChanged says that changed tools are refused.
 	WithholdChanged bool
 	// Prober is the registration, in the server's namespace, that may see all
@@ -90,12 +93,21 @@ func ClientOf(reg *v1alpha1.MCPClientRegistration) ClientEntry {
 		entry.Left = RefusedRevoked
 	case reg.Spec.State == v1alpha1.StateSuspended:
 		entry.Left = RefusedSuspended
+	case revoking(reg.Status):
+		entry.Left = RefusedRevoked
 	case !readable:
 		entry.Left = RefusedExpired
-	case entry.Owner == "":
+	case readOwner(reg) != nil:
 		entry.Left = RefusedRevoked
 	}
 	return entry
+}
+
+// revoking says that the operator is about to revoke the present client, whether
+// or not the authorization server was told yet.
+func revoking(status v1alpha1.MCPClientRegistrationStatus) bool {
+	r := status.Revocation
+	return r != nil && r.ClientID != "" && r.ClientID == status.ClientID && r.VerifiedAt == nil
 }
 
 // GrantOf reads a grant. One that changed since the operator looked at it is
@@ -114,11 +126,19 @@ func GrantOf(grant *v1alpha1.ScopeGrant) GrantEntry {
 	}
 	var readable bool
 	entry.EndsAt, readable = earliestEnd(grant, grant.Status.ExpiresAt)
-	denied := grant.Status.Approval != nil && grant.Status.Approval.Decision == v1alpha1.DecisionDenied
-	entry.InForce = readable && grant.DeletionTimestamp == nil && entry.Basis != "" &&
-		grant.Status.ObservedGeneration == grant.Generation &&
-		!(denied && grant.Status.Approval.Generation == grant.Generation)
+	entry.InForce = readable && readOwner(grant) == nil && grant.DeletionTimestamp == nil && entry.Basis != "" &&
+		grant.Status.ObservedGeneration == grant.Generation && !withdrawn(grant)
 	return entry
+}
+
+// withdrawn says that an owner of the server has taken back what the grant rests
+// on, or denied it.
+func withdrawn(grant *v1alpha1.ScopeGrant) bool {
+	approval := grant.Status.Approval
+	if approval == nil {
+		return grant.Status.Basis == v1alpha1.BasisApproved
+	}
+	return approval.Decision == v1alpha1.DecisionDenied && approval.Generation == grant.Generation
 }
 
 // ServerOf reads a server.
@@ -128,6 +148,7 @@ func ServerOf(server *v1alpha1.MCPServer) ServerEntry {
 		Resource: server.Spec.Resource, AuthorizationServer: server.Spec.AuthorizationServerRef.Name,
 		WithholdChanged: server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold,
 	}
+	entry.GuardedFrom = GuardedFrom(server)
 	if probe := server.Spec.Probe; probe != nil && probe.Mode != v1alpha1.ProbeOff && probe.ClientRef != nil {
 		entry.Prober = probe.ClientRef.Name
 	}
@@ -135,6 +156,18 @@ func ServerOf(server *v1alpha1.MCPServer) ServerEntry {
 		entry.Scopes = append(entry.Scopes, CatalogueScope{Name: string(scope.Name), Tier: scope.Tier, Tools: slices.Clone(scope.Tools)})
 	}
 	return entry
+}
+
+// GuardedFrom are the namespaces that the guards of a server run in; none where
+// it may be reached without one.
+func GuardedFrom(server *v1alpha1.MCPServer) []string {
+	switch {
+	case server.Spec.Boundary != v1alpha1.BoundaryGuarded:
+		return nil
+	case len(server.Spec.GuardNamespaces) > 0:
+		return slices.Clone(server.Spec.GuardNamespaces)
+	}
+	return []string{server.Namespace}
 }
 
 // earliestEnd is the earlier of what the annotation and the operator say.
@@ -240,7 +273,7 @@ func (d *CallDecision) weigh(f CallFacts, candidates []CatalogueScope, now time.
 		for _, grant := range f.Grants {
 			switch {
 			case !grant.gives(f.Server, d.Client, scope.Name, now):
-			case f.Server.WithholdChanged && slices.Contains(grant.ChangedTools, f.Tool):
+			case f.Server.WithholdChanged && grant.changed(f.Tool):
 				changed = true
 			case !slices.Contains(f.Scopes, scope.Name):
 				d.StepUp = append(d.StepUp, scope.Name)
@@ -275,6 +308,12 @@ func (g GrantEntry) gives(server ServerEntry, client ClientEntry, scope string, 
 		g.Namespace == client.Namespace && g.Client == client.Name &&
 		g.ServerNamespace == server.Namespace && g.Server == server.Name &&
 		slices.Contains(g.Scopes, scope) && client.holds(scope, g.Name)
+}
+
+// changed says that a tool is not known to be what it was when the grant was
+// approved.
+func (g GrantEntry) changed(tool string) bool {
+	return tool != "" && (slices.Contains(g.ChangedTools, tool) || len(g.ChangedTools) >= maxChangedTools)
 }
 
 // holds says that the operator put a scope of a grant into force.

@@ -75,6 +75,8 @@ func TestCall(t *testing.T) {
 		{"the registration has no client yet", func(s *accessScene) { s.reg.Status.ClientID = "" }, RefusedUnknownClient, nil},
 		{"the registration is being deleted", func(s *accessScene) { s.reg.DeletionTimestamp = deleted }, RefusedRevoked, nil},
 		{"nobody answers for it", func(s *accessScene) { delete(s.reg.Annotations, v1alpha1.AnnotationOwner) }, RefusedRevoked, nil},
+		{"the operator is about to revoke it", func(s *accessScene) { s.reg.Status.Revocation = &v1alpha1.Revocation{ClientID: "c1"} }, RefusedRevoked, nil},
+		{"the client before it was revoked", func(s *accessScene) { s.reg.Status.Revocation = &v1alpha1.Revocation{ClientID: "c0"} }, "", nil},
 		{"it is suspended", func(s *accessScene) { s.reg.Spec.State = v1alpha1.StateSuspended }, RefusedSuspended, nil},
 		{"its end has come", func(s *accessScene) { s.reg.Annotations[v1alpha1.AnnotationExpiresAt] = "2026-09-01T12:00:00Z" }, RefusedExpired, nil},
 		{"its end comes in a second", func(s *accessScene) { s.reg.Annotations[v1alpha1.AnnotationExpiresAt] = "2026-09-01T12:00:01Z" }, "", nil},
@@ -97,6 +99,9 @@ func TestCall(t *testing.T) {
 		{"the tool changed, which is reported only", func(s *accessScene) { s.grant.Status.ChangedTools = []string{"read_invoice"} }, "", nil},
 		{"the tool changed and is withheld", func(s *accessScene) {
 			s.grant.Status.ChangedTools, s.server.Spec.ToolChanges = []string{"read_invoice"}, v1alpha1.ToolChangesWithhold
+		}, RefusedReviewRequired, nil},
+		{"so many tools changed that there may be more", func(s *accessScene) {
+			s.grant.Status.ChangedTools, s.server.Spec.ToolChanges = slices.Repeat([]string{"other"}, 256), v1alpha1.ToolChangesWithhold
 		}, RefusedReviewRequired, nil},
 		{"no tool is called and a scope is in force", func(s *accessScene) { s.facts.Tool = "" }, "", nil},
 		{"no tool is called and the token has no scope", func(s *accessScene) { s.facts.Tool, s.facts.Scopes = "", nil }, RefusedScopeMissing, []string{"invoices:read"}},

@@ -14,6 +14,8 @@ import (
 
 // Guard is a guard as its Lease tells of it.
 type Guard struct {
+	// Namespace is where it runs.
+	Namespace string
 	// Servers are the MCPServers it is in front of, as namespace/name.
 	Servers []string
 	// Seen is the resourceVersion up to which it acts on the registrations of
@@ -32,14 +34,16 @@ type DenialFacts struct {
 	// Reached are the servers that the client ever had scopes of, as
 	// namespace/name.
 	Reached []string
-	// Guarded are those servers of which every call passes a guard, now.
-	Guarded []string
+	// Guarded are those servers of which every call passes a guard, now, with
+	// the namespaces that their guards run in.
+	Guarded map[string][]string
 	// GuardsAre says whether the guards could be listed, all of them.
 	GuardsAre Knowledge
 	Guards    []Guard
 }
 
-// guardTolerance is by how much the clock of a guard may be ahead.
+// guardTolerance is by how much the clock of a guard may go slower while a Lease
+// holds.
 const guardTolerance = 10 * time.Second
 
 // Denied says that a revoked client is refused wherever it had access: each
@@ -53,7 +57,7 @@ func Denied(f DenialFacts, now time.Time) bool {
 		return false
 	}
 	for _, server := range f.Reached {
-		if !slices.Contains(f.Guarded, server) || !f.deniedAt(server, now) {
+		if len(f.Guarded[server]) == 0 || !f.deniedAt(server, now) {
 			return false
 		}
 	}
@@ -63,7 +67,7 @@ func Denied(f DenialFacts, now time.Time) bool {
 func (f DenialFacts) deniedAt(server string, now time.Time) bool {
 	guards := 0
 	for _, guard := range f.Guards {
-		if !slices.Contains(guard.Servers, server) {
+		if !slices.Contains(guard.Servers, server) || !slices.Contains(f.Guarded[server], guard.Namespace) {
 			continue
 		}
 		guards++
@@ -79,6 +83,10 @@ func (g Guard) saw(version string) bool {
 	order, err := resourceversion.CompareResourceVersion(g.Seen, version)
 	return err == nil && order >= 0
 }
+
+// Anywhere stands among the servers that a client reached for those that nobody
+// knows: it is never guarded.
+const Anywhere = "*"
 
 // Reached are the servers of some grants in force, added to those of before.
 func Reached(before []string, grants []GrantInForce) []string {

@@ -22,9 +22,9 @@ func TestDenied(t *testing.T) {
 			Annotations: map[string]string{v1alpha1.AnnotationOwner: "team", v1alpha1.AnnotationExpiresAt: "2027-01-01T00:00:00Z"},
 		}}
 		reg.Status.ClientID = "c1"
-		guard := Guard{Servers: []string{"tools/invoices"}, Seen: "120", Until: at.Add(time.Minute)}
+		guard := Guard{Namespace: "tools", Servers: []string{"tools/invoices"}, Seen: "120", Until: at.Add(time.Minute)}
 		return DenialFacts{
-			Registration: reg, ClientID: "c1", Reached: []string{"tools/invoices"}, Guarded: []string{"tools/invoices"},
+			Registration: reg, ClientID: "c1", Reached: []string{"tools/invoices"}, Guarded: map[string][]string{"tools/invoices": {"tools"}},
 			GuardsAre: Present, Guards: []Guard{guard},
 		}
 	}
@@ -39,10 +39,19 @@ func TestDenied(t *testing.T) {
 		{"it does not say what it has seen", func(f *DenialFacts) { f.Guards[0].Seen = "" }, false},
 		{"what it says is no number", func(f *DenialFacts) { f.Guards[0].Seen = "9z" }, false},
 		{"it may go on no more", func(f *DenialFacts) { f.Guards[0].Seen, f.Guards[0].Until = "", at.Add(-11*time.Second) }, true},
-		{"its clock may be ahead", func(f *DenialFacts) { f.Guards[0].Seen, f.Guards[0].Until = "", at.Add(-9*time.Second) }, false},
+		{"its clock may go slower", func(f *DenialFacts) { f.Guards[0].Seen, f.Guards[0].Until = "", at.Add(-9*time.Second) }, false},
 		{"a second guard lags", func(f *DenialFacts) { f.Guards = append(f.Guards, f.Guards[0]); f.Guards[1].Seen = "1" }, false},
 		{"a guard of another server lags", func(f *DenialFacts) {
-			f.Guards = append(f.Guards, Guard{Servers: []string{"tools/other"}, Until: at.Add(time.Hour)})
+			f.Guards = append(f.Guards, Guard{Namespace: "tools", Servers: []string{"tools/other"}, Until: at.Add(time.Hour)})
+		}, true},
+		{"a stranger's lease says that it lags", func(f *DenialFacts) {
+			f.Guards = append(f.Guards, f.Guards[0])
+			f.Guards[1].Seen, f.Guards[1].Namespace = "", "elsewhere"
+		}, true},
+		{"only a stranger's lease says that it has seen it", func(f *DenialFacts) { f.Guards[0].Namespace = "elsewhere" }, false},
+		{"its revocation began and it stands as before", func(f *DenialFacts) {
+			f.Registration.DeletionTimestamp = nil
+			f.Registration.Status.Revocation = &v1alpha1.Revocation{ClientID: "c1"}
 		}, true},
 		{"there is no guard", func(f *DenialFacts) { f.Guards = nil }, false},
 		{"guards could not be listed", func(f *DenialFacts) { f.GuardsAre = Unknown }, false},

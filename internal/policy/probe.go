@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"time"
@@ -169,6 +170,30 @@ func Unmapped(server *v1alpha1.MCPServer, tools []v1alpha1.ToolDigest) []string 
 	return names[:min(len(names), maxUnmapped)]
 }
 
+// maxTools is how many tools the status of a server holds.
+const maxTools = 256
+
+// kept are the tools that a status has room for, by name: those that a scope leads
+// to first, so that no crowd of others pushes them out.
+func kept(server *v1alpha1.MCPServer, tools []v1alpha1.ToolDigest) []v1alpha1.ToolDigest {
+	entry := ServerOf(server)
+	sorted := slices.Clone(tools)
+	slices.SortFunc(sorted, byName)
+	slices.SortStableFunc(sorted, func(a, b v1alpha1.ToolDigest) int {
+		return cmp.Compare(priority(entry, a), priority(entry, b))
+	})
+	sorted = sorted[:min(len(sorted), maxTools)]
+	slices.SortFunc(sorted, byName)
+	return sorted
+}
+
+func priority(server ServerEntry, tool v1alpha1.ToolDigest) int {
+	if server.Catalogued(tool.Name) {
+		return 0
+	}
+	return 1
+}
+
 // Offered are the tools of a server for its status, and those of them that no
 // scope leads to: as they were last seen, by the client that is named for it.
 func Offered(server *v1alpha1.MCPServer, plan ProbePlan, f ProbeFacts) (tools []v1alpha1.ToolDigest, unmapped []string) {
@@ -176,7 +201,7 @@ func Offered(server *v1alpha1.MCPServer, plan ProbePlan, f ProbeFacts) (tools []
 	case !plan.On, !plan.WithClient && plan.Obstacle == "":
 		return nil, nil
 	case f.ToolsAre == Present:
-		tools = f.Tools
+		tools = kept(server, f.Tools)
 	default:
 		tools = server.Status.Tools
 	}

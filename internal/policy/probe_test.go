@@ -117,7 +117,7 @@ func TestProtection(t *testing.T) {
 		"no other token":       {func(_ *ProbeSubject, f *ProbeFacts) { f.Audience = AudienceUnclear }, yes, v1alpha1.ReasonProtected, "compares aud is unclear"},
 		"no client":            {func(s *ProbeSubject, f *ProbeFacts) { s.Server.Spec.Probe, f.Audience = nil, 0 }, yes, v1alpha1.ReasonProtected, "was not tried"},
 		"nothing seen":         {func(_ *ProbeSubject, f *ProbeFacts) { *f = ProbeFacts{} }, unknown, v1alpha1.ReasonUnavailable, "asked again"},
-		"a forbidden address":  {func(_ *ProbeSubject, f *ProbeFacts) { *f = ProbeFacts{Contact: ContactRefused} }, unknown, v1alpha1.ReasonAddressRefused, "--allow-private-networks"},
+		"a forbidden address":  {func(_ *ProbeSubject, f *ProbeFacts) { *f = ProbeFacts{Contact: ContactRefused} }, unknown, v1alpha1.ReasonAddressRefused, "--probe-private-networks"},
 		"a bad certificate":    {func(_ *ProbeSubject, f *ProbeFacts) { *f = ProbeFacts{Contact: ContactUntrusted} }, unknown, v1alpha1.ReasonUnavailable, "certificate"},
 		"overload":             {func(_ *ProbeSubject, f *ProbeFacts) { f.Anonymous[1] = AnswerPassing }, unknown, v1alpha1.ReasonUnavailable, ""},
 		"a naked server":       {func(_ *ProbeSubject, f *ProbeFacts) { f.Anonymous[2] = AnswerAccepted }, no, v1alpha1.ReasonAnonymousAccepted, "guard"},
@@ -187,5 +187,20 @@ func TestOffered(t *testing.T) {
 	}
 	if unmapped := Unmapped(server(), many); len(unmapped) != maxUnmapped || unmapped[0] != "tool-40" {
 		t.Errorf("%d unmapped: %v", len(unmapped), unmapped)
+	}
+}
+
+// A crowd of tools that no scope leads to does not push out those that one does.
+func TestKeptToolsAreThoseOfScopes(t *testing.T) {
+	t.Parallel()
+	server := &v1alpha1.MCPServer{}
+	server.Spec.Scopes = []v1alpha1.Scope{{Name: "a:read", Tools: []string{"zz_read"}}}
+	tools := []v1alpha1.ToolDigest{{Name: "zz_read", Digest: "d"}}
+	for i := range 400 {
+		tools = append(tools, v1alpha1.ToolDigest{Name: fmt.Sprintf("aa%03d", i), Digest: "d"})
+	}
+	got := kept(server, tools)
+	if len(got) != maxTools || got[maxTools-1].Name != "zz_read" || got[0].Name != "aa000" {
+		t.Errorf("kept %d tools from %q to %q", len(got), got[0].Name, got[len(got)-1].Name)
 	}
 }

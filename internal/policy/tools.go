@@ -14,8 +14,9 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
-// maxChangedTools is how many changed tools a status names.
-const maxChangedTools = 50
+// maxChangedTools is how many changed tools a status names. Where there are so
+// many there may be more: then every tool of the grant counts as changed.
+const maxChangedTools = 256
 
 // ToolReview is what became of the tools of a grant since it was approved.
 type ToolReview struct {
@@ -29,29 +30,77 @@ type ToolReview struct {
 
 // Review holds the tools that the live server offers under the scopes of a grant
 // against the snapshot from when it came into force, or was last approved. While
-// the tools are not known, or nothing is decided, what was known stands. A tool
-// that is gone needs no review: nobody can call it.
+// the tools are not known, or the grant is not in force, what was known stands:
+// what was approved is not forgotten when a grant ends and comes back. A tool that
+// the server offered and does not offer any more counts as changed: it may still
+// be called, and nobody knows what it is.
 func Review(f GrantFacts, d GrantDecision, now time.Time) ToolReview {
 	status := f.Grant.Status
-	if d.Undecided || f.Server.Object == nil || len(f.Server.Object.Status.Tools) == 0 {
+	if d.Undecided || !d.InForce || f.Server.Object == nil || len(f.Server.Object.Status.Tools) == 0 {
 		return reviewed(status.ToolSnapshot, status.ChangedTools, f)
 	}
-	if !d.InForce {
-		return ToolReview{}
-	}
-	live := toolsOf(f)
+	live := toolsOf(f, f.Grant.Spec.Scopes)
 	snapshot := status.ToolSnapshot
 	if snapshot == nil || approvedSince(f, snapshot.TakenAt.Time) {
-		return ToolReview{Snapshot: &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(now.Truncate(time.Second)), Tools: live}}
+		return ToolReview{Snapshot: &v1alpha1.ToolSnapshot{
+			TakenAt: metav1.NewTime(now.Truncate(time.Second)), Scopes: namesOf(f.Grant.Spec.Scopes), Tools: live,
+		}}
 	}
+	snapshot = extended(snapshot, f)
+	return reviewed(snapshot, changedTools(snapshot, live, f), f)
+}
+
+// extended takes in the tools of scopes that were not granted before. What is
+// known of a tool stays: a scope that is given up and asked for again does not
+// make its tools new.
+func extended(snapshot *v1alpha1.ToolSnapshot, f GrantFacts) *v1alpha1.ToolSnapshot {
+	var added []v1alpha1.ScopeName
+	for _, scope := range f.Grant.Spec.Scopes {
+		if !slices.Contains(snapshot.Scopes, string(scope)) {
+			added = append(added, scope)
+		}
+	}
+	longer := snapshot.DeepCopy()
+	longer.Scopes = append(longer.Scopes, namesOf(added)...)
+	for _, tool := range toolsOf(f, added) {
+		if !named(longer.Tools, tool.Name) && len(longer.Tools) < maxChangedTools {
+			longer.Tools = append(longer.Tools, tool)
+		}
+	}
+	slices.SortFunc(longer.Tools, byName)
+	return longer
+}
+
+// changedTools are the tools of a grant that are not as they were in a snapshot.
+func changedTools(snapshot *v1alpha1.ToolSnapshot, live []v1alpha1.ToolDigest, f GrantFacts) []string {
 	var changed []string
 	for _, tool := range live {
-		if !slices.Contains(snapshot.Tools, tool) && len(changed) < maxChangedTools {
+		if !slices.Contains(snapshot.Tools, tool) {
 			changed = append(changed, tool.Name)
 		}
 	}
-	return reviewed(snapshot, changed, f)
+	for _, tool := range snapshot.Tools {
+		if !named(live, tool.Name) && leadsTo(f, f.Grant.Spec.Scopes, tool.Name) {
+			changed = append(changed, tool.Name)
+		}
+	}
+	slices.Sort(changed)
+	return changed[:min(len(changed), maxChangedTools)]
 }
+
+func namesOf(scopes []v1alpha1.ScopeName) []string {
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
+		names[i] = string(scope)
+	}
+	return names
+}
+
+func named(tools []v1alpha1.ToolDigest, name string) bool {
+	return slices.ContainsFunc(tools, func(t v1alpha1.ToolDigest) bool { return t.Name == name })
+}
+
+func byName(a, b v1alpha1.ToolDigest) int { return strings.Compare(a.Name, b.Name) }
 
 func reviewed(snapshot *v1alpha1.ToolSnapshot, changed []string, f GrantFacts) ToolReview {
 	review := ToolReview{Snapshot: snapshot.DeepCopy(), Changed: slices.Clone(changed)}
@@ -62,22 +111,29 @@ func reviewed(snapshot *v1alpha1.ToolSnapshot, changed []string, f GrantFacts) T
 	if server := f.Server.Object; server != nil && server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold {
 		effect = "guards refuse them until then"
 	}
-	review.Message = fmt.Sprintf("tools are new or changed since the grant was approved: %s; look at them and approve the grant again, with a reason that says so; %s",
+	review.Message = fmt.Sprintf("tools are new, changed or gone since the grant was approved: %s; look at them and approve the grant again, with a reason that says so; %s",
 		shorten(strings.Join(changed, ", ")), effect)
 	return review
 }
 
-// toolsOf are the tools of the live server that the scopes of a grant lead to, by
-// name.
-func toolsOf(f GrantFacts) []v1alpha1.ToolDigest {
+// toolsOf are the tools of the live server that some scopes of a grant lead to,
+// by name.
+func toolsOf(f GrantFacts, scopes []v1alpha1.ScopeName) []v1alpha1.ToolDigest {
 	var tools []v1alpha1.ToolDigest
 	for _, tool := range f.Server.Object.Status.Tools {
-		if slices.ContainsFunc(grantedScopes(f), func(s v1alpha1.Scope) bool { return slices.Contains(s.Tools, tool.Name) }) {
+		if leadsTo(f, scopes, tool.Name) {
 			tools = append(tools, tool)
 		}
 	}
-	slices.SortFunc(tools, func(a, b v1alpha1.ToolDigest) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(tools, byName)
 	return tools
+}
+
+// leadsTo says that one of some scopes of a grant leads to a tool.
+func leadsTo(f GrantFacts, scopes []v1alpha1.ScopeName, tool string) bool {
+	return slices.ContainsFunc(grantedScopes(f), func(s v1alpha1.Scope) bool {
+		return slices.Contains(scopes, s.Name) && slices.Contains(s.Tools, tool)
+	})
 }
 
 // approvedSince says that an owner of the server approved the grant, as it

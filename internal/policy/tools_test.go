@@ -41,9 +41,15 @@ func TestReview(t *testing.T) {
 			f.Server.Object.Status.Tools = append(f.Server.Object.Status.Tools, list)
 		}, []v1alpha1.ToolDigest{read}, then, []string{"list"}},
 		{"a tool of another scope is new", func(f *GrantFacts, _ *GrantDecision) { f.Server.Object.Status.Tools[1].Digest = "w2" }, []v1alpha1.ToolDigest{read}, then, nil},
-		{"a tool of the scope is gone", func(f *GrantFacts, _ *GrantDecision) {
+		{"a tool of the scope is gone, and may be called all the same", func(f *GrantFacts, _ *GrantDecision) {
 			f.Server.Object.Status.Tools = f.Server.Object.Status.Tools[1:]
-		}, []v1alpha1.ToolDigest{read}, then, nil},
+		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
+		{"a scope was added to the grant", func(f *GrantFacts, _ *GrantDecision) {
+			f.Grant.Spec.Scopes = append(f.Grant.Spec.Scopes, "a:wipe")
+		}, []v1alpha1.ToolDigest{read, wipe}, then, nil},
+		{"a scope was given up and asked for again", func(f *GrantFacts, _ *GrantDecision) {
+			f.Grant.Status.ToolSnapshot.Scopes, f.Server.Object.Status.Tools[0] = nil, newRead
+		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
 		{"the scope leads to one more tool", func(f *GrantFacts, _ *GrantDecision) {
 			f.Server.Object.Spec.Scopes[0].Tools = append(f.Server.Object.Spec.Scopes[0].Tools, "wipe")
 		}, []v1alpha1.ToolDigest{read}, then, []string{"wipe"}},
@@ -71,14 +77,16 @@ func TestReview(t *testing.T) {
 		{"the server is not known", func(f *GrantFacts, d *GrantDecision) {
 			f.Server.Object, d.Undecided, d.InForce = nil, true, false
 		}, []v1alpha1.ToolDigest{read}, then, nil},
-		{"the grant is not in force", func(_ *GrantFacts, d *GrantDecision) { d.InForce = false }, nil, time.Time{}, nil},
+		{"the grant is not in force", func(f *GrantFacts, d *GrantDecision) {
+			d.InForce, f.Grant.Status.ChangedTools, f.Server.Object.Status.Tools[0] = false, []string{"read"}, newRead
+		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
 	} {
 		server := &v1alpha1.MCPServer{}
 		server.Spec.Scopes = []v1alpha1.Scope{{Name: "a:read", Tools: []string{"read", "list"}}, {Name: "a:wipe", Tools: []string{"wipe"}}}
 		server.Status.Tools = []v1alpha1.ToolDigest{read, wipe}
 		grant := &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
 		grant.Spec.Scopes = []v1alpha1.ScopeName{"a:read"}
-		grant.Status.ToolSnapshot = &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(then), Tools: []v1alpha1.ToolDigest{read}}
+		grant.Status.ToolSnapshot = &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(then), Scopes: []string{"a:read"}, Tools: []v1alpha1.ToolDigest{read}}
 		facts, decision := GrantFacts{Grant: grant, Server: ServerFact{Is: Present, Object: server}}, GrantDecision{InForce: true}
 		test.change(&facts, &decision)
 		got := Review(facts, decision, now)

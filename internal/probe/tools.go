@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	mostTools   = 256
 	longestName = 128
 )
 
@@ -64,14 +63,14 @@ func (s *snapshot) put(name, digest string) {
 	s.digests[name] = digest
 }
 
-// tools are the first of the tools by name.
+// tools are all of them, by name.
 func (s *snapshot) tools() []v1alpha1.ToolDigest {
 	tools := make([]v1alpha1.ToolDigest, 0, len(s.digests))
 	for name, digest := range s.digests {
 		tools = append(tools, v1alpha1.ToolDigest{Name: name, Digest: digest})
 	}
 	slices.SortFunc(tools, func(a, b v1alpha1.ToolDigest) int { return strings.Compare(a.Name, b.Name) })
-	return tools[:min(len(tools), mostTools)]
+	return tools
 }
 
 // digestOf is the SHA-256 of a tool's definition in canonical form.

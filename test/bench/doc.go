@@ -6,6 +6,8 @@
 // withdrawn approvals are, and what a restart does. It has the build tag bench;
 // "make bench" runs it, and docs/benchmarks.md holds figures and what they mean.
 //
+// Beside that it measures what a guard adds to a call, in guard_test.go.
+//
 // It must never measure one run against another run's ceiling: the bare loader
 // that it compares with runs beside it, on the same machine.
 //

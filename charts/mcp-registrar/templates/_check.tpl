@@ -13,7 +13,7 @@ together. Each message says what to do.
 {{- fail (printf "podLabels: %s is set by the chart: leave it out" $label) }}
 {{- end }}
 {{- end }}
-{{- range $flag := list "leader-elect" "metrics-bind-address" "metrics-secure" "health-probe-bind-address" "log-level" "log-format" "concurrent-reconciles" "allow-private-networks" "watch-namespaces" "audit-log" "documents-bind-address" }}
+{{- range $flag := list "leader-elect" "metrics-bind-address" "metrics-secure" "health-probe-bind-address" "log-level" "log-format" "concurrent-reconciles" "allow-private-networks" "watch-namespaces" "audit-log" "documents-bind-address" "probe-interval" "probe-private-networks" }}
 {{- range $.Values.manager.extraArgs }}
 {{- if eq (splitList "=" . | first) (printf "--%s" $flag) }}
 {{- fail (printf "manager.extraArgs: --%s is set by the chart from a value of its own" $flag) }}

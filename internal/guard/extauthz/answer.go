@@ -5,6 +5,7 @@ package extauthz
 
 import (
 	"net/http"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -17,14 +18,20 @@ import (
 
 // allowed lets a request pass, without its token unless that is to be passed on.
 func allowed(passToken bool) *authv3.CheckResponse {
-	ok := &authv3.OkHttpResponse{}
+	ok := &authv3.OkHttpResponse{HeadersToRemove: slices.Clone(misleading)}
 	if !passToken {
-		ok.HeadersToRemove = []string{"authorization"}
+		ok.HeadersToRemove = append(ok.HeadersToRemove, "authorization")
 	}
 	return &authv3.CheckResponse{
 		Status:       &status.Status{Code: int32(codes.OK)},
 		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok},
 	}
+}
+
+// misleading are headers that make some servers see another method or path than
+// was decided about.
+var misleading = []string{
+	"x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url",
 }
 
 // denied has Envoy answer with a refusal. id is the id of the request.

@@ -5,7 +5,6 @@ package extauthz
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -32,6 +31,11 @@ func (s *Service) read(name guard.ServerName, asked *authv3.AttributeContext_Htt
 		request.Message = guard.Message{Fault: &guard.Fault{
 			Status: http.StatusRequestEntityTooLarge, Code: codeInvalid, Reason: guard.RequestTooLarge,
 			Text: "the gateway sends the guard only the beginning of the body: raise max_request_bytes of with_request_body, or send less",
+		}}
+	case method != http.MethodPost && len(body) > 0:
+		request.Message = guard.Message{Fault: &guard.Fault{
+			Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestMalformed,
+			Text: "only a POST has a body in MCP",
 		}}
 	case method != http.MethodPost || len(body) > 0:
 		request.Message, request.TraceParent = message.Parse(header, method, body)
@@ -99,15 +103,8 @@ func cutOff(header http.Header, body []byte) bool {
 	return err == nil && len(body) > 0 && length != len(body)
 }
 
-// tokenInQuery says whether the query has access_token (RFC 6750 §2.3), by its
-// name in any form that a server might decode.
+// tokenInQuery says whether the query has access_token.
 func tokenInQuery(asked *authv3.AttributeContext_HttpRequest) bool {
 	_, query, _ := strings.Cut(asked.GetPath(), "?")
-	for pair := range strings.FieldsFuncSeq(query+"&"+asked.GetQuery(), func(r rune) bool { return r == '&' || r == ';' }) {
-		name, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil && strings.EqualFold(decoded, "access_token") {
-			return true
-		}
-	}
-	return false
+	return message.TokenInQuery(query) || message.TokenInQuery(asked.GetQuery())
 }

@@ -6,6 +6,7 @@ package extauthz
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +79,7 @@ func TestAnAllowedCallPassesWithoutItsToken(t *testing.T) {
 	if answer.GetStatus().GetCode() != int32(codes.OK) {
 		t.Fatalf("refused: %v", answer)
 	}
-	if diff := cmp.Diff([]string{"authorization"}, answer.GetOkResponse().GetHeadersToRemove()); diff != "" {
+	if diff := cmp.Diff(append(slices.Clone(misleading), "authorization"), answer.GetOkResponse().GetHeadersToRemove()); diff != "" {
 		t.Error(diff)
 	}
 	request, verdict := s.decisions.last(t)
@@ -93,7 +94,7 @@ func TestATokenIsPassedOnWhereConfigured(t *testing.T) {
 	s := newSetup(t, func(o *Options) {
 		o.PassToken = func(name guard.ServerName) bool { return name.Name == "ledger" }
 	})
-	if removed := s.ask(t, post("good", "balance"), nil).GetOkResponse().GetHeadersToRemove(); len(removed) > 0 {
+	if removed := s.ask(t, post("good", "balance"), nil).GetOkResponse().GetHeadersToRemove(); slices.Contains(removed, "authorization") {
 		t.Errorf("removed %v", removed)
 	}
 }
@@ -156,7 +157,9 @@ func TestAttacks(t *testing.T) {
 		{"the body is not JSON", body("balance"), 400, guard.RequestMalformed},
 		{"the tool is named twice", body(strings.Replace(call, `"name"`, `"name":"post_entry","name"`, 1)), 400, guard.RequestMalformed},
 		{"another media type", field("content-type", "text/plain"), 415, guard.RequestUnsupported},
-		{"another HTTP method", func(r *authv3.AttributeContext_HttpRequest) { r.Method = "PUT" }, 405, guard.RequestUnsupported},
+		{"another HTTP method", func(r *authv3.AttributeContext_HttpRequest) { r.Method, r.Body, r.RawBody = "PUT", "", nil }, 405, guard.RequestUnsupported},
+		{"a GET with a body", func(r *authv3.AttributeContext_HttpRequest) { r.Method = "GET" }, 400, guard.RequestMalformed},
+		{"a token in the query, escaped twice", func(r *authv3.AttributeContext_HttpRequest) { r.Path += "?access%255ftoken=x" }, 400, guard.TokenAmbiguous},
 		{"an unknown client", bearerOf("other"), 401, guard.Reason(policy.RefusedUnknownClient)},
 		{"a revoked client", bearerOf("revoked"), 401, guard.Reason(policy.RefusedRevoked)},
 		{"a suspended client", bearerOf("suspended"), 401, guard.Reason(policy.RefusedSuspended)},

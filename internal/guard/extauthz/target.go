@@ -26,12 +26,21 @@ func (s *Service) choose(extensions map[string]string, asked *authv3.AttributeCo
 		named := guard.ServerName{Namespace: namespace, Name: name}
 		return named, s.served[named]
 	}
-	for _, name := range s.options.Servers {
-		if server, known := s.options.Register.Server(name); known && isAddress(server, asked) {
-			return name, true
+	var found []guard.ServerName
+	for name := range s.served {
+		server, known := s.options.Register.Server(name)
+		if !known {
+			// It may be the one: resources are claimed by teams, and not unique.
+			return guard.ServerName{}, false
+		}
+		if isAddress(server, asked) {
+			found = append(found, name)
 		}
 	}
-	return guard.ServerName{}, false
+	if len(found) != 1 {
+		return guard.ServerName{}, false
+	}
+	return found[0], true
 }
 
 // isAddress says whether a request is for a server's resource or its metadata:

@@ -133,6 +133,9 @@ func (e *envelope) classify(members []Member) *guard.Fault {
 	if !ok || name == "" || len(name) > maxName {
 		return malformed(codeInvalid, "the member method is not a short string")
 	}
+	if spelled := strings.ToLower(strings.TrimSpace(name)); spelled == "tools/call" && name != spelled {
+		return malformed(codeInvalid, "the member method is a misspelt tools/call")
+	}
 	e.Kind, e.Method = guard.Call, name
 	return e.readParams(Find(members, "params"))
 }

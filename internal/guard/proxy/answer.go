@@ -90,7 +90,7 @@ func (x *exchange) list(ctx context.Context, response *http.Response) {
 		response.Header.Del(name)
 	}
 	response.Header.Set("Content-Length", strconv.Itoa(len(raw)))
-	if ended(ctx) {
+	if x.ended(ctx) {
 		x.refuseNow(ctx)
 		return
 	}
@@ -123,7 +123,7 @@ func (x *exchange) copy(ctx context.Context, response *http.Response) {
 
 // pass sends a part of an answer; more is false when nothing more can be sent.
 func (x *exchange) pass(ctx context.Context, response *http.Response, part []byte, flush bool) (more bool) {
-	if ended(ctx) {
+	if x.ended(ctx) {
 		x.fail(ctx, "", nil)
 		return false
 	}
@@ -138,7 +138,7 @@ func (x *exchange) pass(ctx context.Context, response *http.Response, part []byt
 func (x *exchange) finish(ctx context.Context, response *http.Response) {
 	switch {
 	case x.started:
-	case ended(ctx):
+	case x.ended(ctx):
 		x.refuseNow(ctx)
 	default:
 		x.start(response)
@@ -197,7 +197,7 @@ func (x *exchange) breakOff(ctx context.Context, response *http.Response, events
 	switch {
 	case errors.Is(err, errEventTooLarge) && !filtered:
 		x.rest(ctx, response, events, begun.raw)
-	case x.started && ended(ctx):
+	case x.started && x.ended(ctx):
 		// The last event was whole: the stream ends here.
 	default:
 		x.fail(ctx, "the stream of the MCP server broke off, or has an event larger than the guard reads", err)
@@ -213,7 +213,7 @@ func (x *exchange) passEvent(ctx context.Context, response *http.Response, event
 			return false
 		}
 	}
-	if x.started && ended(ctx) {
+	if x.started && x.ended(ctx) {
 		return false
 	}
 	return x.pass(ctx, response, raw, true)

@@ -71,6 +71,17 @@ func TestTokensAreTakenFromOneHeaderOnly(t *testing.T) {
 			t.Errorf("%s\n%s", challenge, got.body)
 		}
 	})
+	t.Run("none, with a body that is not read", func(t *testing.T) {
+		w := newWorld(t, fine)
+		r := w.request(http.MethodPost, "/mcp", addCall)
+		r.Header.Del("Authorization")
+		r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(addCall), strings.NewReader(strings.Repeat(" ", 1<<20))))
+		got := w.do(r)
+		w.refused(got, http.StatusUnauthorized, guard.TokenMissing)
+		if strings.Contains(got.body, `"id"`) {
+			t.Errorf("the body was read: %s", got.body)
+		}
+	})
 	t.Run("another query passes", func(t *testing.T) {
 		w := newWorld(t, fine)
 		if got := w.do(w.request(http.MethodPost, "/mcp?a=access_token", addCall)); got.status != http.StatusOK || w.passed()[0].target != "/inner?a=access_token" {

@@ -56,6 +56,10 @@ func (x *exchange) abort() { x.proxy.expire(x.control.SetWriteDeadline) }
 
 // forward sends the request to the upstream and the answer to the client.
 func (x *exchange) forward(ctx context.Context) {
+	if x.ended(ctx) {
+		x.refuseNow(ctx)
+		return
+	}
 	outgoing := x.outgoing(ctx)
 	x.watch.pause()
 	response, err := x.proxy.transport.RoundTrip(outgoing)
@@ -160,7 +164,7 @@ func (x *exchange) fail(ctx context.Context, text string, cause error) {
 	switch {
 	case x.started:
 		x.abort()
-	case ended(ctx):
+	case x.ended(ctx):
 		x.refuseNow(ctx)
 	case ctx.Err() != nil:
 		log.Info("The client left before its answer")
@@ -183,8 +187,10 @@ func (x *exchange) refuseNow(ctx context.Context) {
 	x.proxy.refuse(x.w, x.request, verdict)
 }
 
-// ended says that the client may not go on.
-func ended(ctx context.Context) bool { return errors.Is(context.Cause(ctx), guard.ErrEnded) }
+// ended says that the client may not go on, or that nobody knows whether it may.
+func (x *exchange) ended(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), guard.ErrEnded) || !x.proxy.engine.Fresh()
+}
 
 // describe is an error without any URL.
 func describe(err error) string {

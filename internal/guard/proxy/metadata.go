@@ -42,31 +42,32 @@ func (p *Proxy) serveMetadata(w http.ResponseWriter, r *http.Request, path strin
 // matchMetadata is match for a well-known path.
 func (p *Proxy) matchMetadata(r *http.Request, path string) (server guard.Server, status int) {
 	host, status := splitHost(r.Host), http.StatusNotFound
-	matches, servers := 0, 0
-	var last guard.Server
+	var all, named, matching []guard.Server
 	for _, candidate := range p.routes {
 		if !candidate.answersFor(host) {
 			continue
 		}
-		servers++
 		located, at, known := candidate.locate(p.register)
 		if !known {
 			status = http.StatusServiceUnavailable
 			continue
 		}
-		last = located
+		all = append(all, located)
 		if at.metadata == path {
-			matches++
-			server = located
+			matching = append(matching, located)
+			if resourceHost(located.Resource).meets(host) {
+				named = append(named, located)
+			}
 		}
 	}
-	switch {
-	case matches == 1:
-		return server, 0
-	case matches > 1:
-		return server, http.StatusMisdirectedRequest
-	case path == metadataRoot && servers == 1 && last.Resource != "":
-		return last, 0
+	if len(matching) == 0 && path == metadataRoot {
+		matching = all
+	}
+	if len(matching) > 1 {
+		matching, status = named, http.StatusMisdirectedRequest
+	}
+	if len(matching) == 1 {
+		return matching[0], 0
 	}
 	return server, status
 }

@@ -6,6 +6,8 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -122,5 +124,7 @@ func NewServer(handler http.Handler) *http.Server {
 		IdleTimeout:                  2 * time.Minute,
 		MaxHeaderBytes:               64 << 10,
 		DisableGeneralOptionsHandler: true,
+		// What strangers do wrong is no line of the log.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 }

@@ -55,6 +55,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // and only then pass.
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	receivedAt := p.clock.Now()
+	if !p.admit(w, r, route, receivedAt) {
+		return
+	}
 	body, fault := p.readBody(w, r)
 	x := &exchange{proxy: p, route: route, w: w, control: http.NewResponseController(w), incoming: r, body: body}
 	x.watch.start(p.clock)
@@ -74,11 +77,33 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	x.forward(held)
 }
 
+// smallBody is how large a body of a stranger is read: a challenge can then name
+// the scope of the tool.
+const smallBody = 64 << 10
+
+// admit asks about the token before a body is read that is large, or whose size
+// is not known.
+func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, receivedAt time.Time) bool {
+	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
+		return true
+	}
+	asked := guard.Request{
+		Server: route.Server, Authorization: r.Header.Values("Authorization"), TokenInQuery: message.TokenInQuery(r.URL.RawQuery),
+		TraceParent: message.TraceParent(r.Header), ReceivedAt: receivedAt,
+	}
+	v := p.engine.Admit(r.Context(), asked)
+	if !v.Allowed() {
+		w.Header().Set("Connection", "close")
+		p.refuse(w, asked, v)
+	}
+	return v.Allowed()
+}
+
 // understand makes of a request what the engine decides about.
 func understand(r *http.Request, body []byte, fault *guard.Fault) guard.Request {
 	var request guard.Request
 	request.Authorization = r.Header.Values("Authorization")
-	request.TokenInQuery = tokenInQuery(r.URL.RawQuery)
+	request.TokenInQuery = message.TokenInQuery(r.URL.RawQuery)
 	if fault == nil {
 		fault = upgrade(r.Header)
 	}

@@ -31,7 +31,10 @@ func (s *sessions) foreign(server guard.ServerName, session string, token guard.
 }
 
 func (s *sessions) remember(server guard.ServerName, session string, token guard.Token) {
-	s.owners.Add(sessionKey(server, session), ownerOf(token))
+	key := sessionKey(server, session)
+	if _, known := s.owners.Get(key); !known {
+		s.owners.Add(key, ownerOf(token))
+	}
 }
 
 func (s *sessions) forget(server guard.ServerName, session string) {

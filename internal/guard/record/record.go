@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/lru"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
@@ -45,9 +46,9 @@ type Recorder struct {
 	stream    audit.CallRecorder
 	clock     clock.PassiveClock
 	metrics   *metrics
-	strangers *rate.Limiter
-	// omitted are the refusals that no line tells of yet.
-	omitted atomic.Uint64
+	strangers bound
+	// refused bounds the lines of refusals of each client.
+	refused *lru.Cache
 }
 
 var _ guard.Recorder = (*Recorder)(nil)
@@ -61,7 +62,7 @@ func New(o Options) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Recorder{stream: o.Stream, clock: o.Clock, metrics: m, strangers: rate.NewLimiter(strangersPerSecond, strangersBurst)}, nil
+	return &Recorder{stream: o.Stream, clock: o.Clock, metrics: m, strangers: bound{Limiter: rate.NewLimiter(strangersPerSecond, strangersBurst)}, refused: lru.New(maxRefused)}, nil
 }
 
 // Record implements guard.Recorder: it counts a decision and writes its line.
@@ -76,13 +77,14 @@ func (r *Recorder) Record(request guard.Request, v guard.Verdict) {
 		event.Type = audit.CallAllowed
 	}
 	var omitted uint64
-	if stranger(v) {
-		if !r.strangers.AllowN(now, 1) {
-			r.omitted.Add(1)
+	if !v.Allowed() {
+		bound := r.bound(v)
+		if !bound.AllowN(now, 1) {
+			bound.omitted.Add(1)
 			r.metrics.omitted.Inc()
 			return
 		}
-		omitted = r.omitted.Swap(0)
+		omitted = bound.omitted.Swap(0)
 	}
 	event.Data = data(request, v)
 	event.Data.Omitted = omitted
@@ -92,6 +94,38 @@ func (r *Recorder) Record(request guard.Request, v guard.Verdict) {
 // Added takes how much longer a request took because of the guard.
 func (r *Recorder) Added(server guard.ServerName, d time.Duration) {
 	r.metrics.added.WithLabelValues(server.String()).Observe(d.Seconds())
+}
+
+// How many refusals of one client have a line: those of a client that was revoked
+// and does not give up would fill the disk. What is allowed always has one.
+const (
+	refusedPerSecond = 5
+	refusedBurst     = 100
+	maxRefused       = 10_000
+)
+
+// bound bounds the lines of refusals of some callers.
+type bound struct {
+	*rate.Limiter
+	// omitted are the refusals that no line tells of yet.
+	omitted atomic.Uint64
+}
+
+// bound is that of all callers that nobody knows, or of the one that somebody
+// does.
+func (r *Recorder) bound(v guard.Verdict) *bound {
+	if stranger(v) {
+		return &r.strangers
+	}
+	key := [2]string{v.Token.Issuer, v.Token.ClientID}
+	if found, ok := r.refused.Get(key); ok {
+		if known, ok := found.(*bound); ok {
+			return known
+		}
+	}
+	added := &bound{Limiter: rate.NewLimiter(refusedPerSecond, refusedBurst)}
+	r.refused.Add(key, added)
+	return added
 }
 
 // stranger says that nothing is known of the caller: no token was verified.

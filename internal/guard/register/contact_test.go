@@ -116,10 +116,10 @@ func TestNewsIsWrittenAtOnceAndThenTogether(t *testing.T) {
 
 func TestLeaseNameIsOneThatKubernetesAccepts(t *testing.T) {
 	for identity, want := range map[string]string{
-		"guard-0": "mcp-guard-guard-0", "Files_Guard:1": "mcp-guard-files-guard-1", "host.example.com.": "mcp-guard-host.example.com",
-		strings.Repeat("a", 300): "mcp-guard-" + strings.Repeat("a", 243),
+		"guard-0": "mcp-guard-guard-0-x7", "Files_Guard:1": "mcp-guard-files-guard-1-x7", "host.example.com.": "mcp-guard-host.example.com-x7",
+		strings.Repeat("a", 300): "mcp-guard-" + strings.Repeat("a", 240) + "-x7",
 	} {
-		r := &Register{options: Options{Identity: identity}}
+		r := &Register{options: Options{Identity: identity}, drawn: "x7"}
 		if got := r.leaseName(); got != want {
 			t.Errorf("got %q for %q, want %q", got, identity, want)
 		}

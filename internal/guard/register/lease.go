@@ -228,7 +228,8 @@ func (r *Register) guarded() string {
 }
 
 // leaseName is the name of the Lease: letters that no name may have become
-// hyphens.
+// hyphens, and what this process drew at its start keeps it apart from others of
+// that identity.
 func (r *Register) leaseName() string {
 	name := leasePrefix + strings.Map(func(letter rune) rune {
 		if letter >= 'a' && letter <= 'z' || letter >= '0' && letter <= '9' || letter == '.' || letter == '-' {
@@ -236,5 +237,6 @@ func (r *Register) leaseName() string {
 		}
 		return '-'
 	}, strings.ToLower(r.options.Identity))
-	return strings.TrimRight(name[:min(len(name), validation.DNS1123SubdomainMaxLength)], ".-")
+	room := validation.DNS1123SubdomainMaxLength - len(r.drawn) - 1
+	return strings.TrimRight(name[:min(len(name), room)], ".-") + "-" + r.drawn
 }

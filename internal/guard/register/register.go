@@ -5,7 +5,9 @@ package register
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -63,6 +65,8 @@ type Register struct {
 	api     *api
 	memory  *memory
 	contact contact
+	// drawn tells this process from others of the same identity.
+	drawn string
 	// onChange are called after each change. They are all there before Run.
 	onChange []func(guard.Change)
 	// fatal is why the register can never be complete.
@@ -85,7 +89,7 @@ func New(config *rest.Config, o Options) (*Register, error) {
 		return nil, err
 	}
 	return &Register{
-		options: o, clock: o.Clock, log: o.Log, api: api, memory: newMemory(),
+		options: o, drawn: strings.ToLower(rand.Text()[:8]), clock: o.Clock, log: o.Log, api: api, memory: newMemory(),
 		contact: contact{sources: map[sourceKey]*source{}},
 		fatal:   make(chan error, 1), moved: newSignal(), doubt: newSignal(), news: newSignal(),
 	}, nil

@@ -247,13 +247,14 @@ func testDeletion(t *testing.T, w *world) {
 // behind.
 func (w *world) seen(t *testing.T, lease *coordinationv1.Lease, reg *v1alpha1.MCPClientRegistration) int {
 	t.Helper()
-	err := w.Get(t.Context(), client.ObjectKey{Namespace: reg.Namespace, Name: "mcp-guard-guard-0"}, lease)
-	if apierrors.IsNotFound(err) {
-		return -1
-	}
-	if err != nil {
+	var leases coordinationv1.LeaseList
+	if err := w.List(t.Context(), &leases, client.InNamespace(reg.Namespace)); err != nil {
 		t.Fatal(err)
 	}
+	if len(leases.Items) == 0 {
+		return -1
+	}
+	leases.Items[0].DeepCopyInto(lease)
 	var seen map[string]string
 	if err := json.Unmarshal([]byte(lease.Annotations[v1alpha1.AnnotationSeen]), &seen); err != nil {
 		t.Fatal(err)

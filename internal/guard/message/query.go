@@ -1,17 +1,17 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package message
 
 import (
 	"net/url"
 	"strings"
 )
 
-// tokenInQuery says that a query has a parameter that any server might read as
-// access_token: in other letters, in escapes, in escapes of escapes, with a
+// TokenInQuery says that a query has a parameter that any server might read as
+// access_token (RFC 6750 §2.3): in other letters, in escapes, in escapes of escapes, with a
 // separator that some read as an underscore, or as a member of an array.
-func tokenInQuery(query string) bool {
+func TokenInQuery(query string) bool {
 	for query != "" {
 		var pair string
 		pair, query = cutAny(query, "&;")

@@ -1,0 +1,189 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hack
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/message"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// guardRow is a row of the guard's reasons: | `Reason` | status | meaning | remedy |.
+var guardRow = regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| ([0-9, ]*) ?\\| [^|]+ \\| [^|]+ \\|$")
+
+// guardRows are the statuses that the page gives for each reason.
+func guardRows(t *testing.T) map[string][]string {
+	t.Helper()
+	rows := map[string][]string{}
+	for _, match := range guardRow.FindAllStringSubmatch(read(t, filepath.Join(moduleRoot(t), "docs", "boundary.md")), -1) {
+		rows[match[1]] = strings.FieldsFunc(match[2], func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	return rows
+}
+
+func TestEveryReasonOfTheGuardIsDocumented(t *testing.T) {
+	t.Parallel()
+	rows := guardRows(t)
+	for _, reason := range guard.Reasons() {
+		if _, there := rows[string(reason)]; !there {
+			t.Errorf("docs/boundary.md: the reason %s has no row with status, meaning and remedy", reason)
+		}
+	}
+	for reason := range rows {
+		if !slices.Contains(guard.Reasons(), guard.Reason(reason)) {
+			t.Errorf("docs/boundary.md: guards have no reason %s", reason)
+		}
+	}
+}
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// scene is a register with one server, one client and one grant, and what its
+// tokens say.
+type scene struct {
+	age      time.Duration
+	unknown  bool
+	client   policy.ClientEntry
+	grant    policy.GrantEntry
+	withhold bool
+	token    guard.Reason
+	scopes   []string
+	request  guard.Request
+}
+
+func newScene() *scene {
+	return &scene{
+		client: policy.ClientEntry{
+			Namespace: "payments", Name: "clerk", Owner: "me@example.com", ClientID: "one", EndsAt: noon.Add(time.Hour),
+			Scopes: []policy.EntryScope{{Name: "read", Grants: []string{"reads"}}},
+		},
+		grant: policy.GrantEntry{
+			Namespace: "payments", Name: "reads", Client: "clerk", ServerNamespace: "invoices", Server: "invoices",
+			Scopes: []string{"read"}, Basis: v1alpha1.BasisAutomatic, EndsAt: noon.Add(time.Hour), InForce: true,
+		},
+		scopes: []string{"read"},
+		request: guard.Request{
+			Authorization: []string{"Bearer token"}, Message: guard.Message{Kind: guard.Call, Method: "tools/call", Tool: "look"},
+		},
+	}
+}
+
+func (s *scene) Server(name guard.ServerName) (guard.Server, bool) {
+	return guard.Server{Issuer: "https://login.example.com", ServerEntry: policy.ServerEntry{
+		Namespace: "invoices", Name: "invoices", Resource: "https://mcp.example.com/invoices", AuthorizationServer: "company", WithholdChanged: s.withhold,
+		Scopes: []policy.CatalogueScope{{Name: "read", Tier: v1alpha1.TierRead, Tools: []string{"look"}}},
+	}}, !s.unknown
+}
+
+func (s *scene) Clients(_, id string) []policy.ClientEntry {
+	if s.client.ClientID != id {
+		return nil
+	}
+	return []policy.ClientEntry{s.client}
+}
+
+func (s *scene) Grants(string, string) []policy.GrantEntry        { return []policy.GrantEntry{s.grant} }
+func (s *scene) Age(time.Time) (age time.Duration, complete bool) { return s.age, true }
+func (s *scene) OnChange(func(guard.Change))                      {}
+func (s *scene) Record(guard.Request, guard.Verdict)              {}
+
+func (s *scene) Verify(context.Context, guard.TokenQuestion) (guard.Token, error) {
+	if s.token != "" {
+		return guard.Token{}, &guard.TokenError{Reason: s.token}
+	}
+	return guard.Token{ClientID: "one", Scopes: s.scopes, ExpiresAt: noon.Add(time.Minute)}, nil
+}
+
+// sceneOf makes a guard answer for a reason; nil where it is not the engine that
+// gives it.
+func sceneOf(reason guard.Reason) *scene {
+	s := newScene()
+	change := map[guard.Reason]func(){
+		guard.TokenMissing:                         func() { s.request.Authorization = nil },
+		guard.TokenAmbiguous:                       func() { s.request.TokenInQuery = true },
+		guard.SessionForeign:                       func() { s.request.Foreign = func(guard.Token) bool { return true } },
+		guard.ServerUnknown:                        func() { s.unknown = true },
+		guard.RegisterStale:                        func() { s.age = time.Hour },
+		guard.Reason(policy.RefusedUnknownClient):  func() { s.client.ClientID = "two" },
+		guard.Reason(policy.RefusedRevoked):        func() { s.client.Left = policy.RefusedRevoked },
+		guard.Reason(policy.RefusedSuspended):      func() { s.client.Left = policy.RefusedSuspended },
+		guard.Reason(policy.RefusedExpired):        func() { s.client.EndsAt = noon },
+		guard.Reason(policy.RefusedNoGrant):        func() { s.grant.InForce = false },
+		guard.Reason(policy.RefusedScopeMissing):   func() { s.scopes = nil },
+		guard.Reason(policy.RefusedToolUnknown):    func() { s.request.Message.Tool = "erase" },
+		guard.Reason(policy.RefusedReviewRequired): func() { s.withhold, s.grant.ChangedTools = true, []string{"look"} },
+		guard.RequestMalformed:                     nil,
+		guard.RequestBatch:                         nil,
+		guard.RequestTooLarge:                      nil,
+		guard.RequestHeaderMismatch:                nil,
+		guard.RequestUnsupported:                   nil,
+		guard.ReasonAllowed:                        func() {},
+	}
+	do, there := change[reason]
+	switch {
+	case !there: // a reason of tokens, which Tokens gives
+		s.token = reason
+	case do == nil:
+		return nil
+	default:
+		do()
+	}
+	return s
+}
+
+func TestTheStatusesOfTheGuardAreThoseOfThePage(t *testing.T) {
+	t.Parallel()
+	rows := guardRows(t)
+	for _, reason := range guard.Reasons() {
+		s := sceneOf(reason)
+		if s == nil {
+			continue
+		}
+		engine := guard.New(guard.Options{Register: s, Tokens: s, Recorder: s, Clock: clocktesting.NewFakeClock(noon), MaxStaleness: time.Minute})
+		got := engine.Decide(t.Context(), s.request)
+		var status []string
+		if got.Status != 0 {
+			status = []string{strconv.Itoa(got.Status)}
+		}
+		if got.Reason != reason || !slices.Equal(status, rows[string(reason)]) {
+			t.Errorf("docs/boundary.md has %s with %v, the guard says %s with %v", reason, rows[string(reason)], got.Reason, status)
+		}
+	}
+}
+
+func TestTheStatusesOfUnreadableRequestsAreThoseOfThePage(t *testing.T) {
+	t.Parallel()
+	rows := guardRows(t)
+	plain := http.Header{"Content-Type": {"application/json"}}
+	for _, c := range []struct {
+		reason guard.Reason
+		header http.Header
+		method string
+		body   string
+	}{
+		{guard.RequestMalformed, plain, http.MethodPost, "{"},
+		{guard.RequestBatch, plain, http.MethodPost, "[]"},
+		{guard.RequestHeaderMismatch, http.Header{"Content-Type": {"application/json"}, "Mcp-Method": {"ping"}}, http.MethodPost, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`},
+		{guard.RequestUnsupported, plain, http.MethodPut, ""},
+		{guard.RequestUnsupported, http.Header{}, http.MethodPost, ""},
+	} {
+		got, _ := message.Parse(c.header, c.method, []byte(c.body))
+		if got.Fault == nil || got.Fault.Reason != c.reason || !slices.Contains(rows[string(c.reason)], strconv.Itoa(got.Fault.Status)) {
+			t.Errorf("docs/boundary.md has %s with %v, the guard says %+v", c.reason, rows[string(c.reason)], got.Fault)
+		}
+	}
+}
