@@ -55,7 +55,7 @@ func (i *issuer) token(t *testing.T, clientID, resource, scope string) string {
 	token, err := jwt.Signed(i.signer).Claims(jwt.Claims{
 		Issuer: i.url, Subject: clientID, Audience: jwt.Audience{resource}, ID: clientID + "-1",
 		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(time.Hour)),
-	}).Claims(map[string]string{"client_id": clientID, "scope": scope}).Serialize()
+	}).Claims(map[string]any{"client_id": clientID, "scope": scope}).Serialize()
 	if err != nil {
 		t.Fatal(err)
 	}
