@@ -151,14 +151,11 @@ func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration
 		ToolSnapshot: review.Snapshot, ChangedTools: review.Changed,
 	}
 	if d.Undecided && grant.Status.ObservedGeneration == grant.Generation {
-		status.Basis = grant.Status.Basis
 		// The end that was decided on stands: the annotation is the team's own.
-		if old := grant.Status.ExpiresAt; old != nil && (status.ExpiresAt == nil || old.Before(status.ExpiresAt)) {
-			status.ExpiresAt = old
-		}
+		status.Basis, status.ExpiresAt = grant.Status.Basis, sooner(status.ExpiresAt, grant.Status.ExpiresAt)
 	}
-	if reg != nil && reg.Status.ExpiresAt != nil && (status.ExpiresAt == nil || reg.Status.ExpiresAt.Before(status.ExpiresAt)) {
-		status.ExpiresAt = reg.Status.ExpiresAt
+	if reg != nil {
+		status.ExpiresAt = sooner(status.ExpiresAt, reg.Status.ExpiresAt)
 	}
 	carried := accepted(v1alpha1.ConditionApplied, applied)
 	if carried.status == metav1.ConditionFalse {
@@ -172,4 +169,12 @@ func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration
 	}
 	status.Conditions = conditions(grant.Status.Conditions, grant.Generation, now, entries...)
 	return status
+}
+
+// sooner is the earlier of two instants; nil is none.
+func sooner(a, b *metav1.Time) *metav1.Time {
+	if a == nil || (b != nil && b.Before(a)) {
+		return b
+	}
+	return a
 }

@@ -268,7 +268,22 @@ func Call(f CallFacts, now time.Time) CallDecision {
 // there is none, a scope that can be asked for is worth more to know than a tool
 // to review, and that more than a grant to ask for.
 func (d *CallDecision) weigh(f CallFacts, candidates []CatalogueScope, now time.Time) {
-	var changed bool
+	changed := d.look(f, candidates, now)
+	switch {
+	case d.Scope != "":
+		d.StepUp, d.Until = nil, earliest(d.Client.EndsAt, d.Grant.EndsAt)
+	case len(d.StepUp) > 0:
+		d.Refusal, d.StepUp = RefusedScopeMissing, f.toAskFor(d.StepUp)
+	case changed:
+		d.Refusal = RefusedReviewRequired
+	default:
+		d.Refusal, d.StepUp = RefusedNoGrant, []string{candidates[0].Name}
+	}
+}
+
+// look goes through the grants of some scopes: it notes the one that allows a call
+// and the scopes that a token would need, and says whether a tool was withheld.
+func (d *CallDecision) look(f CallFacts, candidates []CatalogueScope, now time.Time) (changed bool) {
 	for _, scope := range candidates {
 		for _, grant := range f.Grants {
 			switch {
@@ -282,16 +297,7 @@ func (d *CallDecision) weigh(f CallFacts, candidates []CatalogueScope, now time.
 			}
 		}
 	}
-	switch {
-	case d.Scope != "":
-		d.StepUp, d.Until = nil, earliest(d.Client.EndsAt, d.Grant.EndsAt)
-	case len(d.StepUp) > 0:
-		d.Refusal, d.StepUp = RefusedScopeMissing, f.toAskFor(d.StepUp)
-	case changed:
-		d.Refusal = RefusedReviewRequired
-	default:
-		d.Refusal, d.StepUp = RefusedNoGrant, []string{candidates[0].Name}
-	}
+	return changed
 }
 
 // toAskFor are the scopes to step up to: for a tool the least powerful is enough.

@@ -155,12 +155,8 @@ func (g *guardBench) start(t *testing.T) {
 		_ = log.Close()
 	})
 	g.await(t, func() bool {
-		response, err := http.Get("http://" + health + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = response.Body.Close()
-		return response.StatusCode == http.StatusOK
+		status, _, err := get(t.Context(), "http://"+health+"/readyz")
+		return err == nil && status == http.StatusOK
 	})
 }
 
@@ -231,15 +227,24 @@ func (g *guardBench) attack(t *testing.T, url string, rate, seconds int) *vegeta
 	return &metrics
 }
 
+func get(ctx context.Context, url string) (status int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}
+
 // gauge reads a metric of the guard; 0 where it has none.
 func (g *guardBench) gauge(t *testing.T, name string) float64 {
 	t.Helper()
-	response, err := http.Get(g.metrics)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	_, text, err := get(t.Context(), g.metrics)
 	if err != nil {
 		t.Fatal(err)
 	}
