@@ -79,22 +79,31 @@ const (
 )
 
 // Heard says what guards are known to have heard of the revocation of a client.
-func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration, record policy.Record, revoked string, now time.Time) (heard, error) {
+// bound says that the authorization server gives the client tokens for its own
+// servers only; else they may be for any that knows one of its scopes.
+func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration, record policy.Record, revoked string, bound bool, now time.Time) (heard, error) {
 	if g == nil || revoked == "" || len(record.Reached) == 0 {
 		return unguarded, nil
+	}
+	servers, err := g.serversOf(ctx, reg.Spec.AuthorizationServerRef.Name)
+	if err != nil {
+		return unguarded, err
 	}
 	facts := policy.DenialFacts{
 		Registration: reg, ClientID: revoked, Reached: record.Reached, GuardsAre: policy.Present, Guarded: map[string][]string{},
 	}
-	for _, name := range record.Reached {
-		from, err := g.guardedFrom(ctx, name)
-		if err != nil || len(from) == 0 {
-			return unguarded, err
+	if !bound {
+		facts.Reached = policy.Reachable(record.Reached, servers)
+	}
+	for _, name := range facts.Reached {
+		server, there := servers[name]
+		if !there || len(policy.GuardedFrom(server)) == 0 {
+			return unguarded, nil
 		}
-		facts.Guarded[name] = from
+		facts.Guarded[name] = policy.GuardedFrom(server)
 	}
 	var leases coordinationv1.LeaseList
-	err := g.Client.List(ctx, &leases, client.MatchingLabels{v1alpha1.LabelGuard: labelTrue}, client.UnsafeDisableDeepCopy)
+	err = g.Client.List(ctx, &leases, client.MatchingLabels{v1alpha1.LabelGuard: labelTrue}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return unheard, wrap("listing guards", err)
 	}
@@ -110,15 +119,18 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 
 const labelTrue = "true"
 
-// guardedFrom are the namespaces that the guards of a server run in.
-func (g *Guards) guardedFrom(ctx context.Context, name string) ([]string, error) {
-	namespace, name, _ := strings.Cut(name, "/")
-	var server v1alpha1.MCPServer
-	err := g.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &server)
+// serversOf are the MCPServers of an authorization server, by namespace/name.
+func (g *Guards) serversOf(ctx context.Context, authorizationServer string) (map[string]*v1alpha1.MCPServer, error) {
+	var list v1alpha1.MCPServerList
+	err := g.Client.List(ctx, &list, client.MatchingFields{indexRegistration: authorizationServer}, client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return nil, wrap("reading MCPServer", client.IgnoreNotFound(err))
+		return nil, wrap("listing MCPServers", err)
 	}
-	return policy.GuardedFrom(&server), nil
+	servers := map[string]*v1alpha1.MCPServer{}
+	for i := range list.Items {
+		servers[list.Items[i].Namespace+"/"+list.Items[i].Name] = &list.Items[i]
+	}
+	return servers, nil
 }
 
 // guardOf reads a Lease, which was seen at an instant first. One that does not say

@@ -54,7 +54,7 @@ func (s *step) heardByGuards(ctx context.Context, done *outcome) error {
 		return nil
 	}
 	var err error
-	done.heard, err = s.Guards.Heard(ctx, s.reg, done.record, told.ClientID, s.Clock.Now())
+	done.heard, err = s.Guards.Heard(ctx, s.reg, done.record, told.ClientID, s.traits().Audiences, s.Clock.Now())
 	return err
 }
 

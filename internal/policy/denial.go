@@ -97,3 +97,25 @@ func Reached(before []string, grants []GrantInForce) []string {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
+
+// Reachable adds to the servers that a client reached those that have a scope of
+// the same name as one of them: an authorization server that binds scopes to no
+// resource gives the client tokens for these too.
+func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer) []string {
+	scopes := map[v1alpha1.ScopeName]bool{}
+	for _, name := range reached {
+		if server, there := servers[name]; there {
+			for _, scope := range server.Spec.Scopes {
+				scopes[scope.Name] = true
+			}
+		}
+	}
+	all := slices.Clone(reached)
+	for name, server := range servers {
+		if slices.ContainsFunc(server.Spec.Scopes, func(s v1alpha1.Scope) bool { return scopes[s.Name] }) {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

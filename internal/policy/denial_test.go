@@ -95,3 +95,26 @@ func TestReachedOnlyGrows(t *testing.T) {
 		t.Errorf("without a grant: reached %q, want %q", got, first)
 	}
 }
+
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	server := func(scopes ...v1alpha1.ScopeName) *v1alpha1.MCPServer {
+		s := &v1alpha1.MCPServer{}
+		for _, name := range scopes {
+			s.Spec.Scopes = append(s.Spec.Scopes, v1alpha1.Scope{Name: name})
+		}
+		return s
+	}
+	servers := map[string]*v1alpha1.MCPServer{
+		"a/files": server("files:read", "files:write"), "b/copy": server("other", "files:write"), "c/notes": server("notes:read"),
+	}
+	for _, test := range []struct{ reached, want []string }{
+		{[]string{"a/files"}, []string{"a/files", "b/copy"}},
+		{[]string{"c/notes"}, []string{"c/notes"}},
+		{[]string{"*", "gone/server"}, []string{"*", "gone/server"}},
+	} {
+		if got := Reachable(test.reached, servers); !slices.Equal(got, test.want) {
+			t.Errorf("from %q: %q, want %q", test.reached, got, test.want)
+		}
+	}
+}

@@ -22,11 +22,12 @@ import (
 
 const (
 	doublyGuarded = "doubly-guarded"
+	scopeDenied   = "doubly-guarded:looks"
 	// denialBound is how soon the status tells that every guard refuses.
 	denialBound = 15 * time.Second
 	// leaseBound is how soon it does if one of them is silent: its staleness,
 	// what clocks may differ by, and how often the operator looks.
-	leaseBound = 50 * time.Second
+	leaseBound = time.Minute
 	// shortStaleness is for how long the second guard goes on by itself.
 	shortStaleness = 5 * time.Second
 )
@@ -36,6 +37,8 @@ const (
 func testDeniedAt(t *testing.T, b *boundary) {
 	upstream := sample(doublyGuarded, startSample(t, mcpserver.Options{Stateless: true, JSON: true}))
 	server := newGuardedServer(b.namespace, doublyGuarded, b.as, "https://mcp.example.com/"+doublyGuarded, upstream.tools())
+	// A scope that no other server has: else its tokens could be for that one.
+	server.Spec.Scopes = []v1alpha1.Scope{{Name: scopeDenied, Tier: v1alpha1.TierRead, Tools: []string{upstream.looks}}}
 	server.Spec.Boundary, server.Spec.GuardNamespaces = v1alpha1.BoundaryGuarded, []string{guardNamespace}
 	b.create(t, server)
 	guards := []*guard{b.newGuard(t, "guard-one"), b.newGuard(t, "guard-two")}
@@ -93,9 +96,9 @@ func (d denying) client(t *testing.T, name string, until time.Time) (*v1alpha1.M
 	t.Helper()
 	reg := d.newRegistration(name, v1alpha1.AuthMethodClientSecretBasic)
 	reg.Annotations = identity(until)
-	d.create(t, reg, d.grantAt(doublyGuarded, name, name, scopeLooks))
+	d.create(t, reg, d.grantAt(doublyGuarded, name, name, scopeDenied))
 	p := d.waitReady(t, reg)
-	token := d.accessToken(t, p, d.server.Spec.Resource, scopeLooks)
+	token := d.accessToken(t, p, d.server.Spec.Resource, scopeDenied)
 	for _, g := range d.guards {
 		c := &caller{guard: g, path: "/" + doublyGuarded}
 		NewWithT(t).Eventually(func() int { return c.call(t, d.upstream.looks, d.upstream.arguments[d.upstream.looks], token).status }, patience, often).
