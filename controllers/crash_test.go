@@ -65,6 +65,8 @@ func (b *boundary) step(work func() error) error {
 // mortal is an authorization server as a process sees it that may die.
 type mortal struct {
 	authserver.Server
+	// Examiner asks and changes nothing: what it learns may be lost.
+	authserver.Examiner
 	boundary *boundary
 }
 
@@ -166,7 +168,7 @@ func (c *crashCase) process(b *boundary) reconcile.Reconciler {
 		List: listByField,
 	})
 	connector := fake.NewConnector()
-	connector.Put(c.name, mortal{c.fake, b})
+	connector.Put(c.name, mortal{c.fake, c.fake, b})
 	servers := &controllers.Servers{Connector: connector, Client: client, Namespace: operatorNamespace}
 	return reconcile.AsReconciler[*v1alpha1.MCPClientRegistration](client, &controllers.RegistrationReconciler{
 		Client: client, Clock: c.clock, Servers: servers, Cluster: "cluster", Recorder: events.NewFakeRecorder(1000),
