@@ -102,19 +102,28 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 		}
 		facts.Guarded[name] = policy.GuardedFrom(server)
 	}
-	var leases coordinationv1.LeaseList
-	err = g.Client.List(ctx, &leases, client.MatchingLabels{v1alpha1.LabelGuard: labelTrue}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return unheard, wrap("listing guards", err)
-	}
-	for i := range leases.Items {
-		lease := &leases.Items[i]
-		facts.Guards = append(facts.Guards, guardOf(lease, reg.Spec.AuthorizationServerRef.Name, g.seenAt(lease, now)))
+	if facts.Guards, err = g.leases(ctx, reg.Spec.AuthorizationServerRef.Name, now); err != nil {
+		return unheard, err
 	}
 	if policy.Denied(facts, now) {
 		return denied, nil
 	}
 	return unheard, nil
+}
+
+// leases are what guards tell of an authorization server.
+func (g *Guards) leases(ctx context.Context, authorizationServer string, now time.Time) ([]policy.Guard, error) {
+	var leases coordinationv1.LeaseList
+	err := g.Client.List(ctx, &leases, client.MatchingLabels{v1alpha1.LabelGuard: labelTrue}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, wrap("listing guards", err)
+	}
+	guards := make([]policy.Guard, 0, len(leases.Items))
+	for i := range leases.Items {
+		lease := &leases.Items[i]
+		guards = append(guards, guardOf(lease, authorizationServer, g.seenAt(lease, now)))
+	}
+	return guards, nil
 }
 
 const labelTrue = "true"
