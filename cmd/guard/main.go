@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -39,11 +40,18 @@ func main() {
 	log := zap.New(s.logOptions()...)
 	ctrl.SetLogger(log)
 	signal.Ignore(syscall.SIGPIPE)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	if err := run(ctrl.SetupSignalHandler(), s, log); err != nil {
 		log.Error(err, "Stopped")
 		os.Exit(1)
 	}
 }
+
+// gcPercent is how much garbage there may be for what is in use. That is little,
+// so that collections would come many times a second and show in the latency.
+const gcPercent = 400
 
 // parts are what a guard is made of.
 type parts struct {
