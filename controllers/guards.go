@@ -37,18 +37,21 @@ type renewal struct {
 	at      time.Time
 }
 
-// seenAt is when a Lease was first seen as it is.
-func (g *Guards) seenAt(lease *coordinationv1.Lease, now time.Time) time.Time {
+// seenAt is when each Lease was first seen as it is. Those that are gone are
+// forgotten.
+func (g *Guards) seenAt(leases []coordinationv1.Lease, now time.Time) map[types.UID]renewal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if known := g.renewed[lease.UID]; known.version == lease.ResourceVersion {
-		return known.at
+	seen := make(map[types.UID]renewal, len(leases))
+	for i := range leases {
+		lease := &leases[i]
+		seen[lease.UID] = renewal{version: lease.ResourceVersion, at: now}
+		if known := g.renewed[lease.UID]; known.version == lease.ResourceVersion {
+			seen[lease.UID] = known
+		}
 	}
-	if g.renewed == nil {
-		g.renewed = map[types.UID]renewal{}
-	}
-	g.renewed[lease.UID] = renewal{version: lease.ResourceVersion, at: now}
-	return now
+	g.renewed = seen
+	return seen
 }
 
 // newGuards returns nil where not all namespaces are watched: there may be guards
@@ -118,10 +121,10 @@ func (g *Guards) leases(ctx context.Context, authorizationServer string, now tim
 	if err != nil {
 		return nil, wrap("listing guards", err)
 	}
-	guards := make([]policy.Guard, 0, len(leases.Items))
+	guards, seen := make([]policy.Guard, 0, len(leases.Items)), g.seenAt(leases.Items, now)
 	for i := range leases.Items {
 		lease := &leases.Items[i]
-		guards = append(guards, guardOf(lease, authorizationServer, g.seenAt(lease, now)))
+		guards = append(guards, guardOf(lease, authorizationServer, seen[lease.UID].at))
 	}
 	return guards, nil
 }

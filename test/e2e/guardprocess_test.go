@@ -24,7 +24,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
 
 const (
@@ -104,7 +103,7 @@ func (g *guard) start(t *testing.T, w *world, kubeconfig string, servers []strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), guardBinary(t), append(arguments, further...)...)
+	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), built(t, "guard"), append(arguments, further...)...)
 	g.cmd.Env = []string{"KUBECONFIG=" + kubeconfig}
 	g.cmd.Stdout, g.cmd.Stderr = log, log
 	if err := errors.Join(g.cmd.Start(), log.Close()); err != nil {
@@ -119,23 +118,6 @@ func (g *guard) start(t *testing.T, w *world, kubeconfig string, servers []strin
 	w.seen.logs = append(w.seen.logs, g.log, g.audit)
 	w.seen.mu.Unlock()
 	NewWithT(t).Eventually(g.readiness(t), patience, often).Should(Equal(http.StatusOK), "the guard is not ready")
-}
-
-// guardBinary is bin/guard, or what the environment variable GUARD names.
-func guardBinary(t *testing.T) string {
-	t.Helper()
-	if named := os.Getenv("GUARD"); named != "" {
-		return named
-	}
-	root, err := env.ModuleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, "bin", "guard")
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("the guard is not built: run make build first (%v)", err)
-	}
-	return path
 }
 
 // readiness is the status of /readyz; 0 while nobody answers.

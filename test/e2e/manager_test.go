@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -81,18 +82,21 @@ func (w *world) startManager(t *testing.T) {
 }
 
 // binary is bin/manager, or what the environment variable MANAGER names.
-func binary(t *testing.T) string {
+func binary(t *testing.T) string { return built(t, "manager") }
+
+// built is a binary in bin, or what the environment variable of its name names.
+func built(t *testing.T, name string) string {
 	t.Helper()
-	if named := os.Getenv("MANAGER"); named != "" {
+	if named := os.Getenv(strings.ToUpper(name)); named != "" {
 		return named
 	}
 	root, err := env.ModuleRoot()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(root, "bin", "manager")
+	path := filepath.Join(root, "bin", name)
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("the manager is not built: run make build first (%v)", err)
+		t.Fatalf("the %s is not built: run make build first (%v)", name, err)
 	}
 	return path
 }
