@@ -166,7 +166,7 @@ func (r *RegistrationReconciler) waitingForPlace(ctx context.Context, record cli
 	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
 		for i := range list.Items {
 			accepted := meta.FindStatusCondition(list.Items[i].Status.Conditions, v1alpha1.ConditionAccepted)
-			if accepted != nil && accepted.Reason == v1alpha1.ReasonQuotaExceeded {
+			if accepted != nil && waitsForPlace(accepted.Reason) {
 				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
 			}
 		}

@@ -192,8 +192,10 @@ func credentialsData(reg *v1alpha1.MCPClientRegistration, record policy.Record, 
 	case v1alpha1.AuthMethodClientSecretBasic:
 		values[v1alpha1.SecretKeyClientSecret] = record.Client.Secret.Reveal()
 	case v1alpha1.AuthMethodPrivateKeyJWT:
-		values[v1alpha1.SecretKeyPrivateKey] = pair.private.Reveal()
-		values[v1alpha1.SecretKeyKeyID] = pair.id
+		if policy.NeedsOwnKey(reg.Spec) {
+			values[v1alpha1.SecretKeyPrivateKey] = pair.private.Reveal()
+			values[v1alpha1.SecretKeyKeyID] = pair.id
+		}
 	case v1alpha1.AuthMethodNone:
 	}
 	data := map[string][]byte{}

@@ -17,10 +17,11 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
-// Places counts the registrations of a namespace that have a client at an
-// authorization server, or are about to have one. A place is taken in memory
-// before the request is sent, and is then seen in the record: two registrations
-// that are worked on at one time cannot both take the last one.
+// Places counts the registrations that have a client at an authorization server,
+// or are about to have one: those of a namespace, and those of a ServiceAccount,
+// of which there is one place. A place is taken in memory before the request is
+// sent, and is then seen in the record: two registrations that are worked on at
+// one time cannot both take the last one.
 type Places struct {
 	// Client reads records from the cache.
 	Client client.Reader
@@ -31,41 +32,59 @@ type Places struct {
 	taken map[string]map[types.UID]bool
 }
 
-// placeOf names the place that the record of a registration stands for; empty
-// when it holds none.
-func placeOf(record *corev1.Secret) string {
+// placesOf names the places that the record of a registration stands for; none
+// when there is no client.
+func placesOf(record *corev1.Secret) []string {
 	var stored struct {
-		State      policy.RecordState `json:"state"`
-		Connection storedConnection   `json:"connection"`
+		State          policy.RecordState `json:"state"`
+		Connection     storedConnection   `json:"connection"`
+		ServiceAccount string             `json:"serviceAccount"`
 	}
-	if json.Unmarshal(record.Data[recordKey], &stored) != nil {
-		return ""
+	if json.Unmarshal(record.Data[recordKey], &stored) != nil || !stored.State.HoldsPlace() {
+		return nil
 	}
-	if !stored.State.HoldsPlace() {
-		return ""
+	place := placeName(record.Annotations[annotationRegistrationNamespace], stored.Connection.Name)
+	if stored.ServiceAccount == "" {
+		return []string{place}
 	}
-	return placeName(record.Annotations[annotationRegistrationNamespace], stored.Connection.Name)
+	return []string{place, accountPlaceName(place, stored.ServiceAccount)}
 }
 
 func placeName(namespace, authorizationServer string) string {
 	return namespace + "/" + authorizationServer
 }
 
+func accountPlaceName(place, account string) string { return place + "/" + account }
+
 func placeFor(reg *v1alpha1.MCPClientRegistration) string {
 	return placeName(reg.Namespace, reg.Spec.AuthorizationServerRef.Name)
 }
 
-// Count counts the places that others have taken.
-func (p *Places) Count(ctx context.Context, reg *v1alpha1.MCPClientRegistration) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.count(ctx, reg)
+// accountPlaceFor names the place of the ServiceAccount; empty for none.
+func accountPlaceFor(reg *v1alpha1.MCPClientRegistration) string {
+	if reg.Spec.ServiceAccountName == "" {
+		return ""
+	}
+	return accountPlaceName(placeFor(reg), reg.Spec.ServiceAccountName)
 }
 
-func (p *Places) count(ctx context.Context, reg *v1alpha1.MCPClientRegistration) (int, error) {
+// waitsForPlace says that a registration with this reason becomes ready when
+// another gives its place back.
+func waitsForPlace(reason string) bool {
+	return reason == v1alpha1.ReasonQuotaExceeded || reason == v1alpha1.ReasonServiceAccountInUse
+}
+
+// Count counts who else has a place.
+func (p *Places) Count(ctx context.Context, place string, but types.UID) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count(ctx, place, but)
+}
+
+func (p *Places) count(ctx context.Context, place string, but types.UID) (int, error) {
 	var records corev1.SecretList
 	err := p.Client.List(ctx, &records, client.InNamespace(p.Namespace),
-		client.MatchingFields{indexRecordPlace: placeFor(reg)}, client.UnsafeDisableDeepCopy)
+		client.MatchingFields{indexRecordPlace: place}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return 0, fmt.Errorf("counting the registrations of the namespace: %w", err)
 	}
@@ -73,28 +92,40 @@ func (p *Places) count(ctx context.Context, reg *v1alpha1.MCPClientRegistration)
 	for i := range records.Items {
 		others[types.UID(records.Items[i].Labels[v1alpha1.LabelRegistrationUID])] = true
 	}
-	for uid := range p.taken[placeFor(reg)] {
+	for uid := range p.taken[place] {
 		others[uid] = true
 	}
-	delete(others, reg.UID)
+	delete(others, but)
 	return len(others), nil
 }
 
-// Take takes a place if fewer than quota are taken by others.
-func (p *Places) Take(ctx context.Context, reg *v1alpha1.MCPClientRegistration, quota int) (bool, error) {
+// Take takes the places of a registration: that of the namespace if fewer than
+// quota are taken by others, and that of its ServiceAccount if nobody has it.
+// A nil quota is no limit.
+func (p *Places) Take(ctx context.Context, reg *v1alpha1.MCPClientRegistration, quota *int32) (bool, error) {
+	limits := map[string]int{}
+	if quota != nil {
+		limits[placeFor(reg)] = int(*quota)
+	}
+	if account := accountPlaceFor(reg); account != "" {
+		limits[account] = 1
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	others, err := p.count(ctx, reg)
-	if err != nil || others >= quota {
-		return false, err
+	for place, limit := range limits {
+		if others, err := p.count(ctx, place, reg.UID); err != nil || others >= limit {
+			return false, err
+		}
 	}
 	if p.taken == nil {
 		p.taken = map[string]map[types.UID]bool{}
 	}
-	if p.taken[placeFor(reg)] == nil {
-		p.taken[placeFor(reg)] = map[types.UID]bool{}
+	for place := range limits {
+		if p.taken[place] == nil {
+			p.taken[place] = map[types.UID]bool{}
+		}
+		p.taken[place][reg.UID] = true
 	}
-	p.taken[placeFor(reg)][reg.UID] = true
 	return true, nil
 }
 
@@ -103,9 +134,10 @@ func (p *Places) Take(ctx context.Context, reg *v1alpha1.MCPClientRegistration, 
 func (p *Places) Leave(reg *v1alpha1.MCPClientRegistration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	place := placeFor(reg)
-	delete(p.taken[place], reg.UID)
-	if len(p.taken[place]) == 0 {
-		delete(p.taken, place)
+	for _, place := range []string{placeFor(reg), accountPlaceFor(reg)} {
+		delete(p.taken[place], reg.UID)
+		if len(p.taken[place]) == 0 {
+			delete(p.taken, place)
+		}
 	}
 }

@@ -115,6 +115,41 @@ func (s *stage) manageOtherwise() {
 	})
 }
 
+// secretless has clients managed by id, and the registration authenticate by the
+// tokens of a ServiceAccount.
+func (s *stage) secretless(issuer string) {
+	s.manageOtherwise()
+	s.trust(issuer)
+	s.reg.Spec.TokenEndpointAuthMethod, s.reg.Spec.ServiceAccountName = v1alpha1.AuthMethodPrivateKeyJWT, "reporter"
+}
+
+// trust says what the authorization server calls the issuer of the cluster's
+// ServiceAccount tokens; it takes none of them where that is empty.
+func (s *stage) trust(issuer string) {
+	s.issuer.Spec.Hydra, s.issuer.Spec.Keycloak = nil, &v1alpha1.KeycloakManagement{
+		BaseURL: "https://keycloak.example.com", Realm: "mcp", KubernetesIdentityProvider: issuer,
+		CredentialsSecretRef: v1alpha1.LocalSecretReference{Name: "keycloak"},
+	}
+	s.as.Server = fake.NewWith("https://auth.example.com", authserver.Traits{
+		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, AssertionIssuer: issuer,
+	})
+	s.create(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: stageOperator, Name: "keycloak"},
+		Data: map[string][]byte{
+			v1alpha1.SecretKeyAdminID: []byte("registrar"), v1alpha1.SecretKeyAdminSecret: []byte("made for the test"),
+		},
+	})
+}
+
+// accountTaken has another registration about to use the ServiceAccount.
+func (s *stage) accountTaken() {
+	other := s.reg.DeepCopy()
+	other.Name, other.UID = "first", "first"
+	if taken, err := s.registrations.Places.Take(s.t.Context(), other, nil); err != nil || !taken {
+		s.t.Fatalf("taking the place of the ServiceAccount: %t, %v", taken, err)
+	}
+}
+
 // challenged has the authorization server examined with an answer.
 func (s *stage) challenged(answer authserver.Answer) {
 	s.browser()
@@ -343,6 +378,14 @@ var registrationCases = []reasonCase{
 		edit(s, s.grant, func(g *v1alpha1.ScopeGrant) { g.Spec.Scopes = append(g.Spec.Scopes, "invoices:export") })
 	}},
 	{"quota", "False/QuotaExceeded", func(s *stage) { s.issuer.Spec.Policy.MaxRegistrationsPerNamespace = new(int32(0)) }},
+	{"service-account", "True/Ready", func(s *stage) { s.secretless("cluster") }},
+	{"service-account-not-trusted", "False/AuthMethodNotAllowed", func(s *stage) {
+		s.secretless("")
+	}},
+	{"service-account-in-use", "False/ServiceAccountInUse", func(s *stage) {
+		s.secretless("cluster")
+		s.accountTaken()
+	}},
 	{"server-no-longer-watched", "Unknown/ServerNotWatched", func(s *stage) { s.watchLess() }},
 	{"namespace", "False/NamespaceNotAllowed", func(s *stage) { s.issuer.Spec.AllowedNamespaces = nil }},
 	{"managed-otherwise", "True/Ready", func(s *stage) { s.manageOtherwise() }},

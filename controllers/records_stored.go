@@ -17,34 +17,36 @@ import (
 
 // storedRecord is the JSON form of a policy.Record.
 type storedRecord struct {
-	State         policy.RecordState       `json:"state"`
-	Mark          string                   `json:"mark,omitempty"`
-	Owner         string                   `json:"owner,omitempty"`
-	Orphans       []string                 `json:"orphans,omitempty"`
-	Connection    storedConnection         `json:"connection"`
-	Client        storedClient             `json:"client"`
-	TokenEndpoint string                   `json:"tokenEndpoint,omitempty"`
-	WishDigest    string                   `json:"wishDigest,omitempty"`
-	WitnessKey    string                   `json:"witnessKey,omitempty"`
-	WitnessKeyID  string                   `json:"witnessKeyID,omitempty"`
-	Replacing     bool                     `json:"replacing,omitempty"`
-	Disabled      bool                     `json:"disabled,omitempty"`
-	Adopting      bool                     `json:"adopting,omitempty"`
-	Rotation      storedRotation           `json:"rotation,omitzero"`
-	Excess        []string                 `json:"excess,omitempty"`
-	Missing       []string                 `json:"missing,omitempty"`
-	TokenLifetime time.Duration            `json:"tokenLifetimeNanoseconds,omitempty"`
-	RegisteredAt  time.Time                `json:"registeredAt,omitzero"`
-	Reached       []string                 `json:"reached,omitempty"`
-	Cause         v1alpha1.RevocationCause `json:"cause,omitempty"`
-	DueAt         time.Time                `json:"dueAt,omitzero"`
-	DeletedAt     time.Time                `json:"deletedAt,omitzero"`
-	VerifiedAt    time.Time                `json:"verifiedAt,omitzero"`
-	Released      string                   `json:"released,omitempty"`
-	RefusedReason string                   `json:"refusedReason,omitempty"`
-	RefusedCode   string                   `json:"refusedCode,omitempty"`
-	RefusedDigest string                   `json:"refusedDigest,omitempty"`
-	RefusedAt     time.Time                `json:"refusedAt,omitzero"`
+	State         policy.RecordState `json:"state"`
+	Mark          string             `json:"mark,omitempty"`
+	Owner         string             `json:"owner,omitempty"`
+	Orphans       []string           `json:"orphans,omitempty"`
+	Connection    storedConnection   `json:"connection"`
+	Client        storedClient       `json:"client"`
+	TokenEndpoint string             `json:"tokenEndpoint,omitempty"`
+	// ServiceAccount is in the index of places.
+	ServiceAccount string                   `json:"serviceAccount,omitempty"`
+	WishDigest     string                   `json:"wishDigest,omitempty"`
+	WitnessKey     string                   `json:"witnessKey,omitempty"`
+	WitnessKeyID   string                   `json:"witnessKeyID,omitempty"`
+	Replacing      bool                     `json:"replacing,omitempty"`
+	Disabled       bool                     `json:"disabled,omitempty"`
+	Adopting       bool                     `json:"adopting,omitempty"`
+	Rotation       storedRotation           `json:"rotation,omitzero"`
+	Excess         []string                 `json:"excess,omitempty"`
+	Missing        []string                 `json:"missing,omitempty"`
+	TokenLifetime  time.Duration            `json:"tokenLifetimeNanoseconds,omitempty"`
+	RegisteredAt   time.Time                `json:"registeredAt,omitzero"`
+	Reached        []string                 `json:"reached,omitempty"`
+	Cause          v1alpha1.RevocationCause `json:"cause,omitempty"`
+	DueAt          time.Time                `json:"dueAt,omitzero"`
+	DeletedAt      time.Time                `json:"deletedAt,omitzero"`
+	VerifiedAt     time.Time                `json:"verifiedAt,omitzero"`
+	Released       string                   `json:"released,omitempty"`
+	RefusedReason  string                   `json:"refusedReason,omitempty"`
+	RefusedCode    string                   `json:"refusedCode,omitempty"`
+	RefusedDigest  string                   `json:"refusedDigest,omitempty"`
+	RefusedAt      time.Time                `json:"refusedAt,omitzero"`
 }
 
 type storedConnection struct {
@@ -55,6 +57,7 @@ type storedConnection struct {
 	BaseURL           string `json:"baseURL,omitempty"`
 	Realm             string `json:"realm,omitempty"`
 	CopySeconds       int    `json:"copySeconds,omitempty"`
+	AssertionIssuer   string `json:"assertionIssuer,omitempty"`
 	AdminSecret       string `json:"adminSecret,omitempty"`
 	RequestsPerSecond int    `json:"requestsPerSecond,omitempty"`
 	MaxInFlight       int    `json:"maxInFlight,omitempty"`
@@ -86,6 +89,9 @@ type storedMetadata struct {
 	Contacts        []string `json:"contacts,omitempty"`
 	Audiences       []string `json:"audiences,omitempty"`
 	TokenLifetime   int64    `json:"accessTokenLifetimeNanoseconds,omitempty"`
+	// AssertionIssuer and AssertionSubject are authserver.Assertion.
+	AssertionIssuer  string `json:"assertion_issuer,omitempty"`
+	AssertionSubject string `json:"assertion_subject,omitempty"`
 }
 
 // storedRotation has the fields of policy.Rotation.
@@ -117,7 +123,8 @@ func store(r policy.Record) storedRecord {
 			ManagementURI: r.Client.ManagementURI, ManagementToken: r.Client.ManagementToken.Reveal(),
 			Registered: storeMetadata(r.Client.Registered),
 		},
-		TokenEndpoint: r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing,
+		ServiceAccount: r.ServiceAccount,
+		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing,
 		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
 		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt, Reached: r.Reached,
 		Cause: r.Cause, DueAt: r.DueAt, DeletedAt: r.DeletedAt, VerifiedAt: r.VerifiedAt, Released: r.Released,
@@ -131,6 +138,7 @@ func storeMetadata(m authserver.ClientMetadata) storedMetadata {
 		GrantTypes: m.GrantTypes, ResponseTypes: m.ResponseTypes, RedirectURIs: m.RedirectURIs, Scopes: m.Scopes,
 		AuthMethod: m.AuthMethod, JWKS: m.JWKS, JWKSURI: m.JWKSURI, Contacts: m.Contacts,
 		Audiences: m.Audiences, TokenLifetime: int64(m.TokenLifetime),
+		AssertionIssuer: m.Assertion.Issuer, AssertionSubject: m.Assertion.Subject,
 	}
 }
 
@@ -140,6 +148,7 @@ func (s storedMetadata) metadata() authserver.ClientMetadata {
 		GrantTypes: s.GrantTypes, ResponseTypes: s.ResponseTypes, RedirectURIs: s.RedirectURIs, Scopes: s.Scopes,
 		AuthMethod: s.AuthMethod, JWKS: s.JWKS, JWKSURI: s.JWKSURI, Contacts: s.Contacts,
 		Audiences: s.Audiences, TokenLifetime: time.Duration(s.TokenLifetime),
+		Assertion: authserver.Assertion{Issuer: s.AssertionIssuer, Subject: s.AssertionSubject},
 	}
 }
 
@@ -161,7 +170,8 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 			ManagementURI: s.Client.ManagementURI, ManagementToken: authserver.NewSecret(s.Client.ManagementToken),
 			Registered: s.Client.Registered.metadata(),
 		},
-		TokenEndpoint: s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing,
+		ServiceAccount: s.ServiceAccount,
+		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing,
 		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
 		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt, Reached: s.Reached,
 		Cause: s.Cause, DueAt: s.DueAt, DeletedAt: s.DeletedAt, VerifiedAt: s.VerifiedAt, Released: s.Released,
@@ -178,6 +188,7 @@ func storeConnection(c authserver.Config) storedConnection {
 	return storedConnection{
 		Name: c.Name, Issuer: c.Issuer, CABundle: c.CABundle, RequestsPerSecond: c.RequestsPerSecond, MaxInFlight: c.MaxInFlight,
 		Method: string(c.Method), BaseURL: c.BaseURL, Realm: c.Realm, CopySeconds: c.CopySeconds, AdminSecret: c.AdminSecret,
+		AssertionIssuer: c.AssertionIssuer,
 	}
 }
 
@@ -185,6 +196,7 @@ func (s storedConnection) config() authserver.Config {
 	return authserver.Config{
 		Name: s.Name, Issuer: s.Issuer, CABundle: s.CABundle, RequestsPerSecond: s.RequestsPerSecond, MaxInFlight: s.MaxInFlight,
 		Method: authserver.Method(s.Method), BaseURL: s.BaseURL, Realm: s.Realm, CopySeconds: s.CopySeconds, AdminSecret: s.AdminSecret,
+		AssertionIssuer: s.AssertionIssuer,
 	}
 }
 

@@ -70,15 +70,26 @@ func (r *RegistrationReconciler) observeOwn(ctx context.Context, reg *v1alpha1.M
 	return errors.Join(recordErr, secretErr)
 }
 
-// observePlaces counts the clients of the namespace where that is limited.
+// observePlaces counts the clients of the namespace where that is limited, and
+// looks who else uses the ServiceAccount.
 func (r *RegistrationReconciler) observePlaces(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts) error {
 	if facts.Record.Live() {
 		r.Places.Leave(reg)
 	}
+	if account := accountPlaceFor(reg); account != "" {
+		taken, err := r.Places.Count(ctx, account, reg.UID)
+		if err != nil {
+			return err
+		}
+		facts.AccountIs = policy.Absent
+		if taken > 0 {
+			facts.AccountIs = policy.Present
+		}
+	}
 	if policy.Quota(facts.AuthorizationServer) == nil {
 		return nil
 	}
-	taken, err := r.Places.Count(ctx, reg)
+	taken, err := r.Places.Count(ctx, placeFor(reg), reg.UID)
 	if err != nil {
 		return err
 	}

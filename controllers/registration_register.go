@@ -86,14 +86,14 @@ func (s *step) sound(ctx context.Context, server authserver.Server, old policy.R
 	return err
 }
 
-// takePlace takes a place of the namespace where their number is limited. If
-// another took the last one meanwhile, the decision is made again.
+// takePlace takes a place of the namespace where their number is limited, and
+// that of the ServiceAccount. If another took the last one meanwhile, the
+// decision is made again.
 func (s *step) takePlace(ctx context.Context) error {
-	quota := policy.Quota(s.seen.facts.AuthorizationServer)
-	if quota == nil || s.seen.facts.Record.State.HoldsPlace() {
+	if s.seen.facts.Record.State.HoldsPlace() {
 		return nil
 	}
-	free, err := s.Places.Take(ctx, s.reg, int(*quota))
+	free, err := s.Places.Take(ctx, s.reg, policy.Quota(s.seen.facts.AuthorizationServer))
 	if err == nil && !free {
 		return errStale
 	}
@@ -109,7 +109,8 @@ func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (polic
 		State: policy.RecordPending, Version: old.Version, Orphans: slices.Clone(old.Orphans),
 		Connection: s.decision.Connection, TokenEndpoint: s.decision.TokenEndpoint, Owner: policy.Owner(s.Cluster, string(s.reg.UID)),
 		WishDigest: policy.Digest(wish), TokenLifetime: s.decision.TokenLifetime,
-		Reached: policy.Reached(nil, s.decision.Grants),
+		Reached:        policy.Reached(nil, s.decision.Grants),
+		ServiceAccount: s.reg.Spec.ServiceAccountName,
 	}
 	record.Rotation.Request = s.reg.Annotations[v1alpha1.AnnotationRotate]
 	if old.Findable() && !old.Adopting {

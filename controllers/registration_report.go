@@ -53,7 +53,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 // place: only then it is looked at when one becomes free.
 func waits(reg *v1alpha1.MCPClientRegistration) bool {
 	accepted := meta.FindStatusCondition(reg.Status.Conditions, v1alpha1.ConditionAccepted)
-	return accepted != nil && accepted.Reason == v1alpha1.ReasonQuotaExceeded
+	return accepted != nil && waitsForPlace(accepted.Reason)
 }
 
 // retry is when to try again after an error: never later than a deadline that
@@ -95,7 +95,7 @@ func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d pol
 	if done.heard == unheard && residual(reg.Status.Revocation, r.Clock.Now()) {
 		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, guardCheck), guardCheck)
 	}
-	if d.Verdict.Reason == v1alpha1.ReasonQuotaExceeded && !waits(reg) {
+	if waitsForPlace(d.Verdict.Reason) && !waits(reg) {
 		// A place may have become free before the status said that one is needed.
 		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, settleTime), settleTime)
 	}

@@ -76,7 +76,7 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 			return []string{object.GetLabels()[v1alpha1.LabelClient]}
 		}},
 		{&corev1.Secret{}, indexRecordPlace, func(object client.Object) []string {
-			return []string{placeOf(object.(*corev1.Secret))}
+			return placesOf(object.(*corev1.Secret))
 		}},
 	}
 	for _, index := range indexes {
@@ -312,16 +312,13 @@ func released() predicate.Predicate {
 
 // placeLeft passes a record that no longer stands for a client.
 func placeLeft() predicate.Predicate {
-	place := func(object client.Object) string {
+	holds := func(object client.Object) bool {
 		secret, ok := object.(*corev1.Secret)
-		if !ok {
-			return ""
-		}
-		return placeOf(secret)
+		return ok && len(placesOf(secret)) > 0
 	}
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
-		UpdateFunc: func(e event.UpdateEvent) bool { return place(e.ObjectOld) != "" && place(e.ObjectNew) == "" },
-		DeleteFunc: func(e event.DeleteEvent) bool { return place(e.Object) != "" },
+		UpdateFunc: func(e event.UpdateEvent) bool { return holds(e.ObjectOld) && !holds(e.ObjectNew) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return holds(e.Object) },
 	}
 }

@@ -74,6 +74,7 @@ var reasons = map[string]bool{
 	"ServerNotAccepted":            true,
 	"ServerNotAvailable":           true,
 	"ServerNotWatched":             true,
+	"ServiceAccountInUse":          true,
 	"Suspended":                    true,
 	"TooLongLived":                 true,
 	"ToolsChanged":                 true,

@@ -186,6 +186,15 @@ type KeycloakManagement struct {
 	// +required
 	CredentialsSecretRef LocalSecretReference `json:"credentialsSecretRef"`
 
+	// kubernetesIdentityProvider is the alias of an identity provider of the
+	// realm, of Keycloak's type Kubernetes, that trusts the ServiceAccount tokens
+	// of this cluster. With it registrations may name a serviceAccountName. Left
+	// out, none may.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	KubernetesIdentityProvider string `json:"kubernetesIdentityProvider,omitempty"`
+
 	// realm is the name of the realm.
 	// +required
 	// +kubebuilder:validation:MinLength=1

@@ -188,6 +188,10 @@ const (
 	ReasonApprovalDenied = "ApprovalDenied"
 	// ReasonPaused: the platform team paused the AuthorizationServer.
 	ReasonPaused = "Paused"
+	// ReasonServiceAccountInUse: another registration has a client at the
+	// authorization server that authenticates by the tokens of the same
+	// ServiceAccount.
+	ReasonServiceAccountInUse = "ServiceAccountInUse"
 	// ReasonQuotaExceeded: the namespace has as many registrations as the
 	// AuthorizationServer's policy allows.
 	ReasonQuotaExceeded = "QuotaExceeded"

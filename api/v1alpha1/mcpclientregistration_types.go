@@ -127,6 +127,8 @@ type Credentials struct {
 // +kubebuilder:validation:XValidation:rule="self.tokenEndpointAuthMethod != 'None' || !self.grantTypes.exists(g, g == 'ClientCredentials' || g == 'TokenExchange')",message="a public client (tokenEndpointAuthMethod: None) has no secret and cannot use ClientCredentials or TokenExchange; use tokenEndpointAuthMethod: PrivateKeyJWT"
 // +kubebuilder:validation:XValidation:rule="self.tokenEndpointAuthMethod == 'PrivateKeyJWT' || (!has(self.jwks) && !has(self.jwksURI))",message="jwks and jwksURI need tokenEndpointAuthMethod: PrivateKeyJWT"
 // +kubebuilder:validation:XValidation:rule="!has(self.jwks) || !has(self.jwksURI)",message="only one of jwks and jwksURI may be given (RFC 7591 section 2); leave out both to have the operator make a key pair"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceAccountName) || (self.tokenEndpointAuthMethod == 'PrivateKeyJWT' && !has(self.jwks) && !has(self.jwksURI))",message="serviceAccountName needs tokenEndpointAuthMethod: PrivateKeyJWT without jwks and jwksURI: the tokens of the ServiceAccount take the place of a key"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)",message="serviceAccountName is immutable: create another MCPClientRegistration"
 // +kubebuilder:validation:XValidation:rule=`!has(self.jwks) || !self.jwks.matches(r'"(d|p|q|dp|dq|qi|oth|k)"\s*:')`,message="jwks must hold public keys only: remove the private members (d, p, q, dp, dq, qi, oth, k) and replace the key, for it is no longer secret"
 // +kubebuilder:validation:XValidation:rule="self.applicationType == 'Native' || !has(self.redirectURIs) || self.redirectURIs.all(u, u.startsWith('https://'))",message="redirectURIs of applicationType Web must be https, for example https://app.example.com/callback"
 type MCPClientRegistrationSpec struct {
@@ -170,9 +172,9 @@ type MCPClientRegistrationSpec struct {
 	TokenEndpointAuthMethod TokenEndpointAuthMethod `json:"tokenEndpointAuthMethod"`
 
 	// jwks is the client's public JWK set (RFC 7517) as JSON text; private
-	// members are refused. Only with PrivateKeyJWT. With neither jwks nor
-	// jwksURI the operator makes a key pair and writes the private key into
-	// the credentials Secret.
+	// members are refused. Only with PrivateKeyJWT. With none of jwks, jwksURI
+	// and serviceAccountName the operator makes a key pair and writes the
+	// private key into the credentials Secret.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16384
@@ -191,11 +193,23 @@ type MCPClientRegistrationSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="jwksURI must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://app.example.com/jwks.json"
 	JWKSURI string `json:"jwksURI,omitempty"`
 
+	// serviceAccountName is the name of a ServiceAccount of this namespace whose
+	// tokens the client sends as its assertions (RFC 7523 section 2.2), so that
+	// it needs no key and no secret. The audience of the tokens is the issuer of
+	// the AuthorizationServer. Only with PrivateKeyJWT, and only where the
+	// AuthorizationServer trusts the tokens of this cluster. One ServiceAccount is
+	// one client. Immutable.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="serviceAccountName must be the name of a ServiceAccount: lower-case letters, digits, - and . (RFC 1123), for example report-agent"
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
 	// credentials says where the client's credentials are written. Left out,
-	// a confidential client gets the Secret "<name>-mcp-client" and a public
-	// client, which has nothing secret, gets none: its client_id is in the
-	// status. Given for a public client, the Secret holds the client_id and
-	// the endpoints.
+	// a client with a key or a secret gets the Secret "<name>-mcp-client". A
+	// client that has nothing secret (a public one, or one with a
+	// serviceAccountName) gets none: its client_id is in the status. Given for
+	// such a client, the Secret holds the client_id and the endpoints.
 	// +optional
 	Credentials *Credentials `json:"credentials,omitempty"`
 

@@ -18,6 +18,9 @@ type Config struct {
 	BaseURL string
 	// Realm is Keycloak's realm.
 	Realm string
+	// AssertionIssuer is Traits.AssertionIssuer: with Keycloak the alias of an
+	// identity provider of the realm.
+	AssertionIssuer string
 	// CopySeconds is for how many seconds a metadata document may be cached.
 	CopySeconds int
 	// AdminSecret names the Secret that AdminID and AdminPassword come

@@ -123,6 +123,11 @@ type ClientMetadata struct {
 	JWKS string
 	// JWKSURI is jwks_uri, or empty.
 	JWKSURI string
+	// Assertion says whose tokens are the client's assertions, in place of
+	// ones that it signs with a key of its own: then AuthMethod is
+	// private_key_jwt and there is no key set. The zero value is none. Only with
+	// Traits.AssertionIssuer.
+	Assertion Assertion `json:",omitzero"`
 	// Contacts names who answers for the client.
 	Contacts []string
 	// ID is the client id that the register chose; empty where the server
@@ -138,6 +143,15 @@ type ClientMetadata struct {
 	// TokenLifetime is the longest life of an access token; 0 leaves it to the
 	// server. Only with Traits.Audiences.
 	TokenLifetime time.Duration `json:",omitempty"`
+}
+
+// Assertion names the tokens of another issuer that a server takes as the
+// assertions by which a client authenticates (RFC 7523 §2.2, RFC 7521 §4.2).
+type Assertion struct {
+	// Issuer is what the server calls the issuer: Traits.AssertionIssuer.
+	Issuer string
+	// Subject is the claim sub of the tokens. One subject is one client.
+	Subject string
 }
 
 // Client is a client as the server says it is registered.

@@ -42,6 +42,10 @@ type Traits struct {
 	Lists bool
 	// SharedSecretUnsupported says that no client may have a secret.
 	SharedSecretUnsupported bool
+	// AssertionIssuer is what the server calls the issuer of the cluster's
+	// ServiceAccount tokens, which it takes as assertions of clients
+	// (ClientMetadata.Assertion); empty where it takes none.
+	AssertionIssuer string
 	// CopyLifetime is for how long the authorization server may go on using
 	// a copy of a client that is gone; 0 where there are no copies.
 	CopyLifetime time.Duration

@@ -264,6 +264,7 @@ func describeMethod(config *authserver.Config, spec v1alpha1.AuthorizationServer
 	case spec.Keycloak != nil:
 		config.Method, config.Realm = authserver.Keycloak, spec.Keycloak.Realm
 		config.BaseURL, config.AdminSecret = spec.Keycloak.BaseURL, spec.Keycloak.CredentialsSecretRef.Name
+		config.AssertionIssuer = spec.Keycloak.KubernetesIdentityProvider
 		if root, _, found := strings.Cut(spec.Issuer, "/realms/"); config.BaseURL == "" && found {
 			config.BaseURL = root
 		}

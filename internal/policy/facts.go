@@ -113,6 +113,10 @@ type RegistrationFacts struct {
 	// server, or are about to have one.
 	PlacesAre   Knowledge
 	PlacesTaken int
+	// AccountIs says whether another registration has a client at the
+	// authorization server, or is about to have one, that authenticates by the
+	// same ServiceAccount.
+	AccountIs Knowledge
 	// Traits are those of the authorization server.
 	Traits authserver.Traits
 	// DriftCheckAt is the next instant at which the client is to be compared
@@ -165,6 +169,9 @@ type Record struct {
 	Connection authserver.Config
 	// Client is what the server answered, with its secrets.
 	Client authserver.Client
+	// ServiceAccount is that of the registration's namespace whose tokens are
+	// the client's assertions; empty for none.
+	ServiceAccount string
 	// TokenEndpoint is where the second witness is heard.
 	TokenEndpoint string
 	// WishDigest is the digest of what was last asked for.

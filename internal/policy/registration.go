@@ -50,6 +50,7 @@ var registrationRules = []registrationRule{
 	authMethodAllowed,
 	redirectURIsAllowed,
 	keysAllowed,
+	serviceAccountAllowed,
 	grantInForce,
 	recordKnown,
 	revocationFinished,
@@ -64,6 +65,7 @@ var registrationRules = []registrationRule{
 	orphansBounded,
 	notRefusedBefore,
 	notPaused,
+	serviceAccountFree,
 	placeFree,
 	newTermAccepted,
 }
@@ -300,6 +302,16 @@ func keysAllowed(q *inquiry) *Verdict {
 	case Present:
 	}
 	return nil
+}
+
+// A ServiceAccount takes the place of a key only where the platform team has the
+// authorization server trust the tokens of this cluster.
+func serviceAccountAllowed(q *inquiry) *Verdict {
+	if q.Registration.Spec.ServiceAccountName == "" || q.AuthorizationServer.Object == nil || q.Traits.AssertionIssuer != "" {
+		return nil
+	}
+	return notAllowed(v1alpha1.ReasonAuthMethodNotAllowed,
+		"spec.serviceAccountName: the AuthorizationServer does not take the ServiceAccount tokens of this cluster: ask the platform team to set spec.keycloak.kubernetesIdentityProvider where it manages clients through Keycloak, or create another registration without serviceAccountName")
 }
 
 // example is the first value that is allowed, for a message.

@@ -64,6 +64,11 @@ func (q *inquiry) wish() authserver.ClientMetadata {
 	if NeedsOwnKey(q.Registration.Spec) {
 		w.JWKS = q.Record.Rotation.keys(q.Credentials.PublicJWKS, q.Traits.TwoKeys, q.now)
 	}
+	if account := q.Registration.Spec.ServiceAccountName; account != "" {
+		w.Assertion = authserver.Assertion{
+			Issuer: q.Traits.AssertionIssuer, Subject: serviceAccountSubject(q.Registration.Namespace, account),
+		}
+	}
 	if q.Traits.Audiences {
 		w.Audiences, w.TokenLifetime = q.audiences()
 	}

@@ -314,6 +314,27 @@ func Quota(f AuthorizationServerFact) *int32 {
 	return registrationPolicy(f).MaxRegistrationsPerNamespace
 }
 
+// The tokens of a ServiceAccount name one client: with two, the authorization
+// server could not tell which of them is meant, and what is taken from one would
+// still be had by way of the other.
+func serviceAccountFree(q *inquiry) *Verdict {
+	account := q.Registration.Spec.ServiceAccountName
+	if account == "" || q.Record.State.HoldsPlace() {
+		return nil
+	}
+	switch q.AccountIs {
+	case Unknown:
+		return unknownVerdict("who uses the ServiceAccount")
+	case Absent:
+		return nil
+	case Present:
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonServiceAccountInUse,
+		Message: fmt.Sprintf("spec.serviceAccountName: another registration of this namespace has a client at the authorization server that authenticates as the ServiceAccount %q: end that registration, or create one with a ServiceAccount of its own", account),
+	}
+}
+
 // A namespace has no more clients than the AuthorizationServer's policy
 // allows. One that has its place keeps it, also when the policy becomes
 // stricter.

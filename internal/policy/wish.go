@@ -65,13 +65,20 @@ func wish(reg *v1alpha1.MCPClientRegistration, scopes []v1alpha1.EffectiveScope)
 
 // NeedsOwnKey says that the operator makes the client's key pair.
 func NeedsOwnKey(spec v1alpha1.MCPClientRegistrationSpec) bool {
-	return spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodPrivateKeyJWT && spec.JWKS == "" && spec.JWKSURI == ""
+	return spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodPrivateKeyJWT && spec.JWKS == "" && spec.JWKSURI == "" &&
+		spec.ServiceAccountName == ""
 }
 
-// WantsSecret says that the registration has a credentials Secret: every
-// confidential client, and a public one that asks for it.
+// WantsSecret says that the registration has a credentials Secret: every client
+// with a key or a secret, and another one that asks for it.
 func WantsSecret(spec v1alpha1.MCPClientRegistrationSpec) bool {
-	return spec.TokenEndpointAuthMethod != v1alpha1.AuthMethodNone || spec.Credentials != nil
+	secretless := spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodNone || spec.ServiceAccountName != ""
+	return !secretless || spec.Credentials != nil
+}
+
+// serviceAccountSubject is the claim sub of the tokens of a ServiceAccount.
+func serviceAccountSubject(namespace, name string) string {
+	return "system:serviceaccount:" + namespace + ":" + name
 }
 
 // SecretName is the name of the credentials Secret.
@@ -143,6 +150,7 @@ func Compare(asked authserver.ClientMetadata, got authserver.Client) (excess, mi
 		d.excess = append(d.excess, "token lifetime "+lifetime.String())
 	}
 	d.keys(asked, got.Registered)
+	d.assertion(asked.Assertion, got.Registered.Assertion)
 	return d.excess, d.missing
 }
 
@@ -169,6 +177,18 @@ func (d *difference) keys(asked, got authserver.ClientMetadata) {
 		return
 	}
 	d.list("key", ours, theirs)
+}
+
+// assertion compares whose tokens a client authenticates by. Those of anybody
+// but whom was asked for would make somebody else the client.
+func (d *difference) assertion(asked, got authserver.Assertion) {
+	switch got {
+	case asked:
+	case authserver.Assertion{}:
+		d.missing = append(d.missing, "assertions of "+shorten(asked.Subject))
+	default:
+		d.excess = append(d.excess, "assertions of "+shorten(got.Subject)+" from "+shorten(got.Issuer))
+	}
 }
 
 func (d *difference) list(what string, asked, got []string) {

@@ -31,6 +31,11 @@ func TestAuthorizationServerManagement(t *testing.T) {
 				set("metadataDocument.baseURL", "https://clients.example.com")),
 			want: []string{"spec: Invalid value: " + one},
 		},
+		{name: "a trusted cluster", create: edits(unset("dynamicRegistration"), realm("mcp"), set("keycloak.kubernetesIdentityProvider", "cluster-a"))},
+		{
+			name: "a trusted cluster without name", create: edits(unset("dynamicRegistration"), realm("mcp"), set("keycloak.kubernetesIdentityProvider", "")),
+			want: []string{`spec.keycloak.kubernetesIdentityProvider: Invalid value: "": spec.keycloak.kubernetesIdentityProvider in body should be at least 1 chars long`},
+		},
 		{name: "one beside another that is null", create: edits(set("keycloak", nil))},
 		{name: "a realm of 255 characters", create: edits(unset("dynamicRegistration"), realm(strings.Repeat("r", 255)))},
 		{

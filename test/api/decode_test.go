@@ -193,8 +193,8 @@ func (r *trial) settle(random, admitted any) any {
 	case "MCPServer":
 		agree(spec["allowedClients"], "namespaces")
 	case "MCPClientRegistration":
-		r.keepOne(spec, "jwks", "jwksURI")
-		if spec["jwks"] != nil || spec["jwksURI"] != nil {
+		r.keepOne(spec, "jwks", "jwksURI", "serviceAccountName")
+		if spec["jwks"] != nil || spec["jwksURI"] != nil || spec["serviceAccountName"] != nil {
 			spec["tokenEndpointAuthMethod"] = "PrivateKeyJWT"
 		}
 	}

@@ -28,6 +28,7 @@ var words = map[string][]string{
 	"baseURL":             {"https://clients.example.com"},
 	"resource":            {"https://mcp.example.com/a?b=%20", "http://127.0.0.1/"},
 	"redirectURIs[]":      {"https://app.example.com/a", "https://app.example.com/b?c=@", "http://localhost:1/c"},
+	"serviceAccountName":  {"report-agent"},
 	"jwksURI":             {"https://app.example.com/jwks.json"},
 	"scopes[]":            {"invoices:read", "invoices:write", "!#[]^~", "x"},
 	"scopes[].name":       {"invoices:read", "invoices:write", "!#[]^~", "x"},

@@ -80,6 +80,28 @@ func TestRegistrationAuthentication(t *testing.T) {
 	})
 }
 
+func TestRegistrationServiceAccount(t *testing.T) {
+	const alone = "spec: Invalid value: serviceAccountName needs tokenEndpointAuthMethod: PrivateKeyJWT without jwks and jwksURI: the tokens of the ServiceAccount take the place of a key"
+	const immutable = "spec: Invalid value: serviceAccountName is immutable: create another MCPClientRegistration"
+	const notAName = "serviceAccountName must be the name of a ServiceAccount: lower-case letters, digits, - and . (RFC 1123), for example report-agent"
+	check(t, registration, []rule{
+		{name: "in place of a key", create: edits(set("serviceAccountName", "report-agent"))},
+		{name: "of 253 characters", create: edits(set("serviceAccountName", strings.Repeat("n", 253)))},
+		{name: "of 254 characters", create: edits(set("serviceAccountName", strings.Repeat("n", 254))), want: []string{"spec.serviceAccountName: Too long: may not be more than 253 bytes"}},
+		{name: "empty", create: edits(set("serviceAccountName", "")), want: []string{
+			`spec.serviceAccountName: Invalid value: "": ` + notAName, `spec.serviceAccountName: Invalid value: "": spec.serviceAccountName in body should be at least 1 chars long`,
+		}},
+		{name: "of another namespace", create: edits(set("serviceAccountName", "billing:robot")), want: []string{`spec.serviceAccountName: Invalid value: "billing:robot": ` + notAName}},
+		{name: "with a secret", create: edits(set("serviceAccountName", "report-agent"), set("tokenEndpointAuthMethod", "ClientSecretBasic")), want: []string{alone}},
+		{name: "with keys", create: edits(set("serviceAccountName", "report-agent"), set("jwks", `{"keys":[]}`)), want: []string{alone}},
+		{name: "with the address of keys", create: edits(set("serviceAccountName", "report-agent"), set("jwksURI", "https://app.example.com/jwks.json")), want: []string{alone}},
+		{name: "given later", update: edits(set("serviceAccountName", "report-agent")), want: []string{immutable}},
+		{name: "left", create: edits(set("serviceAccountName", "report-agent")), update: edits(set("clientName", "Auditor"))},
+		{name: "changed", create: edits(set("serviceAccountName", "report-agent")), update: edits(set("serviceAccountName", "other")), want: []string{immutable}},
+		{name: "taken away", create: edits(set("serviceAccountName", "report-agent")), update: edits(unset("serviceAccountName")), want: []string{immutable}},
+	})
+}
+
 func TestRegistrationIdentity(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("n", n) }
 	check(t, registration, []rule{

@@ -39,7 +39,7 @@ var adapters = map[authserver.Method]adapter{
 		loginFirst: true,
 	},
 	authserver.Keycloak: {
-		traits: func(authserver.Config) authserver.Traits { return keycloak.Traits },
+		traits: keycloak.Traits,
 		open: func(config authserver.Config, options Options) (closer, error) {
 			return keycloak.New(config, keycloak.Options{
 				Now: options.Now, AllowPrivate: options.AllowPrivate, Sent: options.Metrics.Sent(config.Name),

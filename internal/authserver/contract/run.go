@@ -53,6 +53,7 @@ func promised(traits authserver.Traits) cases {
 		{traits.TwoKeys, twoKeys, nil},
 		{traits.Disables, disables, disablesNot},
 		{traits.Lists, lists, listsNot},
+		{traits.AssertionIssuer != "", assertions, nil},
 	} {
 		if c.promise {
 			maps.Copy(all, c.kept)
@@ -185,6 +186,9 @@ func wantRegistered(t *testing.T, s Subject, got, want authserver.ClientMetadata
 	}
 	if traits.Audiences && (!sameSet(got.Audiences, want.Audiences) || got.TokenLifetime != want.TokenLifetime) {
 		t.Errorf("tokens for %v of %s, want %v of %s", got.Audiences, got.TokenLifetime, want.Audiences, want.TokenLifetime)
+	}
+	if got.Assertion != want.Assertion {
+		t.Errorf("assertions of %+v, want %+v", got.Assertion, want.Assertion)
 	}
 	if !got.Secret.IsZero() {
 		t.Error("Registered holds a secret")

@@ -61,6 +61,15 @@ func Keyed(keys ...Key) authserver.ClientMetadata {
 	return wish
 }
 
+// Asserted returns metadata of a client that authenticates by tokens of the
+// issuer that a server of these traits trusts.
+func Asserted(traits authserver.Traits, subject string) authserver.ClientMetadata {
+	wish := Confidential()
+	wish.AuthMethod = "private_key_jwt"
+	wish.Assertion = authserver.Assertion{Issuer: traits.AssertionIssuer, Subject: subject}
+	return wish
+}
+
 // For completes a wish with what the register chooses at a server of these
 // traits: a fresh id, a fresh secret, what tokens are for and how long they
 // last.

@@ -59,6 +59,12 @@ func (s *Server) unsupported(op string, wish authserver.ClientMetadata) error {
 	if s.traits.SharedSecretUnsupported && wish.AuthMethod == "client_secret_basic" {
 		return invalid(op)
 	}
+	if a := wish.Assertion; a != (authserver.Assertion{}) {
+		keys := wish.AuthMethod != "private_key_jwt" || wish.JWKS != "" || wish.JWKSURI != ""
+		if keys || a.Subject == "" || a.Issuer == "" || a.Issuer != s.traits.AssertionIssuer {
+			return invalid(op)
+		}
+	}
 	return nil
 }
 

@@ -22,6 +22,7 @@ var personalities = map[string]authserver.Traits{
 	"own id and secret":     {OwnClientID: true, OwnSecret: true, Audiences: true, Disables: true},
 	"own id and list": {
 		OwnClientID: true, IDPrefix: "cluster-", OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+		AssertionIssuer: "cluster",
 	},
 	"list without own id": {Lists: true},
 	"documents": {

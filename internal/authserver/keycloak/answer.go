@@ -34,6 +34,7 @@ func (r representation) client() authserver.Client {
 			RedirectURIs:    append([]string{}, r.RedirectURIs...),
 			Scopes:          append(append([]string{}, r.OptionalScopes...), r.beyond(bounded)...),
 			AuthMethod:      r.authMethod(),
+			Assertion:       r.assertion(),
 			Contacts:        r.contacts(),
 			Audiences:       r.audiences(),
 			TokenLifetime:   lifetime,
@@ -89,10 +90,18 @@ func (r representation) authMethod() string {
 		return methodNone
 	case r.Authenticator == authenticatorSecret:
 		return methodBasic
-	case r.Authenticator == authenticatorKey:
+	case r.Authenticator == authenticatorKey, r.assertion().Issuer != "" && r.assertion().Subject != "":
 		return methodKey
 	}
 	return r.Authenticator
+}
+
+// assertion says whose tokens the client authenticates by.
+func (r representation) assertion() authserver.Assertion {
+	if r.Public || r.Authenticator != authenticatorFederated {
+		return authserver.Assertion{}
+	}
+	return authserver.Assertion{Issuer: r.Attributes[attributeAssertionIssuer], Subject: r.Attributes[attributeAssertionSubject]}
 }
 
 // beyond is what gives the client more than its wish could ask for.

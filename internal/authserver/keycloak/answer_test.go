@@ -18,18 +18,22 @@ import (
 // wished is a representation as Keycloak would return it.
 func wished(t testing.TB, wish authserver.ClientMetadata) representation {
 	t.Helper()
-	r, err := (&Server{}).operation("testing").represent(wish.ID, wish)
+	r, err := (&Server{config: trusting}).operation("testing").represent(wish.ID, wish)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
+// trusting is a realm with an identity provider for the cluster's tokens.
+var trusting = authserver.Config{AssertionIssuer: "cluster"}
+
 func TestAWishComesBackAsItWas(t *testing.T) {
 	for _, wish := range []authserver.ClientMetadata{
 		contract.Wish(), contract.Confidential(), contract.Keyed(contract.NewKey(t), contract.NewKey(t)),
+		contract.Asserted(Traits(trusting), "system:serviceaccount:weather:forecaster"),
 	} {
-		wish = contract.For(Traits, wish)
+		wish = contract.For(Traits(trusting), wish)
 		wish.GrantTypes = append(slices.Clone(wish.GrantTypes), grantExchange)
 		got := wished(t, wish).client()
 		if !got.Secret.Equal(wish.Secret) || got.ID != wish.ID || got.Disabled {
@@ -46,7 +50,7 @@ func TestAWishComesBackAsItWas(t *testing.T) {
 
 // TestWhateverWidensAClientIsSeen changes one thing at a time.
 func TestWhateverWidensAClientIsSeen(t *testing.T) {
-	wish := contract.For(Traits, contract.Wish())
+	wish := contract.For(Traits(authserver.Config{}), contract.Wish())
 	for name, change := range map[string]func(*representation){
 		"PKCE":            func(r *representation) { r.Attributes[attributeChallenge] = "plain" },
 		"implicit":        func(r *representation) { r.ImplicitFlow = true },
@@ -71,6 +75,10 @@ func TestWhateverWidensAClientIsSeen(t *testing.T) {
 		"the realm's":    func(r *representation) { delete(r.Attributes, attributeTokenLifespan) },
 		"another method": func(r *representation) { r.Public, r.Authenticator = false, "client-x509" },
 		"with a key":     func(r *representation) { r.Public, r.Authenticator = false, authenticatorKey },
+		"with another's tokens": func(r *representation) {
+			r.Public, r.Authenticator = false, authenticatorFederated
+			r.Attributes[attributeAssertionIssuer], r.Attributes[attributeAssertionSubject] = "cluster", "mallory"
+		},
 		"keys of another": func(r *representation) {
 			r.Attributes[attributeUseKeys], r.Attributes[attributeKeys] = "true", `{"keys":[]}`
 		},
@@ -84,6 +92,12 @@ func TestWhateverWidensAClientIsSeen(t *testing.T) {
 			t.Errorf("%s is not seen", name)
 		}
 	}
+	signing := contract.For(Traits(trusting), contract.Keyed(contract.NewKey(t)))
+	nobodys := wished(t, signing)
+	nobodys.Authenticator = authenticatorFederated
+	if nobodys.client().Registered.AuthMethod == signing.AuthMethod {
+		t.Error("that nobody's tokens are taken is not seen")
+	}
 	tolerated := wished(t, wish)
 	tolerated.DefaultScopes = []string{serviceAccountScope}
 	if got := tolerated.client().Registered; !slices.Equal(got.Scopes, wish.Scopes) {
@@ -94,7 +108,7 @@ func TestWhateverWidensAClientIsSeen(t *testing.T) {
 // FuzzClients holds that no answer can break the reading of clients, and that
 // what is read is within bounds.
 func FuzzClients(f *testing.F) {
-	wish := contract.For(Traits, contract.Wish())
+	wish := contract.For(Traits(authserver.Config{}), contract.Wish())
 	whole, err := json.Marshal([]representation{wished(f, wish)})
 	if err != nil {
 		f.Fatal(err)

@@ -47,9 +47,12 @@ const defaultPageSize = 100
 
 var errRealm = errors.New("the realm must be named")
 
-// Traits are those of every Server.
-var Traits = authserver.Traits{
-	OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+// Traits are those of a Server of a config.
+func Traits(config authserver.Config) authserver.Traits {
+	return authserver.Traits{
+		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+		AssertionIssuer: config.AssertionIssuer,
+	}
 }
 
 // Options is what a Server needs beside its configuration.
@@ -123,7 +126,7 @@ func New(config authserver.Config, options Options) (*Server, error) {
 }
 
 // Traits are those of Keycloak.
-func (s *Server) Traits() authserver.Traits { return Traits }
+func (s *Server) Traits() authserver.Traits { return Traits(s.config) }
 
 // Close closes the connections that are not in use. The server stays usable.
 func (s *Server) Close() {

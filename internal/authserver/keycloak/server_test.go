@@ -32,7 +32,7 @@ func failure(t *testing.T, err error) *authserver.Error {
 
 func register(t *testing.T, s *Server) (authserver.ClientMetadata, authserver.Handle) {
 	t.Helper()
-	wish := contract.For(Traits, contract.Wish())
+	wish := contract.For(Traits(authserver.Config{}), contract.Wish())
 	if _, err := s.Register(t.Context(), wish); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestRefusedCredentials(t *testing.T) {
 	w := newWorld(t)
 	s := w.connect(t, Options{})
 	s.config.AdminPassword = authserver.NewSecret("another")
-	_, err := s.Register(t.Context(), contract.For(Traits, contract.Wish()))
+	_, err := s.Register(t.Context(), contract.For(Traits(authserver.Config{}), contract.Wish()))
 	if got := failure(t, err); got.Kind != authserver.Unauthorized || got.Code != CodeAdminRefused || got.MaybeApplied {
 		t.Error(err)
 	}
@@ -227,7 +227,7 @@ func TestAnErrorAfterAChangeSaysSo(t *testing.T) {
 	w := newWorld(t)
 	s := w.connect(t, Options{})
 	wish, handle := register(t, s)
-	second := contract.For(Traits, contract.Wish())
+	second := contract.For(Traits(authserver.Config{}), contract.Wish())
 	w.fail(contract.Find, contract.Fault{Status: http.StatusForbidden})
 	if _, err := s.Register(t.Context(), second); !failure(t, err).MaybeApplied {
 		t.Error(err)
@@ -261,7 +261,7 @@ func TestWhatKeycloakCannotHoldIsRejectedBeforeItIsSent(t *testing.T) {
 		"two key sets":            func(m *authserver.ClientMetadata) { m.JWKS, m.JWKSURI = "{}", "https://app.example/jwks" },
 		"keys that are no object": func(m *authserver.ClientMetadata) { m.JWKS = "[]" },
 	} {
-		wish := contract.For(Traits, contract.Wish())
+		wish := contract.For(Traits(authserver.Config{}), contract.Wish())
 		bend(&wish)
 		if _, err := s.Register(t.Context(), wish); failure(t, err).Kind != authserver.Rejected {
 			t.Errorf("%s: %v", name, err)

@@ -37,6 +37,9 @@ const (
 
 	authenticatorSecret = "client-secret"
 	authenticatorKey    = "client-jwt"
+	// authenticatorFederated takes tokens of an identity provider of the realm
+	// as assertions.
+	authenticatorFederated = "federated-jwt"
 
 	mapperSubject  = "oidc-sub-mapper"
 	mapperAudience = "oidc-audience-mapper"
@@ -68,6 +71,9 @@ const (
 	attributeKeys          = "jwks.string"
 	attributeUseKeysURL    = "use.jwks.url"
 	attributeKeysURL       = "jwks.url"
+	// The alias of the identity provider, and the claim sub of its tokens.
+	attributeAssertionIssuer  = "jwt.credential.issuer"
+	attributeAssertionSubject = "jwt.credential.sub"
 )
 
 // otherGrants are the attributes that switch on what no client of the register
@@ -88,6 +94,7 @@ var cleared = []string{
 
 var (
 	errBothKeySets = errors.New("jwks and jwks_uri exclude each other")
+	errAssertion   = errors.New("assertions of another issuer need an issuer that is configured, a subject, private_key_jwt, and no keys")
 	errKeySet      = errors.New("jwks is not a JSON object")
 	errGrant       = errors.New("a grant type that Keycloak does not have")
 	errMethod      = errors.New("an authentication method that is not used")
@@ -144,7 +151,7 @@ type mapper struct {
 
 // represent is the client of a wish.
 func (o *operation) represent(id string, wish authserver.ClientMetadata) (representation, error) {
-	if code, err := unfit(wish); err != nil {
+	if code, err := o.unfit(wish); err != nil {
 		return representation{}, o.rejected(code, err)
 	}
 	code := slices.Contains(wish.GrantTypes, grantCode)
@@ -158,7 +165,10 @@ func (o *operation) represent(id string, wish authserver.ClientMetadata) (repres
 		Attributes:    attributes(wish),
 		DefaultScopes: []string{}, OptionalScopes: append([]string{}, wish.Scopes...),
 	}
-	if wish.AuthMethod == methodKey {
+	switch {
+	case wish.Assertion != authserver.Assertion{}:
+		r.Authenticator = authenticatorFederated
+	case wish.AuthMethod == methodKey:
 		r.Authenticator = authenticatorKey
 	}
 	if code && wish.ApplicationType == applicationWeb {
@@ -170,7 +180,7 @@ func (o *operation) represent(id string, wish authserver.ClientMetadata) (repres
 
 // unfit says why a wish cannot be carried out. What is too long for Keycloak's
 // database would be an internal error there, to be tried again for ever.
-func unfit(wish authserver.ClientMetadata) (code string, err error) {
+func (o *operation) unfit(wish authserver.ClientMetadata) (code string, err error) {
 	for _, uri := range wish.RedirectURIs {
 		switch {
 		case strings.Contains(uri, "*"):
@@ -191,8 +201,19 @@ func unfit(wish authserver.ClientMetadata) (code string, err error) {
 		return CodeInvalidMetadata, errMethod
 	case wish.TokenLifetime < 0, wish.TokenLifetime%time.Second != 0:
 		return CodeInvalidMetadata, errLifetime
+	case wish.Assertion != authserver.Assertion{} && !o.takesAssertion(wish):
+		return CodeInvalidMetadata, errAssertion
 	}
 	return unfitKeys(wish)
+}
+
+// takesAssertion says that a wish for assertions of another issuer is whole: of
+// a client with the authenticator for them, but without a subject or with
+// another identity provider, nobody knows who it is.
+func (o *operation) takesAssertion(wish authserver.ClientMetadata) bool {
+	issuer := o.server.config.AssertionIssuer
+	return issuer != "" && wish.Assertion.Issuer == issuer && wish.Assertion.Subject != "" && !tooLong(wish.Assertion.Subject) &&
+		wish.AuthMethod == methodKey && wish.JWKS == "" && wish.JWKSURI == ""
 }
 
 func unfitKeys(wish authserver.ClientMetadata) (code string, err error) {
@@ -225,6 +246,7 @@ func attributes(wish authserver.ClientMetadata) map[string]string {
 		attributeLifespan:        "",
 		attributeUseKeys:         "false", attributeKeys: "",
 		attributeUseKeysURL: "false", attributeKeysURL: "",
+		attributeAssertionIssuer: wish.Assertion.Issuer, attributeAssertionSubject: wish.Assertion.Subject,
 		"client_credentials.use_refresh_token": "false",
 	}
 	if wish.TokenLifetime > 0 {

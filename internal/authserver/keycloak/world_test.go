@@ -78,7 +78,7 @@ func (w *world) connect(t *testing.T, options Options) *Server {
 	}
 	options.Timeout, options.PageSize = time.Second, 3
 	server, err := New(authserver.Config{
-		Issuer: w.issuer(), BaseURL: w.URL + "/", Realm: realm, MaxInFlight: 8,
+		Issuer: w.issuer(), BaseURL: w.URL + "/", Realm: realm, MaxInFlight: 8, AssertionIssuer: "cluster",
 		AdminID: registrar, AdminPassword: authserver.NewSecret(adminSecret),
 	}, options)
 	if err != nil {

@@ -47,7 +47,7 @@ func connect(t *testing.T, realm *keycloak.Realm, roles ...string) *adapter.Serv
 	secret := realm.AddServiceAccount(t, registrar, roles...)
 	server, err := adapter.New(authserver.Config{
 		Name: "keycloak", Method: authserver.Keycloak, Issuer: realm.Issuer, BaseURL: realm.URL, Realm: realm.Name,
-		MaxInFlight: 8, AdminID: registrar, AdminPassword: authserver.NewSecret(secret),
+		MaxInFlight: 8, AdminID: registrar, AdminPassword: authserver.NewSecret(secret), AssertionIssuer: "cluster",
 	}, adapter.Options{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
