@@ -23,6 +23,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/controllers"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/record"
 	"github.com/mcp-registrar/mcp-registrar/internal/kubewrites"
 )
@@ -55,12 +56,17 @@ func register(ctx context.Context, registerer prometheus.Registerer) error {
 // registerGuard registers every metric of the guard but those of its audit
 // stream, which are the operator's too.
 func registerGuard(registerer prometheus.Registerer) error {
-	_, err := record.New(record.Options{
+	r, err := record.New(record.Options{
 		Registerer: registerer, Clock: clock.RealClock{},
 		Stats: func() (clients, grants int, age time.Duration, complete bool) { return 0, 0, 0, true },
 		Open:  func() int { return 0 },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	// What its counters are is seen in one of them.
+	r.Record(guard.Request{}, guard.Verdict{})
+	return nil
 }
 
 // ours describes every metric of the operator, by name.

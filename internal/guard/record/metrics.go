@@ -19,6 +19,7 @@ const Other = "other"
 
 type metrics struct {
 	calls   *prometheus.CounterVec
+	silence *silence
 	added   *prometheus.HistogramVec
 	omitted prometheus.Counter
 }
@@ -28,7 +29,8 @@ func newMetrics(o Options) (*metrics, error) {
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mcp_guard_calls_total",
 			Help: "Decisions about requests, by server, tool, client, decision and reason.",
-		}, []string{"server", "tool", "client", "decision", "reason"}),
+		}, []string{"server", "tool", labelClient, "decision", "reason"}),
+		silence: &silence{clock: o.Clock},
 		added: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "mcp_guard_added_seconds",
 			Help: "How much longer a request took because of the guard: from its arrival until it was passed on or refused.",
@@ -42,7 +44,7 @@ func newMetrics(o Options) (*metrics, error) {
 		}),
 	}
 	var errs []error
-	for _, collector := range []prometheus.Collector{m.calls, m.added, m.omitted, newCollector(o)} {
+	for _, collector := range []prometheus.Collector{counted{m}, m.added, m.omitted, newCollector(o)} {
 		errs = append(errs, o.Registerer.Register(collector))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -60,5 +62,7 @@ func (m *metrics) count(request guard.Request, v guard.Verdict) {
 	if v.Allowed() {
 		decision = audit.VerdictAllowed
 	}
-	m.calls.WithLabelValues(request.Server.String(), tool, clientOf(v), decision, string(v.Reason)).Inc()
+	client := clientOf(v)
+	m.silence.heard(client)
+	m.calls.WithLabelValues(request.Server.String(), tool, client, decision, string(v.Reason)).Inc()
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -362,4 +363,53 @@ func BenchmarkRecord(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestCountersOfSilentClientsGo: what was counted of a client goes a day after its
+// last request, that of all others stays.
+func TestCountersOfSilentClientsGo(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, nil)
+	busy := allowed()
+	busy.Decision.Client.Name = "busy"
+	s.Record(call("post_entry"), allowed())
+	s.Record(call("post_entry"), unknown(guard.TokenMissing))
+	for hour := range 25 {
+		s.clock.SetTime(noon.Add(time.Duration(hour) * time.Hour))
+		s.Record(call("post_entry"), busy)
+		want := map[string]float64{"": 1, "payments/busy": float64(hour + 1), "payments/reconciler": 1}
+		if hour == 24 {
+			delete(want, "payments/reconciler")
+		}
+		if got := s.counted(t); !maps.Equal(got, want) {
+			t.Errorf("after %d hours %v are counted, want %v", hour, got, want)
+		}
+	}
+	s.Record(call("post_entry"), allowed())
+	if got := s.counted(t)["payments/reconciler"]; got != 1 {
+		t.Errorf("%v counted of a client that came back, want it from the beginning", got)
+	}
+}
+
+// counted is how many decisions are counted, by client.
+func (s *setup) counted(t *testing.T) map[string]float64 {
+	t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() != "mcp_guard_calls_total" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() == labelClient {
+					sums[label.GetValue()] += metric.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return sums
 }
