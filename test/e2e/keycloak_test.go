@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"net/http/httptest"
 	"os"
 	"sync"
 	"testing"
@@ -15,7 +16,8 @@ import (
 )
 
 // shared is the one Keycloak of all tests: it starts with the first that asks,
-// and TestMain ends it. Each test has realms of its own.
+// and TestMain ends it. Each test has realms of its own. It trusts the servers of
+// net/http/httptest, which all have one certificate.
 var shared struct {
 	once   sync.Once
 	server *keycloak.Server
@@ -27,7 +29,9 @@ func sharedKeycloak(t *testing.T) *keycloak.Server {
 	t.Helper()
 	shared.once.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "keycloak-e2e-"); shared.err == nil {
-			shared.server, shared.err = keycloak.Run(context.WithoutCancel(t.Context()), shared.dir)
+			tls := httptest.NewTLSServer(nil)
+			defer tls.Close()
+			shared.server, shared.err = keycloak.Run(context.WithoutCancel(t.Context()), shared.dir, tls.Certificate())
 		}
 	})
 	if shared.err != nil {

@@ -81,6 +81,15 @@ func (r *Realm) AddServiceAccount(t testing.TB, id string, roles ...string) stri
 	return secret
 }
 
+// AddKubernetesIdentityProvider has the realm trust the ServiceAccount tokens of
+// a cluster, under an alias.
+func (r *Realm) AddKubernetesIdentityProvider(t testing.TB, alias, issuer string) {
+	t.Helper()
+	r.must(t, http.MethodPost, "/identity-provider/instances", map[string]any{
+		"alias": alias, "providerId": "kubernetes", "enabled": true, "config": map[string]string{"issuer": issuer},
+	})
+}
+
 // AddUser makes a user who can log in at once.
 func (r *Realm) AddUser(t testing.TB, name, password string) {
 	t.Helper()

@@ -6,6 +6,8 @@ package keycloak
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -61,8 +63,9 @@ func Start(t testing.TB) *Server {
 }
 
 // Run starts a server and returns when it answers. Its log and its data are in
-// dir. The context bounds the start only.
-func Run(ctx context.Context, dir string) (*Server, error) {
+// dir. Beside the authorities that Java knows it trusts these certificates of
+// other servers. The context bounds the start only.
+func Run(ctx context.Context, dir string, trusted ...*x509.Certificate) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	home, err := home(ctx)
@@ -78,12 +81,16 @@ func Run(ctx context.Context, dir string) (*Server, error) {
 		Log:      filepath.Join(dir, "keycloak.log"),
 		password: rand.Text(),
 	}
+	further, err := trust(dir, trusted)
+	if err != nil {
+		return nil, err
+	}
 	log, err := os.Create(s.Log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "java", arguments(home, port)...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "java", append(arguments(home, port), further...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "KC_BOOTSTRAP_ADMIN_USERNAME="+adminName, "KC_BOOTSTRAP_ADMIN_PASSWORD="+s.password)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -135,6 +142,19 @@ func arguments(home string, port int) []string {
 		"start", "--optimized", "--http-enabled=true", "--http-host=127.0.0.1",
 		"--http-port=" + strconv.Itoa(port), "--hostname-strict=false", "--cache=local",
 	}
+}
+
+// trust writes certificates to a file in dir, and is the argument that names it.
+func trust(dir string, certificates []*x509.Certificate) ([]string, error) {
+	if len(certificates) == 0 {
+		return nil, nil
+	}
+	var encoded []byte
+	for _, certificate := range certificates {
+		encoded = append(encoded, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
+	}
+	path := filepath.Join(dir, "trusted.pem")
+	return []string{"--truststore-paths=" + path}, os.WriteFile(path, encoded, 0o600)
 }
 
 // wait asks until the server answers.
