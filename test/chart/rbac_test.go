@@ -5,7 +5,9 @@ package chart
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -26,7 +28,8 @@ type role struct {
 func TestT10GrantsAreNoWiderThanNeeded(t *testing.T) {
 	t.Parallel()
 	renderings := map[string]func(*testing.T) string{
-		"kustomize": func(t *testing.T) string { return kustomizeBuild(t, "default") },
+		"kustomize":            func(t *testing.T) string { return kustomizeBuild(t, "default") },
+		"kustomize for guards": func(t *testing.T) string { return kustomizeBuild(t, "guard") },
 	}
 	for _, set := range valueSets {
 		renderings[set.name] = func(t *testing.T) string { return set.render(t) }
@@ -79,6 +82,27 @@ func TestChartAndKustomizeGrantTheSame(t *testing.T) {
 	if diff := gocmp.Diff(kustomize, chart); diff != "" {
 		t.Errorf("the operator's rules differ (-config +chart)\n%s", diff)
 	}
+}
+
+// Guards get the same by either way, under the same names.
+func TestChartAndKustomizeGrantGuardsTheSame(t *testing.T) {
+	t.Parallel()
+	chart := rulesByName(t, parse(t, mustTemplate(t, "1.37.0", "--show-only=templates/roles.yaml")))
+	maps.DeleteFunc(chart, func(name string, _ []rbacv1.PolicyRule) bool { return !strings.Contains(name, "guard") })
+	kustomize := rulesByName(t, parse(t, kustomizeBuild(t, "guard")))
+	if diff := gocmp.Diff(kustomize, chart); diff != "" || len(kustomize) == 0 {
+		t.Errorf("the rules of guards differ (-config +chart)\n%s", diff)
+	}
+}
+
+// rulesByName are the rules of objects that must all be roles, by kind and name.
+func rulesByName(t *testing.T, objects []unstructured.Unstructured) map[string][]rbacv1.PolicyRule {
+	t.Helper()
+	found := map[string][]rbacv1.PolicyRule{}
+	for _, object := range objects {
+		found[object.GetKind()+"/"+object.GetName()] = rules(t, object)
+	}
+	return found
 }
 
 func rulesByPlace(roles []role) map[string][][]rbacv1.PolicyRule {

@@ -19,8 +19,9 @@ import (
 // scopes are what the authorization servers know.
 var scopes = []string{"files:read", "files:write", "notes:read"}
 
-// startOIDCProvider installs and starts oidc-provider and returns its issuer.
-func (w *world) startOIDCProvider(t *testing.T) string {
+// startOIDCProvider installs and starts oidc-provider and returns its address,
+// which is its issuer unless the environment names another.
+func (w *world) startOIDCProvider(t *testing.T, environment ...string) string {
 	t.Helper()
 	install := exec.CommandContext(t.Context(), "npm", "ci", "--prefer-offline")
 	install.Dir = "oidcprovider"
@@ -29,7 +30,7 @@ func (w *world) startOIDCProvider(t *testing.T) string {
 	}
 	server := exec.CommandContext(context.WithoutCancel(t.Context()), "node", append([]string{"server.js"}, scopes...)...)
 	server.Dir = install.Dir
-	server.Env = append(os.Environ(), "INITIAL_ACCESS_TOKEN="+w.initialToken)
+	server.Env = append(append(os.Environ(), "INITIAL_ACCESS_TOKEN="+w.initialToken), environment...)
 	log, err := os.Create(filepath.Join(t.ArtifactDir(), "oidc-provider.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,10 +55,10 @@ func (w *world) startOIDCProvider(t *testing.T) string {
 			t.Logf("the end of oidc-provider's log:\n%s", tail(t, log.Name()))
 		}
 	})
-	var said struct{ Issuer string }
+	var said struct{ Address string }
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err := errors.Join(err, json.Unmarshal(line, &said)); err != nil {
 		t.Fatalf("starting oidc-provider: %v\n%s", err, tail(t, log.Name()))
 	}
-	return said.Issuer
+	return said.Address
 }

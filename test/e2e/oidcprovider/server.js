@@ -3,13 +3,15 @@
 
 // Runs oidc-provider on a free loopback port with everything in memory: dynamic
 // registration and its management with rotated tokens, S256 and nothing else,
-// JWT access tokens for one audience, and a user who consents to everything.
+// access tokens for one audience, and a user who consents to everything.
 //
 //   node server.js SCOPE...
 //
 // The environment variable INITIAL_ACCESS_TOKEN holds the token that
-// registration requires. One line of JSON with the issuer is printed when the
-// server listens. It ends with its standard input.
+// registration requires, ACCESS_TOKEN_FORMAT is jwt or opaque (jwt if left out),
+// and ISSUER is where clients reach the server, if that is not where it listens.
+// One line of JSON with the address is printed when the server listens. It ends
+// with its standard input.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -49,7 +51,7 @@ function configuration(scopes, initialAccessToken) {
             audience,
             scope: scopes.join(' '),
             accessTokenTTL: LIFETIME,
-            accessTokenFormat: 'jwt',
+            accessTokenFormat: process.env.ACCESS_TOKEN_FORMAT ?? 'jwt',
             jwt: { sign: { alg: 'RS256' } },
           };
         },
@@ -75,8 +77,8 @@ async function consent(provider, request, response) {
 const server = createServer();
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
-const issuer = `http://127.0.0.1:${server.address().port}`;
-const provider = new Provider(issuer, configuration(process.argv.slice(2), process.env.INITIAL_ACCESS_TOKEN));
+const address = `http://127.0.0.1:${server.address().port}`;
+const provider = new Provider(process.env.ISSUER ?? address, configuration(process.argv.slice(2), process.env.INITIAL_ACCESS_TOKEN));
 provider.on('server_error', (ctx, error) => console.error(error));
 const answer = provider.callback();
 server.on('request', (request, response) => {
@@ -89,7 +91,7 @@ server.on('request', (request, response) => {
     response.writeHead(500).end();
   });
 });
-console.log(JSON.stringify({ issuer }));
+console.log(JSON.stringify({ address }));
 
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));
