@@ -103,11 +103,20 @@ func changedMetadata(old, next authserver.ClientMetadata) (added, removed []stri
 		{"scope ", old.Scopes, next.Scopes},
 		{"redirect URI ", old.RedirectURIs, next.RedirectURIs},
 		{"grant type ", old.GrantTypes, next.GrantTypes},
+		{"assertions of ", subjectOf(old), subjectOf(next)},
 	} {
 		added = append(added, beyond(field.name, field.next, field.old)...)
 		removed = append(removed, beyond(field.name, field.old, field.next)...)
 	}
 	return added, removed
+}
+
+// subjectOf is whose tokens a client authenticates by.
+func subjectOf(m authserver.ClientMetadata) []string {
+	if m.Assertion.Subject == "" {
+		return nil
+	}
+	return []string{m.Assertion.Subject}
 }
 
 func beyond(what string, values, known []string) []string {

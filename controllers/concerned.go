@@ -159,9 +159,13 @@ func (r *MCPServerReconciler) servers(ctx context.Context, options ...client.Lis
 	}, options...)
 }
 
-// waitingForPlace names the registrations of a record's namespace that wait for
-// a place there.
+// waitingForPlace names the registrations that wait for the place of a record.
 func (r *RegistrationReconciler) waitingForPlace(ctx context.Context, record client.Object) []reconcile.Request {
+	return r.waitingIn(ctx, record.GetAnnotations()[annotationRegistrationNamespace])
+}
+
+// waitingIn names the registrations of a namespace that wait for a place there.
+func (r *RegistrationReconciler) waitingIn(ctx context.Context, namespace string) []reconcile.Request {
 	var list v1alpha1.MCPClientRegistrationList
 	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
 		for i := range list.Items {
@@ -171,7 +175,7 @@ func (r *RegistrationReconciler) waitingForPlace(ctx context.Context, record cli
 			}
 		}
 		return keys
-	}, client.InNamespace(record.GetAnnotations()[annotationRegistrationNamespace]))
+	}, client.InNamespace(namespace))
 }
 
 // ofApproved names the clients of the grants that somebody decided on.

@@ -192,7 +192,8 @@ func credentialsData(reg *v1alpha1.MCPClientRegistration, record policy.Record, 
 	case v1alpha1.AuthMethodClientSecretBasic:
 		values[v1alpha1.SecretKeyClientSecret] = record.Client.Secret.Reveal()
 	case v1alpha1.AuthMethodPrivateKeyJWT:
-		if policy.NeedsOwnKey(reg.Spec) {
+		// A key that is not used any more goes once the server does not take it.
+		if policy.NeedsOwnKey(reg.Spec) || pair.jwks != "" && policy.Holds(record.Client.Registered.JWKS, pair.jwks) {
 			values[v1alpha1.SecretKeyPrivateKey] = pair.private.Reveal()
 			values[v1alpha1.SecretKeyKeyID] = pair.id
 		}

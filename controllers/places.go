@@ -20,8 +20,8 @@ import (
 // Places counts the registrations that have a client at an authorization server,
 // or are about to have one: those of a namespace, and those of a ServiceAccount,
 // of which there is one place. A place is taken in memory before the request is
-// sent, and is then seen in the record: two registrations that are worked on at
-// one time cannot both take the last one.
+// sent, until the cache shows it in the record: two registrations that are worked
+// on at one time cannot both take the last one.
 type Places struct {
 	// Client reads records from the cache.
 	Client client.Reader
@@ -33,39 +33,39 @@ type Places struct {
 }
 
 // placesOf names the places that the record of a registration stands for; none
-// when there is no client.
+// when there is no client. That of a ServiceAccount is in a label, so that a
+// record which cannot be read keeps it.
 func placesOf(record *corev1.Secret) []string {
+	var places []string
+	if account := record.Labels[v1alpha1.LabelServiceAccount]; account != "" {
+		places = append(places, account)
+	}
 	var stored struct {
-		State          policy.RecordState `json:"state"`
-		Connection     storedConnection   `json:"connection"`
-		ServiceAccount string             `json:"serviceAccount"`
+		State      policy.RecordState `json:"state"`
+		Connection storedConnection   `json:"connection"`
 	}
 	if json.Unmarshal(record.Data[recordKey], &stored) != nil || !stored.State.HoldsPlace() {
-		return nil
+		return places
 	}
-	place := placeName(record.Annotations[annotationRegistrationNamespace], stored.Connection.Name)
-	if stored.ServiceAccount == "" {
-		return []string{place}
-	}
-	return []string{place, accountPlaceName(place, stored.ServiceAccount)}
+	return append(places, placeName(record.Annotations[annotationRegistrationNamespace], stored.Connection.Name))
 }
 
 func placeName(namespace, authorizationServer string) string {
 	return namespace + "/" + authorizationServer
 }
 
-func accountPlaceName(place, account string) string { return place + "/" + account }
-
 func placeFor(reg *v1alpha1.MCPClientRegistration) string {
 	return placeName(reg.Namespace, reg.Spec.AuthorizationServerRef.Name)
 }
 
-// accountPlaceFor names the place of the ServiceAccount; empty for none.
-func accountPlaceFor(reg *v1alpha1.MCPClientRegistration) string {
-	if reg.Spec.ServiceAccountName == "" {
+// accountPlace names the place of a ServiceAccount at an issuer, in the space of a
+// label value; empty for none. The issuer counts and not the AuthorizationServer,
+// of which there may be several for one issuer.
+func accountPlace(namespace, account, issuer string) string {
+	if account == "" {
 		return ""
 	}
-	return accountPlaceName(placeFor(reg), reg.Spec.ServiceAccountName)
+	return clientDigest(issuer, policy.ServiceAccountSubject(namespace, account))
 }
 
 // waitsForPlace says that a registration with this reason becomes ready when
@@ -81,6 +81,8 @@ func (p *Places) Count(ctx context.Context, place string, but types.UID) (int, e
 	return p.count(ctx, place, but)
 }
 
+// count counts who else has a place. What is seen in a record need not be kept in
+// memory any more.
 func (p *Places) count(ctx context.Context, place string, but types.UID) (int, error) {
 	var records corev1.SecretList
 	err := p.Client.List(ctx, &records, client.InNamespace(p.Namespace),
@@ -90,7 +92,9 @@ func (p *Places) count(ctx context.Context, place string, but types.UID) (int, e
 	}
 	others := map[types.UID]bool{}
 	for i := range records.Items {
-		others[types.UID(records.Items[i].Labels[v1alpha1.LabelRegistrationUID])] = true
+		uid := types.UID(records.Items[i].Labels[v1alpha1.LabelRegistrationUID])
+		others[uid] = true
+		p.leave(place, uid)
 	}
 	for uid := range p.taken[place] {
 		others[uid] = true
@@ -100,14 +104,14 @@ func (p *Places) count(ctx context.Context, place string, but types.UID) (int, e
 }
 
 // Take takes the places of a registration: that of the namespace if fewer than
-// quota are taken by others, and that of its ServiceAccount if nobody has it.
-// A nil quota is no limit.
-func (p *Places) Take(ctx context.Context, reg *v1alpha1.MCPClientRegistration, quota *int32) (bool, error) {
+// quota are taken by others, and that of its ServiceAccount, if it has one, if
+// nobody has it. A nil quota is no limit.
+func (p *Places) Take(ctx context.Context, reg *v1alpha1.MCPClientRegistration, account string, quota *int32) (bool, error) {
 	limits := map[string]int{}
 	if quota != nil {
 		limits[placeFor(reg)] = int(*quota)
 	}
-	if account := accountPlaceFor(reg); account != "" {
+	if account != "" {
 		limits[account] = 1
 	}
 	p.mu.Lock()
@@ -129,15 +133,19 @@ func (p *Places) Take(ctx context.Context, reg *v1alpha1.MCPClientRegistration, 
 	return true, nil
 }
 
-// Leave forgets what was taken in memory: the record tells of it, or there is
-// no client.
-func (p *Places) Leave(reg *v1alpha1.MCPClientRegistration) {
+// Leave forgets what a registration took in memory: it has no client, and none is
+// about to come.
+func (p *Places) Leave(uid types.UID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, place := range []string{placeFor(reg), accountPlaceFor(reg)} {
-		delete(p.taken[place], reg.UID)
-		if len(p.taken[place]) == 0 {
-			delete(p.taken, place)
-		}
+	for place := range p.taken {
+		p.leave(place, uid)
+	}
+}
+
+func (p *Places) leave(place string, uid types.UID) {
+	delete(p.taken[place], uid)
+	if len(p.taken[place]) == 0 {
+		delete(p.taken, place)
 	}
 }

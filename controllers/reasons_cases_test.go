@@ -145,7 +145,7 @@ func (s *stage) trust(issuer string) {
 func (s *stage) accountTaken() {
 	other := s.reg.DeepCopy()
 	other.Name, other.UID = "first", "first"
-	if taken, err := s.registrations.Places.Take(s.t.Context(), other, nil); err != nil || !taken {
+	if taken, err := s.registrations.Places.Take(s.t.Context(), other, accountPlace(clientsPlace, "reporter", "https://auth.example.com"), nil); err != nil || !taken {
 		s.t.Fatalf("taking the place of the ServiceAccount: %t, %v", taken, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -153,6 +154,9 @@ func (s *Records) encode(reg *v1alpha1.MCPClientRegistration, r policy.Record) (
 	if r.Client.ID != "" {
 		secret.Labels[v1alpha1.LabelClient] = clientDigest(r.Connection.Issuer, r.Client.ID)
 	}
+	if account := accountPlace(reg.Namespace, r.ServiceAccount, r.Connection.Issuer); account != "" && r.State.HoldsPlace() {
+		secret.Labels[v1alpha1.LabelServiceAccount] = account
+	}
 	if len(r.Orphans) > 0 {
 		secret.Labels[v1alpha1.LabelPossibleOrphan] = "true"
 	}
@@ -180,6 +184,21 @@ func (s *Records) Shared(ctx context.Context, uid types.UID, issuer, id string) 
 		}
 	}
 	return false, nil
+}
+
+// AccountShared says that the record of another registration with a client, or
+// with one that is about to come, has the place of a ServiceAccount. It is the API
+// server that is asked: a cache may be behind, and another manager may have been
+// at work.
+func (s *Records) AccountShared(ctx context.Context, uid types.UID, account string) (bool, error) {
+	var records corev1.SecretList
+	err := s.Live.List(ctx, &records, client.InNamespace(s.Namespace), client.MatchingLabels{v1alpha1.LabelServiceAccount: account})
+	if err != nil {
+		return false, fmt.Errorf("looking for other clients of the ServiceAccount: %w", err)
+	}
+	return slices.ContainsFunc(records.Items, func(other corev1.Secret) bool {
+		return other.Labels[v1alpha1.LabelRegistrationUID] != string(uid)
+	}), nil
 }
 
 // shortLabel bounds a name to what a label value may hold.

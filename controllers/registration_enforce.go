@@ -23,6 +23,9 @@ func (r *RegistrationReconciler) enforce(ctx context.Context, reg *v1alpha1.MCPC
 	var err error
 	switch d.Action {
 	case policy.Nothing:
+		if d.Verdict.Standing == policy.Refused {
+			r.Places.Leave(reg.UID)
+		}
 	case policy.Keep:
 		err = step.keepCredentials(ctx, &done)
 	case policy.Register:

@@ -73,10 +73,8 @@ func (r *RegistrationReconciler) observeOwn(ctx context.Context, reg *v1alpha1.M
 // observePlaces counts the clients of the namespace where that is limited, and
 // looks who else uses the ServiceAccount.
 func (r *RegistrationReconciler) observePlaces(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts) error {
-	if facts.Record.Live() {
-		r.Places.Leave(reg)
-	}
-	if account := accountPlaceFor(reg); account != "" {
+	issuer := policy.ConnectionOf(facts.Record, facts.AuthorizationServer).Issuer
+	if account := accountPlace(reg.Namespace, reg.Spec.ServiceAccountName, issuer); account != "" {
 		taken, err := r.Places.Count(ctx, account, reg.UID)
 		if err != nil {
 			return err

@@ -48,8 +48,7 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		// The absence of the client could not be witnessed without its key.
 		pending.WitnessKey, pending.WitnessKeyID = pair.private, pair.id
 	}
-	if done.record, err = s.Records.Put(ctx, s.reg, pending); err != nil {
-		s.Places.Leave(s.reg)
+	if err := s.foretell(ctx, done, pending); err != nil {
 		return err
 	}
 	ctx, cancel := detached(ctx)
@@ -62,6 +61,15 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		return s.registrationFailed(ctx, done, err)
 	}
 	return s.registered(ctx, server, done, answer, wish, pair)
+}
+
+// foretell stores the record of a request about to be sent. Whether it was stored
+// is open after an error: the place stays taken.
+func (s *step) foretell(ctx context.Context, done *outcome, pending policy.Record) (err error) {
+	if done.record, err = s.Records.Put(ctx, s.reg, pending); err != nil {
+		return err
+	}
+	return s.accountAlone(ctx, done)
 }
 
 // prepare does what a request for a client rests on.
@@ -93,11 +101,45 @@ func (s *step) takePlace(ctx context.Context) error {
 	if s.seen.facts.Record.State.HoldsPlace() {
 		return nil
 	}
-	free, err := s.Places.Take(ctx, s.reg, policy.Quota(s.seen.facts.AuthorizationServer))
+	free, err := s.Places.Take(ctx, s.reg, s.account(), policy.Quota(s.seen.facts.AuthorizationServer))
 	if err == nil && !free {
 		return errStale
 	}
 	return err
+}
+
+// account names the place of the registration's ServiceAccount; empty for none.
+func (s *step) account() string {
+	return accountPlace(s.reg.Namespace, s.reg.Spec.ServiceAccountName, s.decision.Connection.Issuer)
+}
+
+// errAccountShared says that a cache was behind, or another manager at work.
+var errAccountShared = errors.New("another registration has a client of the same ServiceAccount, or is about to have one")
+
+// accountAlone fails where another registration has a client of the same
+// ServiceAccount, or is about to. The pending record tells everybody who asks
+// from now on; of two that find each other both step back.
+func (s *step) accountAlone(ctx context.Context, done *outcome) error {
+	if s.account() == "" {
+		return nil
+	}
+	shared, err := s.Records.AccountShared(ctx, s.reg.UID, s.account())
+	switch {
+	case err != nil:
+		return err
+	case !shared:
+		return nil
+	case s.seen.facts.Record.Findable():
+		// What was sent before may have come into being: the record keeps it.
+		return errAccountShared
+	}
+	record := done.record
+	record.State, record.Client, record.Adopting = "", authserver.Client{}, false
+	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
+		return err
+	}
+	s.Places.Leave(s.reg.UID)
+	return errAccountShared
 }
 
 // pending is the record of a request about to be sent. A request that was
@@ -147,6 +189,8 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 		return err
 	}
 	record, refused := done.record, refusal(answer)
+	// A request for this client id was sent before, and may yet be carried out.
+	late := s.seen.facts.Record.Findable()
 	switch {
 	case record.Findable() && (answer.MaybeApplied || answer.Kind == authserver.Conflict):
 		// Whether there is a client of that id now is looked up.
@@ -155,25 +199,33 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 		}
 		return err
 	case refused:
-		if answer.MaybeApplied {
+		if answer.MaybeApplied || late {
 			s.orphaned(record, record.Mark)
 			record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
 		}
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 		record.Client = authserver.Client{}
 		done.again, err = atOnce, nil
-	case answer.MaybeApplied:
-		return err
+	case answer.MaybeApplied, late:
+		return s.administrators(answer, err)
 	default:
 		record.State, record.Client = "", authserver.Client{}
 	}
-	if answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) {
-		err = fmt.Errorf("%w: %w", errInitialAccess, err)
-	}
-	s.Places.Leave(s.reg)
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
-	return errors.Join(err, putErr)
+	if putErr == nil {
+		s.Places.Leave(s.reg.UID)
+	}
+	return errors.Join(s.administrators(answer, err), putErr)
+}
+
+// administrators says of an error that it is about the operator's own credential,
+// where it is: there is no other when a client is registered.
+func (s *step) administrators(answer *authserver.Error, err error) error {
+	if err != nil && answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) {
+		return fmt.Errorf("%w: %w", errInitialAccess, err)
+	}
+	return err
 }
 
 // refusal says that the same request need not be sent again.
@@ -207,8 +259,6 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	}
 	if record.Live() {
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
-	} else {
-		s.Places.Leave(s.reg)
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	if err != nil && record.Live() && !s.traits().OwnClientID {
@@ -216,6 +266,9 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	}
 	if err != nil {
 		return err
+	}
+	if !stored.Live() {
+		s.Places.Leave(s.reg.UID)
 	}
 	done.record = stored
 	logf.FromContext(ctx).Info("Client registered", "clientID", answer.ID, "authorizationServer", record.Connection.Name)
@@ -275,13 +328,13 @@ func (s *step) adopt(ctx context.Context, done *outcome) error {
 	// Whoever had the client before may have had it use any server.
 	record.Reached = policy.Reached([]string{policy.Anywhere}, s.decision.Grants)
 	if shared, err := s.Records.Shared(ctx, s.reg.UID, record.Connection.Issuer, record.Client.ID); err != nil || shared {
+		s.Places.Leave(s.reg.UID)
 		return errors.Join(err, errTaken)
 	}
-	stored, err := s.Records.Put(ctx, s.reg, record)
-	if err != nil {
+	if err := s.foretell(ctx, done, record); err != nil {
 		return err
 	}
-	done.record, done.again = stored, atOnce
+	done.again = atOnce
 	return nil
 }
 

@@ -39,6 +39,7 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	}
 	uncertain := done.record
 	uncertain.Replacing = true
+	uncertain.ServiceAccount = s.reg.Spec.ServiceAccountName
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
 	if uncertain.Live() && len(uncertain.Reached) == 0 {
 		// It was registered before this was noted.

@@ -234,7 +234,7 @@ func (s *step) confirm(ctx context.Context, done *outcome) error {
 		return err
 	}
 	s.concludes(done.record)
-	s.Places.Leave(s.reg)
+	s.Places.Leave(s.reg.UID)
 	stored, err := s.Records.Put(ctx, s.reg, s.concluded(done.record))
 	if err != nil {
 		return err
@@ -288,7 +288,7 @@ func (s *step) release(ctx context.Context, done *outcome) error {
 		return err
 	}
 	s.concludes(done.record)
-	s.Places.Leave(s.reg)
+	s.Places.Leave(s.reg.UID)
 	last := s.concluded(done.record)
 	if len(last.Orphans) > 0 && done.record.State != last.State {
 		stored, err := s.Records.Put(ctx, s.reg, last)

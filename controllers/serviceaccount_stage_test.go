@@ -59,7 +59,8 @@ func TestServiceAccountNeedsNoSecret(t *testing.T) {
 	}
 }
 
-// The private key of before goes with the change to keys that the team holds.
+// The private key of before goes with the change to keys that the team holds, and
+// not before the server has made it.
 func TestAKeyThatIsNoLongerUsedLeavesTheSecret(t *testing.T) {
 	s := newStage(t, "keyed")
 	s.manageOtherwise()
@@ -72,7 +73,14 @@ func TestAKeyThatIsNoLongerUsedLeavesTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	edit(s, s.issuer, func(as *v1alpha1.AuthorizationServer) {
+		as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
+	})
 	edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.JWKS = pair.jwks })
+	if !s.keyed() {
+		t.Fatal("the server takes the key of before alone, and the Secret has it no more")
+	}
+	edit(s, s.issuer, func(as *v1alpha1.AuthorizationServer) { as.Annotations = nil })
 	if data := s.credentials(); len(data[v1alpha1.SecretKeyPrivateKey]) > 0 || len(data[v1alpha1.SecretKeyKeyID]) > 0 {
 		t.Error("the key of before is still in the Secret")
 	}
@@ -86,9 +94,7 @@ func TestAKeyThatIsNoLongerUsedLeavesTheSecret(t *testing.T) {
 func TestOneServiceAccountIsOneClient(t *testing.T) {
 	s := newStage(t, "first")
 	s.secretless("cluster")
-	second, grant := s.reg.DeepCopy(), s.grant.DeepCopy()
-	second.Name, second.UID = "second", "second"
-	grant.Name, grant.UID, grant.Spec.ClientRef.Name = "second", "second", "second"
+	second, grant := s.another()
 	s.begin()
 	first := s.live().ID
 	s.registrations.Places = &Places{Client: s.Client, Namespace: stageOperator}

@@ -123,6 +123,7 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofRecord), builder.WithPredicates(released())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.waitingForPlace), builder.WithPredicates(placeLeft())).
+		Watches(&v1alpha1.MCPClientRegistration{}, handler.Funcs{DeleteFunc: r.left}).
 		WithOptions(options(workers))
 	if r.Guards != nil {
 		b = b.Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.ofGuard), builder.WithPredicates(acknowledged()))
@@ -308,6 +309,15 @@ func released() predicate.Predicate {
 	return predicate.And(predicate.AnnotationChangedPredicate{}, predicate.NewPredicateFuncs(func(object client.Object) bool {
 		return object.GetAnnotations()[v1alpha1.AnnotationRelease] != ""
 	}))
+}
+
+// left forgets the places that a registration took in memory which is gone, for
+// those who wait for one.
+func (r *RegistrationReconciler) left(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	r.Places.Leave(e.Object.GetUID())
+	for _, request := range r.waitingIn(ctx, e.Object.GetNamespace()) {
+		queue.Add(request)
+	}
 }
 
 // placeLeft passes a record that no longer stands for a client.

@@ -75,6 +75,11 @@ const (
 	// registration record speaks of: two records never speak of one client.
 	LabelClient = "mcp-registrar.dev/client"
 
+	// LabelServiceAccount is a digest of the issuer and the ServiceAccount whose
+	// tokens authenticate the client that a registration record speaks of: two
+	// records with a client never speak of one.
+	LabelServiceAccount = "mcp-registrar.dev/service-account"
+
 	// LabelAuthorizationServer names the AuthorizationServer that a
 	// registration record belongs to.
 	LabelAuthorizationServer = "mcp-registrar.dev/authorization-server"

@@ -66,7 +66,7 @@ func (q *inquiry) wish() authserver.ClientMetadata {
 	}
 	if account := q.Registration.Spec.ServiceAccountName; account != "" {
 		w.Assertion = authserver.Assertion{
-			Issuer: q.Traits.AssertionIssuer, Subject: serviceAccountSubject(q.Registration.Namespace, account),
+			Issuer: q.Traits.AssertionIssuer, Subject: ServiceAccountSubject(q.Registration.Namespace, account),
 		}
 	}
 	if q.Traits.Audiences {
@@ -266,6 +266,10 @@ func (q *inquiry) reduced(wish authserver.ClientMetadata, tolerated []string) au
 	}
 	if reduced.JWKS == "" {
 		reduced.JWKS = wish.JWKS
+	}
+	if wish.Assertion.Issuer != "" {
+		// The server knows the issuer by no other name any more.
+		reduced.Assertion = wish.Assertion
 	}
 	return reduced
 }

@@ -76,8 +76,9 @@ func WantsSecret(spec v1alpha1.MCPClientRegistrationSpec) bool {
 	return !secretless || spec.Credentials != nil
 }
 
-// serviceAccountSubject is the claim sub of the tokens of a ServiceAccount.
-func serviceAccountSubject(namespace, name string) string {
+// ServiceAccountSubject is the claim sub of the tokens of a ServiceAccount. It
+// names one: neither name can hold a colon.
+func ServiceAccountSubject(namespace, name string) string {
 	return "system:serviceaccount:" + namespace + ":" + name
 }
 

@@ -90,7 +90,8 @@ func (r representation) authMethod() string {
 		return methodNone
 	case r.Authenticator == authenticatorSecret:
 		return methodBasic
-	case r.Authenticator == authenticatorKey, r.assertion().Issuer != "" && r.assertion().Subject != "":
+	case r.Authenticator == authenticatorKey && (r.Attributes[attributeUseKeys] == "true" || r.Attributes[attributeUseKeysURL] == "true"),
+		r.assertion().Issuer != "" && r.assertion().Subject != "":
 		return methodKey
 	}
 	return r.Authenticator
@@ -104,7 +105,8 @@ func (r representation) assertion() authserver.Assertion {
 	return authserver.Assertion{Issuer: r.Attributes[attributeAssertionIssuer], Subject: r.Attributes[attributeAssertionSubject]}
 }
 
-// beyond is what gives the client more than its wish could ask for.
+// beyond is what gives the client more than its wish could ask for, or would give
+// it to somebody else.
 func (r representation) beyond(bounded bool) []string {
 	var more []string
 	for _, name := range r.DefaultScopes {
@@ -126,8 +128,18 @@ func (r representation) beyond(bounded bool) []string {
 			more = append(more, what)
 		}
 	}
+	more = append(more, r.idleAssertion()...)
 	slices.Sort(more)
 	return more
+}
+
+// idleAssertion is whose tokens are named and not taken: the client would be found
+// beside the one that they belong to.
+func (r representation) idleAssertion() []string {
+	if subject := r.Attributes[attributeAssertionSubject]; r.Authenticator != authenticatorFederated && subject != "" {
+		return []string{"assertions of " + subject}
+	}
+	return nil
 }
 
 func (r representation) audiences() []string {

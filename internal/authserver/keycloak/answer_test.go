@@ -79,6 +79,9 @@ func TestWhateverWidensAClientIsSeen(t *testing.T) {
 			r.Public, r.Authenticator = false, authenticatorFederated
 			r.Attributes[attributeAssertionIssuer], r.Attributes[attributeAssertionSubject] = "cluster", "mallory"
 		},
+		"another's tokens, not taken": func(r *representation) {
+			r.Attributes[attributeAssertionIssuer], r.Attributes[attributeAssertionSubject] = "cluster", "mallory"
+		},
 		"keys of another": func(r *representation) {
 			r.Attributes[attributeUseKeys], r.Attributes[attributeKeys] = "true", `{"keys":[]}`
 		},
@@ -93,10 +96,17 @@ func TestWhateverWidensAClientIsSeen(t *testing.T) {
 		}
 	}
 	signing := contract.For(Traits(trusting), contract.Keyed(contract.NewKey(t)))
-	nobodys := wished(t, signing)
-	nobodys.Authenticator = authenticatorFederated
-	if nobodys.client().Registered.AuthMethod == signing.AuthMethod {
-		t.Error("that nobody's tokens are taken is not seen")
+	for name, change := range map[string]func(*representation){
+		"that nobody's tokens are taken": func(r *representation) { r.Authenticator = authenticatorFederated },
+		"a certificate in place of keys": func(r *representation) {
+			r.Attributes[attributeUseKeys], r.Attributes["jwt.credential.certificate"] = "false", "MIIB"
+		},
+	} {
+		changed := wished(t, signing)
+		change(&changed)
+		if changed.client().Registered.AuthMethod == signing.AuthMethod {
+			t.Errorf("%s is not seen", name)
+		}
 	}
 	tolerated := wished(t, wish)
 	tolerated.DefaultScopes = []string{serviceAccountScope}

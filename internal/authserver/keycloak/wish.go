@@ -212,7 +212,7 @@ func (o *operation) unfit(wish authserver.ClientMetadata) (code string, err erro
 // another identity provider, nobody knows who it is.
 func (o *operation) takesAssertion(wish authserver.ClientMetadata) bool {
 	issuer := o.server.config.AssertionIssuer
-	return issuer != "" && wish.Assertion.Issuer == issuer && wish.Assertion.Subject != "" && !tooLong(wish.Assertion.Subject) &&
+	return issuer != "" && wish.Assertion.Issuer == issuer && wish.Assertion.Subject != "" &&
 		wish.AuthMethod == methodKey && wish.JWKS == "" && wish.JWKSURI == ""
 }
 
