@@ -199,12 +199,15 @@ func TestApprovalsCountWhileThePoliciesAreInForce(t *testing.T) {
 	w.decide(t, beforeGrant, owned)
 	w.unverified(t, before, beforeGrant)
 
+	early, earlyGrant := w.asked(t, "early")
+	w.waitForGrant(t, earlyGrant, "False/"+v1alpha1.ReasonApprovalRequired)
 	installed := time.Now().Truncate(time.Second)
 	w.create(t, admissionObjects()...)
-	early, earlyGrant := w.asked(t, "early")
 	w.decide(t, earlyGrant, owned)
+	w.waitForGrant(t, earlyGrant, "False/"+v1alpha1.ReasonApprovalUnverified)
+	young := time.Since(installed)
 	w.unverified(t, early, earlyGrant)
-	if time.Since(installed) > 9*time.Second {
+	if young > 9*time.Second {
 		t.Fatal("the machine is too slow for this test: the policies count after 10 s")
 	}
 	own.clock.ahead.Store(int64(20 * time.Second))
@@ -343,6 +346,9 @@ func (o *ownCluster) recorded(t *testing.T, grant *v1alpha1.ScopeGrant, kind aud
 	}
 }
 
+// gathering is for how long the operator gathers changes before it counts.
+const gathering = 5 * time.Second
+
 // TestServerTellsWhichGrantsWait: counted, in order, at most 50, and in few
 // writes however many come at one time.
 func TestServerTellsWhichGrantsWait(t *testing.T) {
@@ -361,6 +367,7 @@ func TestServerTellsWhichGrantsWait(t *testing.T) {
 	written := shared.writes.to("mcpservers", w.namespace, "files")
 	g.Expect(written).To(BeNumerically(">", 0))
 	var made []*v1alpha1.ScopeGrant
+	begun := time.Now()
 	for i := range 30 {
 		for _, side := range []*world{w, other} {
 			grant := side.writing("reader", time.Now().Add(time.Hour))
@@ -372,7 +379,8 @@ func TestServerTellsWhichGrantsWait(t *testing.T) {
 	}
 	pending := w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Pending: 60}, 50)
 	writes := shared.writes.to("mcpservers", w.namespace, "files") - written
-	g.Expect(writes).To(And(BeNumerically(">", 0), BeNumerically("<=", 3)), "writes for 60 grants at once")
+	most := 3 + int(time.Since(begun)/gathering)
+	g.Expect(writes).To(And(BeNumerically(">", 0), BeNumerically("<=", most)), "writes for 60 grants at once")
 	for i, one := range pending[1:] {
 		before := pending[i]
 		g.Expect(before.Namespace+"/"+before.Name < one.Namespace+"/"+one.Name).To(BeTrue(), "in order")

@@ -119,6 +119,15 @@ func filledCache(tb testing.TB, objects ...client.Object) cache.Cache {
 	return filled
 }
 
+// compares waits until a collector says what is wanted: until the cache is filled
+// it says nothing.
+func compares(t *testing.T, collector prometheus.Collector, want string, names ...string) {
+	t.Helper()
+	NewWithT(t).Eventually(func() error {
+		return testutil.CollectAndCompare(collector, strings.NewReader(want), names...)
+	}, eventually, often).Should(Succeed())
+}
+
 func conditionReady(status metav1.ConditionStatus, reason string) []metav1.Condition {
 	return []metav1.Condition{
 		{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted},
@@ -168,9 +177,7 @@ mcp_registrar_registration_expiry_timestamp_seconds{name="b",namespace="team"} 1
 # TYPE mcp_registrar_unproven_revocations gauge
 mcp_registrar_unproven_revocations 0
 `
-	if err := testutil.CollectAndCompare(collector, strings.NewReader(want)); err != nil {
-		t.Error(err)
-	}
+	compares(t, collector, want)
 }
 
 func TestARevocationIsUnprovenUntilItIsVerifiedOrLetGo(t *testing.T) {
@@ -203,11 +210,7 @@ mcp_registrar_oldest_unproven_revocation_timestamp_seconds 1200
 # TYPE mcp_registrar_unproven_revocations gauge
 mcp_registrar_unproven_revocations 2
 `
-	err := testutil.CollectAndCompare(collector, strings.NewReader(want),
-		"mcp_registrar_unproven_revocations", "mcp_registrar_oldest_unproven_revocation_timestamp_seconds")
-	if err != nil {
-		t.Error(err)
-	}
+	compares(t, collector, want, "mcp_registrar_unproven_revocations", "mcp_registrar_oldest_unproven_revocation_timestamp_seconds")
 }
 
 func TestTheCollectorSaysNothingBeforeTheCacheIsFilled(t *testing.T) {
@@ -221,7 +224,7 @@ func TestTheCollectorSaysNothingBeforeTheCacheIsFilled(t *testing.T) {
 		t.Helper()
 		start := time.Now()
 		n, err := testutil.GatherAndCount(registry)
-		if took := time.Since(start); err != nil || took > 5*time.Second {
+		if took := time.Since(start); err != nil || took > time.Minute {
 			t.Fatalf("a scrape took %v: %v", took, err)
 		}
 		return n

@@ -64,8 +64,8 @@ func TestDriftIsRepairedAndAVanishedClientIsRegisteredAnew(t *testing.T) {
 			}
 		}
 		return ""
-	}, 90*time.Second, often).Should(Equal("files:read"), func() string { return fmt.Sprint(w.as.Counts(), describe(drifted)) })
-	g.Eventually(func() string { w.state(t, vanished)(); return vanished.Status.ClientID }, 90*time.Second, often).ShouldNot(Or(Equal(gone), BeEmpty()))
+	}, eventually, often).Should(Equal("files:read"), func() string { return fmt.Sprint(w.as.Counts(), describe(drifted)) })
+	g.Eventually(func() string { w.state(t, vanished)(); return vanished.Status.ClientID }, eventually, often).ShouldNot(Or(Equal(gone), BeEmpty()))
 	w.waitFor(t, vanished, "True/Ready")
 	w.waitFor(t, drifted, "True/Ready")
 	g.Expect(drifted.Status.ClientID).To(Equal(id))

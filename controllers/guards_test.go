@@ -62,6 +62,7 @@ func TestResidualPowerEndsWithTheLastGuard(t *testing.T) {
 		r.Annotations[v1alpha1.AnnotationExpiresAt] = time.Now().Add(-time.Second).UTC().Format(time.RFC3339)
 	})
 	w.waitFor(t, reg, "False/"+v1alpha1.ReasonExpired)
+	w.verified(t, reg)
 	g.Expect(reg.Status.Revocation.DeniedAt).To(BeNil())
 	g.Expect(reg.Status.Revocation.ResidualUntil.Sub(reg.Status.Revocation.RevokedAtASAt.Time)).To(BeNumerically(">=", time.Minute))
 
@@ -115,6 +116,7 @@ func (w *world) expiresUndenied(t *testing.T, reg *v1alpha1.MCPClientRegistratio
 		r.Annotations[v1alpha1.AnnotationExpiresAt] = time.Now().Add(-time.Second).UTC().Format(time.RFC3339)
 	})
 	w.waitFor(t, reg, "False/"+v1alpha1.ReasonExpired)
+	w.verified(t, reg)
 	NewWithT(t).Consistently(func() *metav1.Time {
 		if err := w.Get(t.Context(), client.ObjectKeyFromObject(reg), reg); err != nil {
 			t.Fatal(err)

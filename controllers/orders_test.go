@@ -204,10 +204,21 @@ func TestAnyOrderEndsInTheSameState(t *testing.T) {
 	group.Wait()
 	want := settled()
 	for serial, set := range sets {
-		NewWithT(t).Eventually(func() []string { return set.shape(t) }, 2*time.Minute, often).Should(Equal(want), fmt.Sprint("order ", serial, sequences[serial]))
+		NewWithT(t).Eventually(func() []string { return set.shape(t) }, eventually, often).Should(Equal(want), fmt.Sprint("order ", serial, sequences[serial]))
 	}
 	for serial, set := range sets {
-		set.checkEvents(t, serial)
+		// A machine that is busy makes objects wait by chance, an order always.
+		for again := 1; len(set.checkEvents(t, serial)) > 0; again++ {
+			if again > 3 {
+				t.Errorf("order %d %v: %v", serial, sequences[serial], set.checkEvents(t, serial))
+				break
+			}
+			set = newDirectory(t, again*orders+serial)
+			if err := set.apply(t, sequences[serial]); err != nil {
+				t.Fatalf("order %d: %v", serial, err)
+			}
+			NewWithT(t).Eventually(func() []string { return set.shape(t) }, eventually, often).Should(Equal(want), fmt.Sprint("order ", serial))
+		}
 		if registered := set.as.Counts().Total(devas.Register); registered != len(set.regs) {
 			t.Errorf("order %d: %d registrations for %d objects", serial, registered, len(set.regs))
 		}
@@ -215,8 +226,9 @@ func TestAnyOrderEndsInTheSameState(t *testing.T) {
 }
 
 // checkEvents waits until each object's Ready is told, and looks for anything
-// else. What waits for longer than a moment says so, which nobody acts on.
-func (d *directory) checkEvents(t *testing.T, serial int) {
+// that somebody would act on. It returns what waited for longer than a moment, and
+// said so, although all objects were made at once.
+func (d *directory) checkEvents(t *testing.T, serial int) (waited []string) {
 	t.Helper()
 	ready := map[string]bool{}
 	NewWithT(t).Eventually(func() int {
@@ -228,9 +240,12 @@ func (d *directory) checkEvents(t *testing.T, serial int) {
 		return len(ready)
 	}, eventually, often).Should(Equal(12), func() string { return fmt.Sprint("order ", serial, slices.Sorted(maps.Keys(ready))) })
 	for _, event := range d.told(t) {
-		waits := event.Reason != v1alpha1.ReasonReady && d.took < time.Second
-		if event.Type != corev1.EventTypeNormal || waits {
+		if event.Type != corev1.EventTypeNormal {
 			t.Errorf("order %d: %s %s about %s %s: %s", serial, event.Type, event.Reason, event.Regarding.Kind, event.Regarding.Name, event.Note)
 		}
+		if event.Reason != v1alpha1.ReasonReady && d.took < time.Second {
+			waited = append(waited, fmt.Sprintf("%s about %s %s", event.Reason, event.Regarding.Kind, event.Regarding.Name))
+		}
 	}
+	return waited
 }

@@ -251,7 +251,7 @@ func TestTheTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	select {
 	case e := <-probes.changed:
 		if e.Object.GetName() != "quick" {

@@ -136,6 +136,14 @@ func TestLiveServers(t *testing.T) {
 	g.Expect(good.Status.UnmappedTools).To(ConsistOf("zap"))
 	g.Expect(w.protection(t, servers["off"])()).To(Equal("none"))
 
+	// Grants are counted some seconds later.
+	g.Eventually(func() int32 {
+		w.protection(t, good)()
+		if good.Status.Grants == nil {
+			return 0
+		}
+		return good.Status.Grants.InForce
+	}, eventually, often).Should(Equal(int32(1)))
 	version := good.ResourceVersion
 	edit(t, w, servers["naked"], func(server *v1alpha1.MCPServer) { server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeOff} })
 	g.Eventually(w.protection(t, servers["naked"]), eventually, often).Should(Equal("none"))

@@ -140,7 +140,7 @@ func TestT21ARevocationNeedsNothingOfTheNamespace(t *testing.T) {
 		g.Expect(bytes.Contains(w.record(t, reg).Data["record.json"], []byte(reg.Status.ClientID))).To(BeTrue())
 	}
 	w.as.ClearFaults()
-	g.Eventually(func() int { return len(w.as.Clients()) }, 90*time.Second, often).Should(BeZero())
+	g.Eventually(func() int { return len(w.as.Clients()) }, eventually, often).Should(BeZero())
 	for _, reg := range regs {
 		w.waitFor(t, reg, "gone")
 	}

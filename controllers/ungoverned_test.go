@@ -315,7 +315,7 @@ func TestUngovernedRemovalOfTheFinalizerSavesNoClient(t *testing.T) {
 		}, eventually, time.Millisecond).Should(BeTrue())
 	}
 	w.as.ClearFaults()
-	g.Eventually(func() []string { return w.as.Deleted() }, 90*time.Second, often).Should(ContainElements(ids))
+	g.Eventually(func() []string { return w.as.Deleted() }, eventually, often).Should(ContainElements(ids))
 	g.Expect(w.as.Clients()).To(BeEmpty())
 	for _, reg := range []*v1alpha1.MCPClientRegistration{slow, quick} {
 		record := types.NamespacedName{Namespace: operatorNamespace, Name: "registration-" + string(reg.UID)}

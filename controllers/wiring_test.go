@@ -108,13 +108,13 @@ func TestRegistrationsFromWishToProof(t *testing.T) {
 			g.Expect(w.as.Deleted()).To(ContainElement(id))
 		})
 	}
-	expiring := w.registration("expiring", v1alpha1.AuthMethodNone, time.Now().Add(4*time.Second))
+	expiring := w.registration("expiring", v1alpha1.AuthMethodNone, until)
 	w.create(t, expiring, w.grant("expiring", until, "files:read"))
 	g.Eventually(w.state(t, expiring), eventually, often).Should(Equal("True/Ready"))
 	id := expiring.Status.ClientID
+	edit(t, w, expiring, func(reg *v1alpha1.MCPClientRegistration) { reg.Annotations = identity(time.Now().Add(2 * time.Second)) })
 	g.Eventually(w.state(t, expiring), eventually, often).Should(Equal("False/Expired"))
-	g.Expect(expiring.Status.Revocation).NotTo(BeNil())
-	g.Expect(expiring.Status.Revocation.VerifiedAt).NotTo(BeNil())
+	w.verified(t, expiring)
 	g.Expect(expiring.Status.ClientID).To(BeEmpty())
 	g.Expect(w.as.Deleted()).To(ContainElement(id))
 	g.Expect(w.as.Clients()).To(BeEmpty())

@@ -268,7 +268,7 @@ func TestAPipeThatNobodyReadsStopsNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, Options{Path: Stdout, Stdout: writer, Source: "/test", Now: clock(), Patience: 100 * time.Millisecond})
+	s := open(t, Options{Path: Stdout, Stdout: writer, Source: "/test", Now: clock(), Patience: 3 * time.Second})
 	const total = 1000
 	for n := range total {
 		s.Record(registered(n))

@@ -167,7 +167,7 @@ func (w *world) seen() []request {
 // ask asks the world without a client.
 func (w *world) ask(t *testing.T) policy.ProbeFacts {
 	t.Helper()
-	return New(Options{Timeout: 2 * time.Second}).Ask(t.Context(), Question{Resource: w.resource(), Loopback: true})
+	return New(Options{Timeout: 10 * time.Second}).Ask(t.Context(), Question{Resource: w.resource(), Loopback: true})
 }
 
 // office lends tokens: the right one for the resource, and one of the audience
@@ -196,7 +196,7 @@ func (o office) borrow(_ context.Context, resource string, use func(authserver.S
 func (w *world) askBy(t *testing.T, o office) policy.ProbeFacts {
 	t.Helper()
 	o.w = w
-	return New(Options{Timeout: 2 * time.Second}).Ask(t.Context(), Question{Resource: w.resource(), Loopback: true, Borrow: o.borrow})
+	return New(Options{Timeout: 10 * time.Second}).Ask(t.Context(), Question{Resource: w.resource(), Loopback: true, Borrow: o.borrow})
 }
 
 // rpc are the methods of the calls, with "!" where they had a token.

@@ -91,7 +91,7 @@ func TestCrowdedFromBefore(t *testing.T) {
 }
 
 // A crowded object is refused in little time: no rule compares each label with
-// each other one.
+// each other one, which would take many minutes.
 func TestCrowdsAreJudgedQuickly(t *testing.T) {
 	t.Parallel()
 	policies := evaluators(t)
@@ -99,7 +99,7 @@ func TestCrowdsAreJudgedQuickly(t *testing.T) {
 	for name, old := range map[string]client.Object{"created": nil, "crowded": registration("m"), "changed": crowded.DeepCopy()} {
 		start := time.Now()
 		refusals := ask(t, policies, question{who: alice, object: crowded, old: old, params: authorizationServer("strict")})
-		if took := time.Since(start); took > 4*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s: judged in %s", name, took)
 		}
 		if name != "changed" && len(refusals[operatorOnly]) != 2 {

@@ -289,9 +289,11 @@ func (g *guardBench) residentBytes(t *testing.T) int64 {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	defer server.Close()
-	return server.Listener.Addr().String()
+	address, err := env.FreeAddress(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 // encode writes JSON.

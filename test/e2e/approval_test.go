@@ -151,6 +151,7 @@ func testMovedEnd(t *testing.T, o *office) {
 	o.asks(t, grant)
 	o.olga.approve(t, o.world, grant)
 	o.requireScopes(t, p, readScope, releaseScope)
+	g.Eventually(o.ready(t, grant), patience, often).Should(Equal("True/Ready"))
 	approved, err := time.Parse(time.RFC3339, grant.Annotations[v1alpha1.AnnotationExpiresAt])
 	g.Expect(err).NotTo(HaveOccurred())
 
@@ -181,10 +182,13 @@ func (p *person) annotate(t *testing.T, kind, name string, end time.Time) {
 func testPreApprovalEnds(t *testing.T, o *office) {
 	g := NewWithT(t)
 	_, p := o.robot(t, "pre-approved")
-	end := time.Now().Add(6 * time.Second).Truncate(time.Second)
-	o.olga.does(t, "patch", "mcpserver", "invoices", "-n", billing, "--type=merge", "-p", fmt.Sprintf(
-		`{"spec":{"grants":{"preApproved":[{"namespace":%q,"client":"pre-approved","scopes":[%q],"until":%q}]}}}`,
-		team, releaseScope, instant(end)))
+	approves := func(until time.Time) {
+		o.olga.does(t, "patch", "mcpserver", "invoices", "-n", billing, "--type=merge", "-p", fmt.Sprintf(
+			`{"spec":{"grants":{"preApproved":[{"namespace":%q,"client":"pre-approved","scopes":[%q],"until":%q}]}}}`,
+			team, releaseScope, instant(until)))
+	}
+	end := time.Now().Add(10 * time.Minute).Truncate(time.Second)
+	approves(end)
 	grant := o.grantOf("pre-approved", "pre-approved", releaseScope)
 	o.asks(t, grant)
 	g.Eventually(o.scopesAt(p.id), patience, often).Should(ConsistOf(readScope, releaseScope))
@@ -192,6 +196,8 @@ func testPreApprovalEnds(t *testing.T, o *office) {
 	g.Expect(grant.Status.Basis).To(Equal(v1alpha1.BasisPreApproved))
 	g.Expect(grant.Status.ExpiresAt.Time.Equal(end)).To(BeTrue(), "the status says %s", grant.Status.ExpiresAt)
 
+	end = time.Now().Add(4 * time.Second).Truncate(time.Second)
+	approves(end)
 	g.Eventually(o.scopesAt(p.id), patience, often).Should(ConsistOf(readScope))
 	lost := o.changedAt(p.id)
 	if lost.Before(end) {

@@ -101,6 +101,11 @@ func (o *office) lifeOnRecord(t *testing.T) []string {
 	o.requireScopes(t, p, readScope, releaseScope)
 
 	o.olga.does(t, "patch", "mcpserver", "invoices", "-n", billing, "--type=merge", "-p", `{"spec":{"grants":{"autoApprovedTiers":["Read","Write"]}}}`)
+	// The operator hears of servers and of grants in no order.
+	g.Eventually(func() bool {
+		o.ready(t, o.server)()
+		return o.server.Status.ObservedGeneration == o.server.Generation
+	}, patience, often).Should(BeTrue(), "the operator does not see the server's change")
 	o.alice.does(t, "patch", "scopegrant", "robot-reads", "-n", team, "--type=merge", "-p", fmt.Sprintf(`{"spec":{"scopes":[%q,%q]}}`, readScope, writeScope))
 	o.requireScopes(t, p, readScope, writeScope, releaseScope)
 

@@ -87,6 +87,7 @@ func TestForgedBefore(t *testing.T) {
 	}
 	w.awaitPolicies(t)
 	w.startManager(t)
+	NewWithT(t).Eventually(o.ready(t, grant), patience, often).Should(Equal("False/" + v1alpha1.ReasonApprovalUnverified))
 	w.settled(t, quiet)
 	o.requireScopes(t, p, readScope)
 	if standing := o.ready(t, grant)(); standing != "False/"+v1alpha1.ReasonApprovalUnverified {

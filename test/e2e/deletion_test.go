@@ -22,8 +22,9 @@ import (
 )
 
 // namespaceDeadline is how long the deletion of a namespace with ten
-// registrations may take.
-const namespaceDeadline = 30 * time.Second
+// registrations may take. Most of it is Kubernetes', which looks every eight
+// seconds whether a namespace is empty.
+const namespaceDeadline = 90 * time.Second
 
 func (s *scene) kubectlDelete(ctx context.Context, reg *v1alpha1.MCPClientRegistration) error {
 	_, err := s.plane.RunKubectl(ctx, "delete", "mcpclientregistration", reg.Name, "--namespace="+reg.Namespace)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +26,10 @@ const (
 	quiet = 2 * time.Second
 	// restful is longer than the manager waits for before it writes counts.
 	restful = 6 * time.Second
+	// waitsFor is how long the manager lets a new object wait for others before
+	// it says so, and gathers how long it gathers what it counts.
+	waitsFor = 3 * time.Second
+	gathers  = 5 * time.Second
 	// many is how many registrations are Ready when the manager is restarted.
 	many = 200
 	// some is how many registrations a budget is measured with.
@@ -76,7 +79,10 @@ func testBudgets(t *testing.T, w *world, as *devas.Server, method v1alpha1.Token
 	w.settled(t, quiet)
 	refusedBefore := w.refused(t)
 	registrations := make([]*v1alpha1.MCPClientRegistration, some)
+	var took time.Duration
 	writes, calls := w.spent(t, as, func() {
+		begun := time.Now()
+		defer func() { took = time.Since(begun) }()
 		for i := range registrations {
 			name := fmt.Sprintf("robot-%d", i)
 			registrations[i] = s.newRegistration(name, method)
@@ -90,12 +96,17 @@ func testBudgets(t *testing.T, w *world, as *devas.Server, method v1alpha1.Token
 	perGrant, counts := writes["put scopegrants/status"], writes["put mcpservers/status"]
 	refused := w.refused(t) - refusedBefore
 	report(t, "create", writes, calls)
-	t.Logf("%d of the writes were refused as stale", refused)
-	atMost(t, "writes for registrations", writes.total()-perGrant-counts-refused, budget*some)
+	t.Logf("%d of the writes were refused as stale, all in %s", refused, took.Round(time.Millisecond))
+	// On a machine that is so slow, objects wait for so long that they say so.
+	waiting := 0
+	if took > waitsFor {
+		waiting = some
+	}
+	atMost(t, "writes for registrations", writes.total()-perGrant-counts-refused, budget*some+waiting)
 	// The server's owners see how many grants there are: gathered, not for each.
-	atMost(t, "writes for servers", counts, 3)
+	atMost(t, "writes for servers", counts, 3+int(took/gathers))
 	atMost(t, "refused writes", refused, some/2)
-	atMost(t, "writes for grants", perGrant, some)
+	atMost(t, "writes for grants", perGrant, some+waiting)
 	exactly(t, calls, tally{"register": some})
 
 	writes, calls = w.spent(t, as, func() {
@@ -205,18 +216,11 @@ func testRestart(t *testing.T, w *world, as *devas.Server) {
 // eventsOfOurs counts the events about objects of the product, repetitions too.
 func (w *world) eventsOfOurs(t *testing.T) int {
 	t.Helper()
-	var events corev1.EventList
-	if err := w.List(t.Context(), &events); err != nil {
-		t.Fatal(err)
-	}
 	count := 0
-	for i := range events.Items {
-		event := &events.Items[i]
-		if strings.HasPrefix(event.InvolvedObject.APIVersion, v1alpha1.GroupVersion.Group+"/") {
-			count++
-			if event.Series != nil {
-				count += int(event.Series.Count)
-			}
+	for _, event := range w.told(t) {
+		count++
+		if event.Series != nil {
+			count += int(event.Series.Count)
 		}
 	}
 	return count

@@ -18,15 +18,9 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/test/devas"
 )
 
-const (
-	// crashBound and stopBound are how soon another manager acts after the
-	// leader was killed, and after it was told to end.
-	crashBound = 20 * time.Second
-	stopBound  = 2 * time.Second
-	// pausedBound is how soon a leader that was stopped for longer than its
-	// lease notices, once it runs again.
-	pausedBound = 20 * time.Second
-)
+// longestLease is how long nobody may lead after a leader crashed, but for what
+// its successor needs to notice.
+const longestLease = 12 * time.Second
 
 // TestFailover has one manager lead and another wait, and takes the leader away:
 // told to end, killed, and stopped for longer than its lease.
@@ -38,19 +32,23 @@ func TestFailover(t *testing.T) {
 	s.registered(t, "before", v1alpha1.AuthMethodNone)
 	t.Run("a leader that is told to end", func(t *testing.T) {
 		leader, _ := s.joined(t)
+		lease := s.lease(t)
 		begun := time.Now()
 		leader.signal(t, syscall.SIGTERM)
-		s.requireActing(t, as, "ended", begun, stopBound)
+		// Without waiting for the lease to end.
+		s.requireActing(t, as, "ended", begun, lease*3/4)
 		<-leader.ended
 		NewWithT(t).Expect(leader.err).NotTo(HaveOccurred())
 	})
 	t.Run("a leader that crashes", func(t *testing.T) {
 		leader, _ := s.joined(t)
+		lease := s.lease(t)
+		NewWithT(t).Expect(lease).To(BeNumerically("<=", longestLease))
 		begun := time.Now()
 		if err := leader.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		s.requireActing(t, as, "crashed", begun, crashBound)
+		s.requireActing(t, as, "crashed", begun, lease*4)
 	})
 	t.Run("a leader that is stopped beyond its lease and goes on", func(t *testing.T) { testPausedLeader(t, s, as) })
 	t.Run("T11 no secret is shown", func(t *testing.T) { testNoSecretIsShown(t, w) })
@@ -72,13 +70,36 @@ func (s *scene) joined(t *testing.T) (leader *manager, holder string) {
 // holder is who leads, empty while nobody does.
 func (w *world) holder(t *testing.T) func() string {
 	return func() string {
-		var lease coordinationv1.Lease
-		err := w.Get(t.Context(), types.NamespacedName{Namespace: operatorNamespace, Name: "mcp-registrar.dev"}, &lease)
-		if err != nil || lease.Spec.HolderIdentity == nil {
+		held := w.held(t)
+		if held.HolderIdentity == nil {
 			return ""
 		}
-		return *lease.Spec.HolderIdentity
+		return *held.HolderIdentity
 	}
+}
+
+// held says who leads, and until when if nobody renews it; nothing if the API
+// server does not say.
+func (w *world) held(t *testing.T) coordinationv1.LeaseSpec {
+	t.Helper()
+	var lease coordinationv1.Lease
+	if err := w.Get(t.Context(), types.NamespacedName{Namespace: operatorNamespace, Name: "mcp-registrar.dev"}, &lease); err != nil {
+		return coordinationv1.LeaseSpec{}
+	}
+	return lease.Spec
+}
+
+// lease is how long a leader leads that does not renew its lease.
+func (w *world) lease(t *testing.T) time.Duration {
+	t.Helper()
+	var seconds int32
+	NewWithT(t).Eventually(func() int32 {
+		if held := w.held(t); held.LeaseDurationSeconds != nil {
+			seconds = *held.LeaseDurationSeconds
+		}
+		return seconds
+	}, patience, often).Should(BeNumerically(">", 1), "a leader that ends leaves a second")
+	return time.Duration(seconds) * time.Second
 }
 
 // requireActing makes a registration and requires a client for it in good time:
@@ -86,8 +107,8 @@ func (w *world) holder(t *testing.T) func() string {
 func (s *scene) requireActing(t *testing.T, as *devas.Server, name string, begun time.Time, bound time.Duration) {
 	t.Helper()
 	reg := s.newRegistration(name, v1alpha1.AuthMethodNone)
-	s.create(t, reg, s.newGrant(name, name, "files:read"))
 	before := len(as.Clients())
+	s.create(t, reg, s.newGrant(name, name, "files:read"))
 	NewWithT(t).Eventually(func() int { return len(as.Clients()) }, patience, often).Should(BeNumerically(">", before))
 	took := time.Since(begun)
 	t.Logf("another manager acts after %s", took.Round(time.Millisecond))
@@ -117,9 +138,9 @@ func testPausedLeader(t *testing.T, s *scene, as *devas.Server) {
 		t.Fatal(err)
 	}
 	l.creates(t, "meanwhile", 20, inAnHour())
-	g.Eventually(s.holder(t), patience, often).ShouldNot(Or(Equal(holder), BeEmpty()), "nobody else leads")
+	var next string
+	g.Eventually(func() string { next = s.holder(t)(); return next }, patience, often).ShouldNot(Or(Equal(holder), BeEmpty()), "nobody else leads")
 	t.Logf("another one leads after %s", time.Since(paused).Round(time.Millisecond))
-	next := s.holder(t)()
 	l.creates(t, "taken-over", 10, inAnHour())
 	l.deletes(t, "first", 5)
 	leader.signal(t, syscall.SIGCONT)
@@ -128,13 +149,14 @@ func testPausedLeader(t *testing.T, s *scene, as *devas.Server) {
 	select {
 	case <-leader.ended:
 		t.Logf("the one that was stopped ended %s after it went on: %v", time.Since(resumed).Round(time.Millisecond), leader.err)
-	case <-time.After(pausedBound):
-		t.Errorf("the one that was stopped still runs %s after it went on", pausedBound)
+	case <-time.After(patience):
+		t.Fatalf("the one that was stopped still runs %s after it went on", patience)
 	}
 	if leader.err == nil {
 		t.Error("the one that was stopped ended as if all were well")
 	}
 	l.settle(t)
+	g.Eventually(s.holder(t), patience, often).ShouldNot(BeEmpty())
 	g.Expect(s.holder(t)()).To(Equal(next))
 }
 

@@ -67,16 +67,24 @@ func TestApplyInRandomOrder(t *testing.T) {
 		}
 	}
 	requireSameEnd(t, as)
-	var events corev1.EventList
-	g.Expect(w.List(t.Context(), &events)).To(Succeed())
-	told := 0
-	for _, event := range events.Items {
-		if strings.HasPrefix(event.InvolvedObject.APIVersion, v1alpha1.GroupVersion.Group) {
-			told++
-			g.Expect(event.Type).To(Equal(corev1.EventTypeNormal), "%s %s: %s", event.InvolvedObject.Kind, event.Reason, event.Message)
-		}
+	var told []corev1.Event
+	g.Eventually(func() int { told = w.told(t); return len(told) }, patience, often).
+		Should(BeNumerically(">=", randomOrders*len(sets[0])), "events are missing")
+	for _, event := range told {
+		g.Expect(event.Type).To(Equal(corev1.EventTypeNormal), "%s %s: %s", event.InvolvedObject.Kind, event.Reason, event.Message)
 	}
-	g.Expect(told).To(BeNumerically(">=", randomOrders*len(sets[0])), "events are missing")
+}
+
+// told are the events about objects of the product.
+func (w *world) told(t *testing.T) []corev1.Event {
+	t.Helper()
+	var events corev1.EventList
+	if err := w.List(t.Context(), &events); err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(events.Items, func(event corev1.Event) bool {
+		return !strings.HasPrefix(event.InvolvedObject.APIVersion, v1alpha1.GroupVersion.Group+"/")
+	})
 }
 
 // set is an authorization server, a server that approves one scope beforehand,

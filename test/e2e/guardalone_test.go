@@ -33,8 +33,7 @@ func TestGuardWithoutTheAPIServer(t *testing.T) {
 	w.create(t, newGuardedServer(b.namespace, crowded, b.as, b.guard.resource(crowded), u.tools()))
 	b.guard.start(t, w, b.kubeconfig, []string{b.behind(crowded, u.url)}, "--max-staleness="+staleness.String())
 	c := newCrowd(t, b, u, 3)
-	lapses := time.Now().Add(15 * time.Second).Truncate(time.Second)
-	c.joins(t, "lapsing", 1, lapses)
+	c.joins(t, "lapsing", 1, inAnHour())
 	lasting, lapsingOne := c.members[0], c.members[3]
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -51,6 +50,8 @@ func TestGuardWithoutTheAPIServer(t *testing.T) {
 			}
 		})
 	}
+	lapses := time.Now().Add(20 * time.Second).Truncate(time.Second)
+	c.lapse(t, []*member{lapsingOne}, lapses)
 	w.manager.stop(t)
 	withoutOperator := time.Now()
 	// The client expires in the middle of the time that the guard goes on for.
@@ -63,13 +64,15 @@ func TestGuardWithoutTheAPIServer(t *testing.T) {
 	t.Logf("everything is refused %s after the API server was killed", time.Since(killed).Round(time.Millisecond))
 	NewWithT(t).Consistently(func() int { return lasting.last().status }, 2*time.Second, often).Should(Equal(http.StatusServiceUnavailable))
 	NewWithT(t).Expect(b.guard.readiness(t)()).To(Equal(http.StatusServiceUnavailable))
+	NewWithT(t).Eventually(time.Now, patience, tick).Should(BeTemporally(">", killed.Add(staleness+time.Second)))
 
+	// The guard may hear of the API server before this test does.
+	back := time.Now()
 	if err := w.plane.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	back := time.Now()
 	NewWithT(t).Eventually(func() int { return lasting.last().status }, patience, tick).Should(Equal(http.StatusOK))
-	t.Logf("calls pass again %s after the API server was back", time.Since(back).Round(time.Millisecond))
+	t.Logf("calls pass again %s after the API server was started", time.Since(back).Round(time.Millisecond))
 	NewWithT(t).Consistently(func() int { return lasting.last().status }, 2*time.Second, often).Should(Equal(http.StatusOK))
 	NewWithT(t).Expect(b.guard.readiness(t)()).To(Equal(http.StatusOK))
 	stop()

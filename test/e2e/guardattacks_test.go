@@ -114,7 +114,7 @@ func testAttacks(t *testing.T, b *boundary, a *attacked) {
 		})
 	}
 	a.leaving(t, c, call)
-	t.Run("raw bytes", func(t *testing.T) { testRawAttacks(t, a, a.forger.sign(t, good)) })
+	t.Run("raw bytes", func(t *testing.T) { testRawAttacks(t, a, a.forger.sign(t, a.forger.token(id, resource, scopeLooks))) })
 	t.Run("a redirect of the server is not followed", func(t *testing.T) { testRedirect(t, a, id) })
 	NewWithT(t).Expect(a.server.Tokens()).To(BeZero(), "the server was shown a token")
 }
@@ -253,13 +253,13 @@ func (a *attacked) leaving(t *testing.T, c *caller, call func(string) *http.Requ
 			token := a.forger.sign(t, a.forger.token(id, a.guard.resource(victim), scopeLooks))
 			g.Eventually(func() int { return c.send(t, call(token)).status }, patience, often).Should(Equal(http.StatusOK))
 			for _, operation := range []devas.Operation{devas.Delete, devas.Replace} {
-				fault := devas.Fault{Operation: operation, ClientID: id, Kind: devas.FaultLatency, DelayMillis: 4000, Count: 1}
+				fault := devas.Fault{Operation: operation, ClientID: id, Kind: devas.FaultLatency, DelayMillis: slowly, Count: 1}
 				if err := a.forger.Order(fault); err != nil {
 					t.Fatal(err)
 				}
 			}
 			d.leave(t, d.name)
-			g.Eventually(func() int { return c.send(t, call(token)).status }, felt, tick).Should(Equal(d.status))
+			g.Eventually(func() int { return c.send(t, call(token)).status }, patience, tick).Should(Equal(d.status))
 			// The server may see the first one, even after its refusal: it could be on
 			// its way when the guard had the news.
 			var before int
@@ -278,6 +278,10 @@ func (a *attacked) leaving(t *testing.T, c *caller, call func(string) *http.Requ
 		})
 	}
 }
+
+// slowly is how many milliseconds an authorization server takes that is not to be
+// what a guard hears from: nearly as long as the operator waits for an answer.
+const slowly = 9000
 
 // merge patches an object.
 func (w *world) merge(t *testing.T, object client.Object, patch string) {

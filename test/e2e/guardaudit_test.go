@@ -88,11 +88,11 @@ func testAccountable(t *testing.T, b *boundary, a accountable) {
 	g.Expect(stepUp.status).To(Equal(http.StatusForbidden))
 	// The authorization server takes its time, so that the client is on the
 	// register when it is refused.
-	if err := b.provider.Order(devas.Fault{Operation: devas.Delete, ClientID: p.id, Kind: devas.FaultLatency, DelayMillis: 4000, Count: 1}); err != nil {
+	if err := b.provider.Order(devas.Fault{Operation: devas.Delete, ClientID: p.id, Kind: devas.FaultLatency, DelayMillis: slowly, Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	a.team.deletes(t, reg.Name)
-	g.Eventually(func() int { return c.call(t, a.upstream.acts, arguments, all).status }, felt, tick).Should(Equal(http.StatusUnauthorized))
+	g.Eventually(func() int { return c.call(t, a.upstream.acts, arguments, all).status }, patience, tick).Should(Equal(http.StatusUnauthorized))
 	revoked := c.call(t, a.upstream.acts, arguments, all)
 
 	requireTold(t, b, a, reg, allowed, all, callData{

@@ -7,10 +7,12 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -212,7 +214,7 @@ func (seen *watched) allStrangers(t *testing.T) map[string]keycloak.Client {
 	strangers := map[string]keycloak.Client{}
 	for _, client := range all {
 		if id, _ := client["clientId"].(string); strings.HasPrefix(id, "stranger-") {
-			strangers[id] = client
+			strangers[id] = inOrder(client)
 		}
 	}
 	return strangers
@@ -237,7 +239,18 @@ func reach(c keycloak.Client) keycloak.Client {
 	} {
 		short[member] = c[member]
 	}
-	return short
+	return inOrder(short)
+}
+
+// inOrder sorts the lists of texts of a client: Keycloak keeps sets.
+func inOrder(c keycloak.Client) keycloak.Client {
+	sorted := maps.Clone(c)
+	for member, value := range sorted {
+		if list, ok := value.([]any); ok {
+			sorted[member] = slices.SortedFunc(slices.Values(list), func(one, other any) int { return strings.Compare(fmt.Sprint(one), fmt.Sprint(other)) })
+		}
+	}
+	return sorted
 }
 
 // testDriftRepaired waits until both clients are as before, under their ids.

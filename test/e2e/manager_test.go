@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,8 +24,9 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
 
-// stopTimeout bounds how long a manager may take to end when it is told to.
-const stopTimeout = 10 * time.Second
+// stopTimeout bounds how long a manager may take to end when it is told to: as
+// long as a kubelet waits for a pod.
+const stopTimeout = 30 * time.Second
 
 // manager is the product's binary, running.
 type manager struct {
@@ -172,13 +172,9 @@ func tail(t *testing.T, path string) []byte {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := env.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return listener.Addr().String()
+	return address
 }

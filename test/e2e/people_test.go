@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -68,8 +69,28 @@ func (w *world) newPerson(t *testing.T, name string, roles map[string]string) *p
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: release + "-" + role},
 			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: name}},
 		})
+		w.awaitMay(t, name, namespace, roleActs[role])
 	}
 	return p
+}
+
+// roleActs is for each role something that it lets people do.
+var roleActs = map[string]authorizationv1.ResourceAttributes{
+	clientDeveloper: {Verb: "create", Resource: "scopegrants"},
+	grantApprover:   {Verb: "patch", Resource: "scopegrants", Subresource: "status"},
+	serverOwner:     {Verb: "grant", Resource: "mcpservers"},
+}
+
+// awaitMay waits until a user may do something in a namespace: the API server
+// hears of new bindings a little later.
+func (w *world) awaitMay(t *testing.T, user, namespace string, what authorizationv1.ResourceAttributes) {
+	t.Helper()
+	what.Namespace, what.Group = namespace, v1alpha1.GroupVersion.Group
+	NewWithT(t).Eventually(func() (bool, error) {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &what}}
+		err := w.Create(t.Context(), review)
+		return review.Status.Allowed, err
+	}, patience, often).Should(BeTrue(), "%s may not %s %s", user, what.Verb, what.Resource)
 }
 
 // kubectl runs kubectl and returns all that it prints.

@@ -23,7 +23,8 @@ func testRotation(t *testing.T, w *world, at venue) {
 	g := NewWithT(t)
 	s := at.scene(t, w)
 	reg := s.newRegistration("busy", v1alpha1.AuthMethodPrivateKeyJWT)
-	reg.Spec.Credentials = &v1alpha1.Credentials{SecretName: "busy-keys", RotationOverlapSeconds: new(int32(1))}
+	const overlap = time.Second
+	reg.Spec.Credentials = &v1alpha1.Credentials{SecretName: "busy-keys", RotationOverlapSeconds: new(int32(overlap / time.Second))}
 	s.create(t, reg, s.newGrant("busy", "busy", "files:read"))
 	first := s.waitReady(t, reg)
 
@@ -31,19 +32,27 @@ func testRotation(t *testing.T, w *world, at venue) {
 	keys := map[string]bool{first.keyID: true}
 	s.annotate(t, reg, v1alpha1.AnnotationRotate, "0")
 	for len(keys) <= at.rotations {
+		if time.Since(began) > 5*patience {
+			t.Fatalf("%d rotations in %s", len(keys)-1, time.Since(began).Round(time.Second))
+		}
+		read := time.Now()
 		p := newParty(t, s.secret(t, "busy-keys"))
 		answer := p.ask(t, p.scope, p.resources)
-		if answer.AccessToken == "" {
+		took := time.Since(read)
+		switch {
+		case answer.AccessToken != "":
+			asked++
+		case took < overlap:
 			t.Fatalf("request %d, with key %d, is refused: %d %s", asked, len(keys), answer.Status, answer.Error)
+		default:
+			// The key may have been good when it was read.
+			t.Logf("request %d took %s, longer than a key is good for that was replaced: %s", asked, took, answer.Error)
+			continue
 		}
-		asked++
 		if !keys[p.keyID] {
 			keys[p.keyID] = true
 			s.seen.keep(answer.AccessToken, "access token")
 			s.annotate(t, reg, v1alpha1.AnnotationRotate, strconv.Itoa(len(keys)))
-		}
-		if time.Since(began) > 2*patience {
-			t.Fatalf("%d rotations in %s", len(keys)-1, time.Since(began).Round(time.Second))
 		}
 	}
 	t.Logf("%d tokens during %d rotations in %s", asked, at.rotations, time.Since(began).Round(time.Millisecond))

@@ -57,8 +57,11 @@ func TestStopped(t *testing.T) {
 func testEarlyGrant(t *testing.T, w *world, grant *v1alpha1.ScopeGrant) {
 	NewWithT(t).Eventually(func() string {
 		w.ready(t, grant)()
-		return meta.FindStatusCondition(grant.Status.Conditions, v1alpha1.ConditionReady).Message
-	}, patience/4, often).Should(ContainSubstring("kubectl patch scopegrant"))
+		if ready := meta.FindStatusCondition(grant.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+			return ready.Message
+		}
+		return ""
+	}, patience, often).Should(ContainSubstring("kubectl patch scopegrant"))
 }
 
 // editedGrant is a grant that waits for approval in its second generation.

@@ -220,7 +220,7 @@ func (s *scene) comes(t *testing.T, said func() string, want, why string) {
 		NewWithT(t).Expect(said()).To(Equal(want), why)
 		return
 	}
-	NewWithT(t).Eventually(said, 2*s.at.copies, often).Should(Equal(want), why)
+	NewWithT(t).Eventually(said, patience, often).Should(Equal(want), why)
 }
 
 // requireToken holds an access token against what its MCP server would: it is

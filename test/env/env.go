@@ -18,8 +18,8 @@ import (
 // startTimeout bounds the start of each process and stopTimeout its end. They are
 // generous because several control planes may start at once on a small machine.
 const (
-	startTimeout = time.Minute
-	stopTimeout  = 20 * time.Second
+	startTimeout = 3 * time.Minute
+	stopTimeout  = time.Minute
 )
 
 // Options says what to start. The zero value is etcd and kube-apiserver, empty.

@@ -117,7 +117,7 @@ func script(t *testing.T) string {
 }
 
 // runHealth runs the script as Argo CD runs one that a user configured: the
-// object is the global obj, there is a second of time, and of the libraries only
+// object is the global obj, its time is bounded, and of the libraries there are only
 // base and table.
 func runHealth(t *testing.T, object *unstructured.Unstructured) health {
 	t.Helper()
@@ -128,7 +128,7 @@ func runHealth(t *testing.T, object *unstructured.Unstructured) health {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	state.SetContext(ctx)
 	state.SetGlobal("obj", toLua(t, state, object.Object))

@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -72,12 +71,16 @@ func Run(ctx context.Context, dir string, trusted ...*x509.Certificate) (*Server
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort(ctx)
+	address, err := env.FreeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		URL:      "http://127.0.0.1:" + strconv.Itoa(port),
+		URL:      "http://" + address,
 		Log:      filepath.Join(dir, "keycloak.log"),
 		password: rand.Text(),
 	}
@@ -125,7 +128,7 @@ func home(ctx context.Context) (string, error) {
 // arguments are those that Keycloak's own script passes to java, with less
 // memory and less optimisation. The script itself would stay between the test
 // and the server, so that the server could outlive both.
-func arguments(home string, port int) []string {
+func arguments(home, port string) []string {
 	return []string{
 		"-Xms192m", "-Xmx512m", "-XX:MaxMetaspaceSize=320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-XX:+ExitOnOutOfMemoryError", "-Djava.security.egd=file:/dev/urandom",
@@ -140,7 +143,7 @@ func arguments(home string, port int) []string {
 		"-Djava.util.logging.manager=org.jboss.logmanager.LogManager", "-Dpicocli.disable.closures=true",
 		"-cp", filepath.Join(home, "lib", "quarkus-run.jar"), "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
 		"start", "--optimized", "--http-enabled=true", "--http-host=127.0.0.1",
-		"--http-port=" + strconv.Itoa(port), "--hostname-strict=false", "--cache=local",
+		"--http-port=" + port, "--hostname-strict=false", "--cache=local",
 	}
 }
 
@@ -186,15 +189,6 @@ func (s *Server) answers(ctx context.Context) bool {
 	}
 	_ = answer.Body.Close()
 	return answer.StatusCode == http.StatusOK
-}
-
-func freePort(ctx context.Context) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	return port, listener.Close()
 }
 
 func tail(path string) string {

@@ -8,7 +8,7 @@ package node
 import (
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -213,12 +213,13 @@ func (m *machine) requireAlive(t *testing.T) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", ":0")
+	address, err := env.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := listener.Close(); err != nil {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return listener.Addr().(*net.TCPAddr).Port
+	return int(at.Port())
 }

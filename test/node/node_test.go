@@ -21,7 +21,7 @@ const (
 	release           = "mcp-registrar"
 	// patience bounds every wait for something that must happen, and often is how
 	// soon it is looked for again.
-	patience = 90 * time.Second
+	patience = 3 * time.Minute
 	often    = 200 * time.Millisecond
 )
 

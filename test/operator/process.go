@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 )
 
 // stopTimeout bounds how long a stopped process may take to end.
-const stopTimeout = 30 * time.Second
+const stopTimeout = time.Minute
 
 // Build builds the manager into a directory, as make build does, and returns
 // its path.
@@ -76,7 +75,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	p := &Process{ended: make(chan struct{})}
 	address := "0"
 	if o.Metrics {
-		if address, err = freeAddress(ctx); err != nil {
+		if address, err = env.FreeAddress(ctx); err != nil {
 			return nil, err
 		}
 		p.metrics = "http://" + address + "/metrics"
@@ -95,15 +94,6 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		_ = p.cmd.Wait() // how it ended is in cmd.ProcessState
 	}()
 	return p, nil
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // Ended is closed when the process has ended.

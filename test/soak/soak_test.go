@@ -275,7 +275,7 @@ func (r *run) replacedAtKill(clientID string) bool {
 			continue
 		}
 		for _, kill := range r.killer.kills {
-			if d := kill.Sub(entry.Time); d > -500*time.Millisecond && d < time.Second {
+			if d := kill.Sub(entry.Time); d > -500*time.Millisecond && d < 5*time.Second {
 				return true
 			}
 		}

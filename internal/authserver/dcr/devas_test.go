@@ -29,7 +29,7 @@ func TestContractWithTheDevelopmentServer(t *testing.T) {
 		t.Cleanup(func() { _ = server.Close() })
 		adapter, err := New(authserver.Config{
 			Issuer: server.Issuer(), InitialAccessToken: authserver.NewSecret(initialToken),
-		}, Options{Now: time.Now, Timeout: time.Second})
+		}, Options{Now: time.Now, Timeout: 2 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

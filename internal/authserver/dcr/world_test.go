@@ -80,7 +80,7 @@ func (w *world) connect(t *testing.T) *Server {
 	server, err := New(authserver.Config{
 		Name: "test", Issuer: w.issuer(), MaxInFlight: 8,
 		InitialAccessToken: authserver.NewSecret(initialToken),
-	}, Options{Now: time.Now, Timeout: time.Second})
+	}, Options{Now: time.Now, Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

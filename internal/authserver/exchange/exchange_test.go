@@ -96,9 +96,15 @@ func TestExchangesShareOneRate(t *testing.T) {
 	if _, err := one.Send(t.Context(), Call{Op: "testing", Method: http.MethodGet, URL: oneURL}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := two.Send(ctx, Call{Op: "testing", Method: http.MethodPost, URL: twoURL, Effect: true})
+	// On a machine that stood still for a second there is room for another one.
+	var err error
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = two.Send(ctx, Call{Op: "testing", Method: http.MethodPost, URL: twoURL, Effect: true})
+		if cancel(); err != nil {
+			break
+		}
+	}
 	if failure := kindOf(t, err); failure.Code != CodeRateLimited || !failure.Unsent || failure.MaybeApplied {
 		t.Errorf("%v", err)
 	}

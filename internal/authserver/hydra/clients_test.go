@@ -51,7 +51,7 @@ func scripted(t *testing.T, answer http.HandlerFunc) (*Server, *[]string) {
 		answer(w, r)
 	}))
 	t.Cleanup(world.Close)
-	server, err := New(authserver.Config{Issuer: "https://as.example", BaseURL: world.URL}, Options{Now: time.Now, Timeout: time.Second})
+	server, err := New(authserver.Config{Issuer: "https://as.example", BaseURL: world.URL}, Options{Now: time.Now, Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

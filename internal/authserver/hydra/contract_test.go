@@ -21,7 +21,7 @@ import (
 func TestContractWithTheDevelopmentServer(t *testing.T) {
 	contract.Run(t, func(t *testing.T) contract.Subject {
 		as := startAS(t)
-		server := open(t, as, Options{Timeout: time.Second})
+		server := open(t, as, Options{Timeout: 2 * time.Second})
 		server.pageSizes = []int{3, 2, 1}
 		s := subject(t, as, server)
 		s.PageSize = 3

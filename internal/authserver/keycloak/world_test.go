@@ -76,7 +76,7 @@ func (w *world) connect(t *testing.T, options Options) *Server {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	options.Timeout, options.PageSize = time.Second, 3
+	options.Timeout, options.PageSize = 2*time.Second, 3
 	server, err := New(authserver.Config{
 		Issuer: w.issuer(), BaseURL: w.URL + "/", Realm: realm, MaxInFlight: 8, AssertionIssuer: "cluster",
 		AdminID: registrar, AdminPassword: authserver.NewSecret(adminSecret),

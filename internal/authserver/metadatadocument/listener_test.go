@@ -42,7 +42,7 @@ func say(t *testing.T, address, text string) (status int, head http.Header, body
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -110,7 +110,7 @@ func TestASlowRequestIsGivenUp(t *testing.T) {
 	if _, err := io.WriteString(near, "GET / HTTP/1.1\r\nHost"); err != nil {
 		t.Fatal(err)
 	}
-	if err := near.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := near.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(near); err != nil {

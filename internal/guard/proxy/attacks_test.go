@@ -22,6 +22,7 @@ import (
 func TestAnAllowedCallPasses(t *testing.T) {
 	w := newWorld(t, fine)
 	body := " " + addCall + "\n"
+	begun := time.Now()
 	got := w.post(body, "Cookie", "a=b", "Mcp-Param-Region", "eu", "Mcp_Name", "erase", "X-Forwarded-For", "1.2.3.4", "Forwarded", "for=1.2.3.4",
 		"X-Original-Url", "/admin", "X-Http-Method-Override", "DELETE", "Accept-Encoding", "gzip", "Connection", "X-Hop", "X-Hop", "1")
 	if got.status != http.StatusOK || got.body != `{"jsonrpc":"2.0","id":"q-1","result":{}}` || w.records.last() != guard.ReasonAllowed {
@@ -40,9 +41,7 @@ func TestAnAllowedCallPasses(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, have, want)
 		}
 	}
-	if len(w.added) != 1 || w.added[0] <= 0 || w.added[0] > time.Second {
-		t.Errorf("observed %v", w.added)
-	}
+	w.observed(time.Since(begun))
 }
 
 func TestTokensAreTakenFromOneHeaderOnly(t *testing.T) {
@@ -75,7 +74,9 @@ func TestTokensAreTakenFromOneHeaderOnly(t *testing.T) {
 		w := newWorld(t, fine)
 		r := w.request(http.MethodPost, "/mcp", addCall)
 		r.Header.Del("Authorization")
-		r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(addCall), strings.NewReader(strings.Repeat(" ", 1<<20))))
+		// So much the server takes in before it ends the connection: more would
+		// have this client hear of that instead of the answer.
+		r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(addCall), strings.NewReader(strings.Repeat(" ", 128<<10))))
 		got := w.do(r)
 		w.refused(got, http.StatusUnauthorized, guard.TokenMissing)
 		if strings.Contains(got.body, `"id"`) {
@@ -223,7 +224,7 @@ func (w *world) raw(line, header, body string) *http.Response {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		w.t.Fatal(err)
 	}
 	fmt.Fprintf(conn, "%s\r\nHost: mcp.example.com\r\nAuthorization: Bearer token-of-reader\r\n%s\r\nContent-Length: %d\r\n\r\n%s", line, header, len(body), body)

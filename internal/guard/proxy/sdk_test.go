@@ -61,7 +61,7 @@ func TestTheOfficialSDKThroughTheGuard(t *testing.T) {
 		"sessions with replay": {EventStore: mcp.NewMemoryEventStore(nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			w, _ := sdkWorld(t, options)
 			session := w.connect(ctx, nil, "reader")
@@ -73,7 +73,7 @@ func TestTheOfficialSDKThroughTheGuard(t *testing.T) {
 			if err != nil || result.IsError || len(result.Content) != 1 {
 				t.Fatalf("called %+v, %v", result, err)
 			}
-			if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "erase"}); err == nil || w.records.last() != guard.Reason(policy.RefusedNoGrant) {
+			if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "erase"}); err == nil || !w.records.had(guard.Reason(policy.RefusedNoGrant)) {
 				t.Errorf("called what is not granted: %v, %s", err, w.records.last())
 			}
 			calls := slices.DeleteFunc(w.passed(), func(s seen) bool { return !strings.Contains(s.body, "tools/call") })
@@ -95,7 +95,7 @@ func TestPromptsNeedAScopeThatIsNotTiedToTools(t *testing.T) {
 }
 
 func TestNotificationsComeThroughUntilTheClientIsRevoked(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	w, server := sdkWorld(t, &mcp.StreamableHTTPOptions{})
 	told := make(chan struct{}, 100)
@@ -114,7 +114,7 @@ func TestNotificationsComeThroughUntilTheClientIsRevoked(t *testing.T) {
 		t.Fatalf("listed %+v, %v", list, err)
 	}
 	w.register.revoke("reader")
-	if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "add"}); err == nil || w.records.last() != guard.Reason(policy.RefusedRevoked) {
+	if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "add"}); err == nil || !w.records.had(guard.Reason(policy.RefusedRevoked)) {
 		t.Errorf("a call of a revoked client: %v, %s", err, w.records.last())
 	}
 }

@@ -132,6 +132,14 @@ func (r *records) Record(_ guard.Request, v guard.Verdict) {
 	r.all = append(r.all, v.Reason)
 }
 
+// had says that something was decided for a reason, by whichever request of a
+// client that makes several at one time.
+func (r *records) had(reason guard.Reason) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.all, reason)
+}
+
 func (r *records) last() guard.Reason {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,6 +228,24 @@ func (w *world) passed() []seen {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.requests)
+}
+
+// observed checks that one request was observed, to add something to it but no more
+// than all that it took. It is observed when it has been answered.
+func (w *world) observed(took time.Duration) {
+	w.t.Helper()
+	for end := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
+		w.mu.Lock()
+		added := slices.Clone(w.added)
+		w.mu.Unlock()
+		switch {
+		case len(added) == 1 && added[0] > 0 && added[0] <= took:
+			return
+		case len(added) > 0 || time.Now().After(end):
+			w.t.Errorf("observed %v in %s", added, took)
+			return
+		}
+	}
 }
 
 // answer is an answer of the guard.

@@ -57,7 +57,7 @@ func TestTokensOfTheDevelopmentServer(t *testing.T) {
 	if err := server.Remove(id); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for tick := time.NewTicker(50 * time.Millisecond); reasonOf(err) != guard.TokenInactive; {
 		select {

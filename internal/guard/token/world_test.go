@@ -146,7 +146,7 @@ func (w *world) expect(when, raw string, want guard.Reason) {
 // eventually is expect for what happens behind.
 func (w *world) eventually(when, raw string, want guard.Reason) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -174,7 +174,7 @@ func waitReady(t *testing.T, spec Spec) string {
 
 func waitFor(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !happened() {
