@@ -94,54 +94,6 @@ func (s *step) sound(ctx context.Context, server authserver.Server, old policy.R
 	return err
 }
 
-// takePlace takes a place of the namespace where their number is limited, and
-// that of the ServiceAccount. If another took the last one meanwhile, the
-// decision is made again.
-func (s *step) takePlace(ctx context.Context) error {
-	if s.seen.facts.Record.State.HoldsPlace() {
-		return nil
-	}
-	free, err := s.Places.Take(ctx, s.reg, s.account(), policy.Quota(s.seen.facts.AuthorizationServer))
-	if err == nil && !free {
-		return errStale
-	}
-	return err
-}
-
-// account names the place of the registration's ServiceAccount; empty for none.
-func (s *step) account() string {
-	return accountPlace(s.reg.Namespace, s.reg.Spec.ServiceAccountName, s.decision.Connection.Issuer)
-}
-
-// errAccountShared says that a cache was behind, or another manager at work.
-var errAccountShared = errors.New("another registration has a client of the same ServiceAccount, or is about to have one")
-
-// accountAlone fails where another registration has a client of the same
-// ServiceAccount, or is about to. The pending record tells everybody who asks
-// from now on; of two that find each other both step back.
-func (s *step) accountAlone(ctx context.Context, done *outcome) error {
-	if s.account() == "" {
-		return nil
-	}
-	shared, err := s.Records.AccountShared(ctx, s.reg.UID, s.account())
-	switch {
-	case err != nil:
-		return err
-	case !shared:
-		return nil
-	case s.seen.facts.Record.Findable():
-		// What was sent before may have come into being: the record keeps it.
-		return errAccountShared
-	}
-	record := done.record
-	record.State, record.Client, record.Adopting = "", authserver.Client{}, false
-	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
-		return err
-	}
-	s.Places.Leave(s.reg.UID)
-	return errAccountShared
-}
-
 // pending is the record of a request about to be sent. A request that was
 // pending before ended without an answer: its mark may live on as an orphan,
 // unless the register chose the client id: then it is the same request again,
