@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // generator makes JSON values from a schema: mostly ones that it admits, at its
@@ -61,7 +62,8 @@ var base64s = []any{[]any{"x"}, []any{nil}, []any{int64(1)}, "", "AAAA", "AA==",
 
 func (g *generator) value(path string, schema apiextensionsv1.JSONSchemaProps) any {
 	if g.IntN(100) == 0 {
-		return spoilers[g.IntN(len(spoilers))]
+		// A copy, as what is generated is changed.
+		return runtime.DeepCopyJSONValue(spoilers[g.IntN(len(spoilers))])
 	}
 	switch schema.Type {
 	case "object":
@@ -134,7 +136,7 @@ func (g *generator) text(path string, schema apiextensionsv1.JSONSchemaProps) an
 	case schema.Format == "date-time":
 		return g.mostlyFirst(6, instants)
 	case schema.Format == "byte":
-		return base64s[g.IntN(len(base64s))]
+		return runtime.DeepCopyJSONValue(base64s[g.IntN(len(base64s))])
 	}
 	for end, texts := range words {
 		if strings.HasSuffix(path, "."+end) {

@@ -96,7 +96,7 @@ func TestForgedBefore(t *testing.T) {
 }
 
 // forgedApproval is an approval in the name of another.
-const forgedApproval = `{"status":{"approval":{"decision":"Approved","generation":1,"approvedBy":"olga","expiresAt":"2027-03-31T00:00:00Z"}}}`
+const forgedApproval = `{"status":{"approval":{"decision":"Approved","generation":1,"approvedBy":"olga","expiresAt":"2099-03-31T00:00:00Z"}}}`
 
 // bypass is something that the admission policies would have refused.
 type bypass struct {
@@ -157,7 +157,7 @@ func (o *office) bypasses(t *testing.T) []bypass {
 		{
 			name: "an approval with a seal of one's own making", object: forged,
 			then: decides(o.bob, forged, `{"status":{"approval":{"decision":"Approved","generation":1,"approvedBy":"olga",`+
-				`"expiresAt":"2027-03-31T00:00:00Z","approvedAt":"2026-11-01T00:00:00Z","seal":"00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff"}}}`),
+				`"expiresAt":"2099-03-31T00:00:00Z","approvedAt":"2026-11-01T00:00:00Z","seal":"00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff"}}}`),
 			reason: v1alpha1.ReasonApprovalUnverified, says: "approvals count only while the admission policies are installed",
 		},
 	}
