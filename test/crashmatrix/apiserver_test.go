@@ -4,13 +4,20 @@
 package crashmatrix
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -41,10 +48,71 @@ func TestCrashMatrixOnAPIServer(t *testing.T) {
 	}
 	m.scene = func(t *testing.T, p personality, method v1alpha1.TokenEndpointAuthMethod) *scene {
 		name := fmt.Sprintf("case-%d", serial.Add(1))
-		return newScene(t.Context(), scheme, name, func(*testclock.FakePassiveClock) client.Client { return direct }, p, method)
+		server := func(now *testclock.FakePassiveClock) client.Client {
+			return &dated{Client: direct, clock: now, born: map[types.UID]metav1.Time{}}
+		}
+		return newScene(t.Context(), scheme, name, server, p, method)
 	}
 	m.run(t)
 	m.report(t, 30)
+}
+
+// dated is an API server at which the time is that of the scene. By its own clock
+// objects would be as old as the machine is slow.
+type dated struct {
+	client.Client
+	clock clock.PassiveClock
+
+	mu   sync.Mutex
+	born map[types.UID]metav1.Time
+}
+
+// Create implements client.Client.
+func (d *dated) Create(ctx context.Context, object client.Object, opts ...client.CreateOption) error {
+	err := d.Client.Create(ctx, object, opts...)
+	if err == nil {
+		d.mu.Lock()
+		d.born[object.GetUID()] = metav1.NewTime(d.clock.Now().Truncate(time.Second))
+		d.mu.Unlock()
+	}
+	d.date(object)
+	return err
+}
+
+// Get implements client.Client.
+func (d *dated) Get(ctx context.Context, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+	err := d.Client.Get(ctx, key, object, opts...)
+	d.date(object)
+	return err
+}
+
+// List implements client.Client.
+func (d *dated) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if err := d.Client.List(ctx, list, opts...); err != nil {
+		return err
+	}
+	return apimeta.EachListItem(list, func(item runtime.Object) error {
+		if object, ok := item.(client.Object); ok {
+			d.date(object)
+		}
+		return nil
+	})
+}
+
+// Update implements client.Client.
+func (d *dated) Update(ctx context.Context, object client.Object, opts ...client.UpdateOption) error {
+	err := d.Client.Update(ctx, object, opts...)
+	d.date(object)
+	return err
+}
+
+// date puts the time of the scene on an object that was made in it.
+func (d *dated) date(object client.Object) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if at, known := d.born[object.GetUID()]; known {
+		object.SetCreationTimestamp(at)
+	}
 }
 
 func hash(text string) uint32 {

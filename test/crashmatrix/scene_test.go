@@ -87,7 +87,9 @@ func (s *scene) must(err error) {
 type backing func(now *testclock.FakePassiveClock) client.Client
 
 func newScene(ctx context.Context, scheme *runtime.Scheme, name string, make backing, p personality, method v1alpha1.TokenEndpointAuthMethod) *scene {
-	clock := testclock.NewFakePassiveClock(time.Now())
+	// At a whole second, as times in objects are: which part of one has passed
+	// must not decide anything.
+	clock := testclock.NewFakePassiveClock(time.Now().Truncate(time.Second))
 	issuer := "https://" + name + ".example.com"
 	s := &scene{
 		ctx: ctx, scheme: scheme, clock: clock, personality: p, method: method, name: name, target: "mcpclientregistration", horizon: seldom,
