@@ -70,8 +70,8 @@ func (s *stage) another() (*v1alpha1.MCPClientRegistration, *v1alpha1.ScopeGrant
 // errorsExpected says that passes may fail.
 func (s *stage) errorsExpected() { s.broken["no kind of this name"] = true }
 
-// shared is the name of a registration that has to share its ServiceAccount, and
-// what befalls the two.
+// shared are the circumstances in which a second registration asks for the
+// ServiceAccount of the first.
 var shared = map[string]func(s *stage, second client.Object, grant client.Object){
 	"the cache lacks the record, and the status has the client": func(s *stage, second, grant client.Object) {
 		s.lag()
