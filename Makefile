@@ -5,7 +5,7 @@ TOOL        := go tool -modfile=hack/tools/go.mod
 GEN         := go tool controller-gen
 LINT        := $(TOOL) golangci-lint-kube-api-linter
 TEST         = mkdir -p bin && $(TOOL) gotestsum --format=pkgname --jsonfile=bin/$@.json \
-		--post-run-command=hack/totals.sh --
+		--hide-summary=skipped --post-run-command=hack/totals.sh --
 CHART       := charts/mcp-registrar
 IMAGE       ?= mcp-registrar/manager:dev
 CONTAINER   ?= docker

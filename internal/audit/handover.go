@@ -96,12 +96,16 @@ func (s *Stream) serve(t *task) {
 		s.start(t)
 		return
 	}
-	if err := s.writer.acquire(); err != nil {
-		s.settle(t, err)
-		return
-	}
 	note := false
 	for n := 1; t != nil; n++ {
+		// Between two lines, too, the file may have been renamed or truncated.
+		if err := s.writer.acquire(); err != nil {
+			s.settle(t, err)
+			if n > 1 {
+				s.noteSoon()
+			}
+			return
+		}
 		err := s.writer.put(*t.entry)
 		note = note || !t.entry.passing
 		s.settle(t, err)
@@ -125,14 +129,20 @@ func (s *Stream) waiting() *task {
 // release ends a turn. If nothing else was written than what passes, such as
 // calls, the last line need not be noted at once.
 func (s *Stream) release(note bool) {
-	switch {
-	case note:
+	if note {
 		s.due = nil
-	case s.due == nil:
-		s.due = s.after(noteAfter)
+	} else {
+		s.noteSoon()
 	}
 	if err := s.writer.release(note); err != nil {
 		s.complaints.about(failure, fmt.Errorf("ending a turn of the audit stream: %w", err))
+	}
+}
+
+// noteSoon has the last line noted later, unless it is to be already.
+func (s *Stream) noteSoon() {
+	if s.due == nil {
+		s.due = s.after(noteAfter)
 	}
 }
 
