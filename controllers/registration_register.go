@@ -104,7 +104,7 @@ func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (polic
 		Connection: s.decision.Connection, TokenEndpoint: s.decision.TokenEndpoint, Owner: policy.Owner(s.Cluster, string(s.reg.UID)),
 		WishDigest: policy.Digest(wish), TokenLifetime: s.decision.TokenLifetime,
 		Reached:        policy.Reached(nil, s.decision.Grants),
-		ServiceAccount: s.reg.Spec.ServiceAccountName,
+		ServiceAccount: s.reg.Spec.ServiceAccountName, KeysSent: policy.KeysDigest(wish),
 	}
 	record.Rotation.Request = s.reg.Annotations[v1alpha1.AnnotationRotate]
 	if old.Findable() && !old.Adopting {

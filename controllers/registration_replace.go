@@ -40,6 +40,9 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	uncertain := done.record
 	uncertain.Replacing = true
 	uncertain.ServiceAccount = s.reg.Spec.ServiceAccountName
+	if uncertain.KeysSettle(s.Clock.Now()) {
+		uncertain.KeysSettleAt = time.Time{}
+	}
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
 	if uncertain.Live() && len(uncertain.Reached) == 0 {
 		// It was registered before this was noted.
@@ -76,6 +79,7 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	}
 	record := done.record
 	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
+	record.KeysSettleAt = s.seen.facts.Record.KeysSettleAt
 	if refusal(answer) {
 		record = s.keptAsItIs(record, answer, excess)
 		done.again, err = atOnce, nil
@@ -116,11 +120,13 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
 	record.Excess, record.Missing = policy.Compare(wish, answer)
 	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
-	record.Rotation = s.accepted(before.Rotation, wish.JWKS)
-	if before.State == policy.RecordPending {
+	record = s.settleKeys(record, wish)
+	record.Rotation = s.accepted(before.Rotation, wish.JWKS, record.KeysSettleAt.IsZero())
+	switch {
+	case before.State == policy.RecordPending:
 		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
-	} else {
+	case !s.resent(wish):
 		s.changes(before, record, s.decision.MakeKey || !record.Client.Secret.Equal(before.Client.Secret))
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)

@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 // A rotation has four steps, and a crash between two of them repeats the
 // later one: the new key or secret is stored in the record; the authorization
 // server accepts it, a key beside the old one; the team gets it; after the
-// overlap the old key is taken away, as any other reduction.
+// overlap the old key is taken away, as any other reduction. Where keys linger
+// (authserver.Traits), what changes them is sent twice before it counts.
 
 // rotate begins to replace the client's key or secret.
 func (s *step) rotate(ctx context.Context, done *outcome) error {
@@ -37,7 +39,7 @@ func (s *step) rotate(ctx context.Context, done *outcome) error {
 			return err
 		}
 		record.Rotation.NextKey, record.Rotation.NextKeyID, record.Rotation.NextJWKS = pair.private, pair.id, pair.jwks
-		record.Rotation.OldJWKS = s.seen.facts.Credentials.PublicJWKS
+		record.Rotation.OldJWKS, record.Rotation.OldUntil = s.seen.facts.Credentials.PublicJWKS, time.Time{}
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	if err != nil {
@@ -59,16 +61,42 @@ func (s *step) nextSecret(record policy.Record) authserver.Secret {
 	return authserver.Secret{}
 }
 
+// settleKeys notes the keys of a replacement that was just accepted. If they
+// changed it is sent again after a while, so that none of before comes back.
+func (s *step) settleKeys(record policy.Record, sent authserver.ClientMetadata) policy.Record {
+	facts, linger, keys := s.seen.facts, s.traits().KeysLinger, policy.KeysDigest(sent)
+	before := cmp.Or(facts.Record.KeysSent, policy.KeysDigest(facts.Record.Client.Registered))
+	changed := keys != before || facts.Record.Replacing
+	if facts.Observed.Is == policy.Present && policy.KeysDigest(policy.Said(facts.Observed.Client.Registered, sent)) != keys {
+		changed = true
+	}
+	unused := facts.Record.State == policy.RecordPending && !facts.Record.Adopting
+	if changed && !unused && linger > 0 && keys+before != "" {
+		record.KeysSettleAt = s.Clock.Now().Add(linger)
+	}
+	record.KeysSent = keys
+	return record
+}
+
+// resent says that a replacement only repeats the last one, so that the keys
+// settle: nothing about the client changes.
+func (s *step) resent(wish authserver.ClientMetadata) bool {
+	before := s.seen.facts.Record
+	return before.KeysSettle(s.Clock.Now()) && before.WishDigest == policy.Digest(wish) && !before.Replacing &&
+		s.seen.facts.Observed.Is != policy.Present
+}
+
 // accepted is a rotation after the authorization server took a replacement: a
-// new secret is in force, and an old key that was not sent any more is gone.
-func (s *step) accepted(r policy.Rotation, sent string) policy.Rotation {
+// new secret is in force, and an old key that was not sent any more is gone once
+// the keys have settled.
+func (s *step) accepted(r policy.Rotation, sent string, settled bool) policy.Rotation {
 	if r.SecretWaits() {
 		r.NextSecret, r.MadeAt = authserver.Secret{}, s.Clock.Now()
 	}
 	if r.KeyWaits() && r.OldJWKS != "" && r.NextFrom.IsZero() && policy.Holds(sent, r.NextJWKS) {
 		r.NextFrom = s.Clock.Now().Add(s.traits().CopyLifetime)
 	}
-	if !r.OldUntil.IsZero() && !policy.Holds(sent, r.OldJWKS) {
+	if !r.OldUntil.IsZero() && settled && !policy.Holds(sent, r.OldJWKS) {
 		r.OldJWKS, r.OldUntil = "", time.Time{}
 	}
 	return r

@@ -49,4 +49,17 @@ type Traits struct {
 	// CopyLifetime is for how long the authorization server may go on using
 	// a copy of a client that is gone; 0 where there are no copies.
 	CopyLifetime time.Duration
+	// KeysLinger is for how long after a change of a client's keys a request
+	// that was under way may still have the server take up the keys of before,
+	// for good: the same replacement is to be sent again after it. 0 where
+	// what replaces keys is enough.
+	KeysLinger time.Duration
 }
+
+// KeyCacheRace is KeysLinger of a server that may keep the keys of its clients
+// in a cache, as Keycloak does: a replacement empties it, but a request that had
+// read the client before fills it again with what it had read. Then the new key
+// is refused for as long as the server does not look again, and a key that was
+// taken away is accepted for as long as nobody presents an unknown one. It is
+// longer than a request lasts between the two.
+const KeyCacheRace = 5 * time.Second

@@ -187,6 +187,12 @@ type Record struct {
 	Disabled bool
 	// Adopting says that the pending client was somebody else's.
 	Adopting bool
+	// KeysSent is the KeysDigest of what was last sent and accepted.
+	KeysSent string
+	// KeysSettleAt is when the replacement that changed the client's keys is to
+	// be sent again; zero means that the server has no other keys than those
+	// registered.
+	KeysSettleAt time.Time
 	// Rotation is the replacement of the client's key or secret.
 	Rotation Rotation
 	// Excess lists what the server registered beyond the wish.
@@ -245,9 +251,17 @@ func (r Record) knows(public string) bool {
 	return readable && len(ours) == 1 && slices.Contains(theirs, ours[0])
 }
 
-// KnowsNextKey says that the key that follows may be used.
+// KnowsNextKey says that the key that follows may be used. Where the client has
+// no other, it cannot be too early.
 func (r Record) KnowsNextKey(now time.Time) bool {
-	return r.Rotation.KeyWaits() && r.knows(r.Rotation.NextJWKS) && !now.Before(r.Rotation.NextFrom)
+	settled := r.KeysSettleAt.IsZero() || r.Rotation.OldJWKS == ""
+	return r.Rotation.KeyWaits() && r.knows(r.Rotation.NextJWKS) && settled && !now.Before(r.Rotation.NextFrom)
+}
+
+// KeysSettle says that the replacement that changed the client's keys is to be
+// sent again now.
+func (r Record) KeysSettle(now time.Time) bool {
+	return !r.KeysSettleAt.IsZero() && expired(now, r.KeysSettleAt)
 }
 
 // lateRequest is for how long a registration request without an answer may

@@ -226,6 +226,7 @@ func randomOwnID(r *rand.Rand, f *RegistrationFacts) {
 	}
 	if r.IntN(3) == 0 {
 		f.Record.Rotation = Rotation{MadeAt: instant(r), NextSecret: authserver.NewSecret(pick(r, "", "next")), OldJWKS: pick(r, "", testJWKS), OldUntil: pick(r, instant(r), time.Time{})}
+		f.Record.KeysSettleAt = pick(r, instant(r), time.Time{})
 	}
 	if r.IntN(2) == 0 {
 		annotate(f.Registration, v1alpha1.AnnotationRotate, "now")

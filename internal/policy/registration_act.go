@@ -145,7 +145,8 @@ func (q *inquiry) give(d RegistrationDecision) Action {
 	switch {
 	case q.Observed.Looked && q.Observed.Is == Absent:
 		return Register
-	case d.MakeKey, q.Record.Replacing, q.Record.Disabled, q.Record.WishDigest != Digest(d.Wish), q.drifted(), q.Record.Rotation.SecretWaits():
+	case d.MakeKey, q.Record.Replacing, q.Record.Disabled, q.Record.WishDigest != Digest(d.Wish), q.drifted(), q.Record.Rotation.SecretWaits(),
+		q.Record.KeysSettle(q.now):
 		return Replace
 	case q.rotationDue():
 		return Rotate
@@ -233,7 +234,7 @@ func (q *inquiry) reduce(d *RegistrationDecision) {
 	switch {
 	case len(tolerated) == 0, len(reduced.Scopes) == 0 && !kept:
 		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
-	case !kept, retires, q.Record.Replacing, q.holdsMore():
+	case !kept, retires, q.Record.Replacing, q.holdsMore(), q.Record.KeysSettle(q.now):
 		if d.Action = Replace; d.MakeKey || !alike(d.Wish, reduced) {
 			d.Wish, d.MakeKey = reduced, false
 		}
@@ -391,7 +392,7 @@ func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
 // and whether it is one that may take something away.
 func (q *inquiry) next() (next time.Time, takesAway bool) {
 	deadlines := []time.Time{q.term.end, readEnd(q.Registration).at, q.secretEnd()}
-	checks := []time.Time{q.DriftCheckAt, q.rotationAt(), q.Record.Rotation.OldUntil, q.Record.Rotation.NextFrom}
+	checks := []time.Time{q.DriftCheckAt, q.rotationAt(), q.Record.Rotation.OldUntil, q.Record.Rotation.NextFrom, q.Record.KeysSettleAt}
 	for _, grant := range q.grants {
 		deadlines = append(deadlines, grant.ExpiresAt)
 		checks = append(checks, grant.AcceptableAt)

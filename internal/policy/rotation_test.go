@@ -108,3 +108,41 @@ func TestRotationOverlap(t *testing.T) {
 	equal(t, "no room for two", next, Rotation{OldJWKS: present, NextJWKS: next}.keys(present, false, now))
 	equal(t, "no rotation", present, Rotation{}.keys(present, true, now))
 }
+
+// What changed keys is sent again when they should have settled, also while
+// nothing may be given; until then no key is handed out that has one before it.
+func TestKeysSettle(t *testing.T) {
+	f := liveFacts(rotating(315360000, 60))
+	f.Record.KeysSettleAt = now.Add(time.Second)
+	before := Registration(f, now)
+	equal(t, "before", Keep, before.Action)
+	equal(t, "looked at again", f.Record.KeysSettleAt, before.Next)
+	f.Record.KeysSettleAt = now
+	equal(t, "then", Replace, Registration(f, now).Action)
+	freeze(&f)
+	equal(t, "frozen", Replace, Registration(f, now).Action)
+	refuse(&f)
+	equal(t, "to be revoked", Revoke, Registration(f, now).Action)
+
+	r := Record{Client: authserver.Client{Registered: authserver.ClientMetadata{JWKS: testJWKS}}}
+	r.Rotation = Rotation{NextKey: authserver.NewSecret("key"), NextJWKS: testJWKS, OldJWKS: `{"keys":[]}`}
+	equal(t, "settled", true, r.KnowsNextKey(now))
+	r.KeysSettleAt = now
+	equal(t, "not settled", false, r.KnowsNextKey(now))
+	r.Rotation.OldJWKS = ""
+	equal(t, "the only key", true, r.KnowsNextKey(now))
+}
+
+func TestKeysDigest(t *testing.T) {
+	const a, b = `{"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+		`{"kty":"EC","crv":"P-256","kid":"a","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	digest := func(jwks, uri string) string { return KeysDigest(authserver.ClientMetadata{JWKS: jwks, JWKSURI: uri}) }
+	set := func(keys ...string) string { return `{"keys":[` + strings.Join(keys, ", ") + `]}` }
+	equal(t, "no keys", "", digest("", ""))
+	equal(t, "another order", digest(set(a, b), ""), digest(set(b, a), ""))
+	different := map[string]bool{}
+	for _, d := range []string{digest("", ""), digest(set(a), ""), digest(set(b), ""), digest(set(a, b), ""), digest("", "https://a"), digest("", "https://b"), digest("?", "")} {
+		different[d] = true
+	}
+	equal(t, "different digests", 7, len(different))
+}

@@ -122,6 +122,20 @@ func Digest(w authserver.ClientMetadata) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// KeysDigest identifies the keys that are asked for, in whatever order and form;
+// empty for none.
+func KeysDigest(w authserver.ClientMetadata) string {
+	if w.JWKS == "" && w.JWKSURI == "" {
+		return ""
+	}
+	keys, readable := thumbprints(w.JWKS)
+	if !readable {
+		keys = []string{w.JWKS}
+	}
+	slices.Sort(keys)
+	return Digest(authserver.ClientMetadata{JWKS: strings.Join(keys, " "), JWKSURI: w.JWKSURI})
+}
+
 // difference is what an answer has beyond a wish, and what it lacks.
 type difference struct {
 	excess, missing []string

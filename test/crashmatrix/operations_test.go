@@ -360,7 +360,7 @@ func (s *scene) rotated() {
 		if string(held[v1alpha1.SecretKeyKeyID]) == string(s.credentials[v1alpha1.SecretKeyKeyID]) {
 			s.problem("the key was not rotated")
 		}
-		if client != nil && knowsKey(s.credentials, client) {
+		if client != nil && knowsKey(s.credentials, s.fake.KeysInForce(client.ID)) {
 			s.problem("the old key is still good")
 		}
 	case v1alpha1.AuthMethodClientSecretBasic:

@@ -28,9 +28,12 @@ func (p personality) own() bool { return p.traits("").OwnClientID }
 
 var personalities = []personality{
 	{
-		name:   "dynamic registration",
-		traits: func(string) authserver.Traits { return authserver.Traits{TwoKeys: true} },
-		adapt:  byRegistration,
+		name: "dynamic registration",
+		traits: func(string) authserver.Traits {
+			return authserver.Traits{TwoKeys: true, KeysLinger: authserver.KeyCacheRace}
+		},
+		switches: func(s *fake.Switches) { s.KeepKeys = true },
+		adapt:    byRegistration,
 	},
 	{
 		name:        "dynamic registration with single-use tokens",
@@ -42,9 +45,12 @@ var personalities = []personality{
 	{
 		name: "own id that disables and lists",
 		traits: func(string) authserver.Traits {
-			return authserver.Traits{OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true}
+			return authserver.Traits{
+				OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, KeysLinger: authserver.KeyCacheRace,
+			}
 		},
-		adapt: byAdmin,
+		switches: func(s *fake.Switches) { s.KeepKeys = true },
+		adapt:    byAdmin,
 	},
 	{
 		name: "own id",

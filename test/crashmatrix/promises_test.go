@@ -205,7 +205,7 @@ func (s *scene) refusal(held map[string][]byte, c *authserver.Client) string {
 		return "the Secret names the client " + string(held[v1alpha1.SecretKeyClientID]) + ", which is " + c.ID
 	case s.method == v1alpha1.AuthMethodClientSecretBasic && string(held[v1alpha1.SecretKeyClientSecret]) != c.Secret.Reveal():
 		return "the client has another secret"
-	case s.method == v1alpha1.AuthMethodPrivateKeyJWT && !knowsKey(held, c):
+	case s.method == v1alpha1.AuthMethodPrivateKeyJWT && !knowsKey(held, s.keysToHandOut(c)):
 		return "the client has another key"
 	case string(held[v1alpha1.SecretKeyTokenEndpoint]) == "":
 		return "the Secret has no token endpoint"
@@ -213,9 +213,20 @@ func (s *scene) refusal(held map[string][]byte, c *authserver.Client) string {
 	return ""
 }
 
-func knowsKey(held map[string][]byte, c *authserver.Client) bool {
+// knowsKey says that a JWK set holds the key of some credentials.
+func knowsKey(held map[string][]byte, keys string) bool {
 	id := string(held[v1alpha1.SecretKeyKeyID])
-	return id != "" && strings.Contains(c.Registered.JWKS, id)
+	return id != "" && strings.Contains(keys, id)
+}
+
+// keysToHandOut are the keys of a client that its team may be given: those in
+// force. Of a client whose only key was lost it is enough that the next one is
+// registered: the team has no other.
+func (s *scene) keysToHandOut(c *authserver.Client) string {
+	if strings.Count(c.Registered.JWKS, `"kid"`) == 1 {
+		return c.Registered.JWKS
+	}
+	return s.fake.KeysInForce(c.ID)
 }
 
 // handedOut holds that a team is given nothing that the authorization server

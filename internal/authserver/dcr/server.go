@@ -95,7 +95,7 @@ func New(config authserver.Config, options Options) (*Server, error) {
 func (s *Server) Traits() authserver.Traits { return Traits }
 
 // Traits are those of every Server.
-var Traits = authserver.Traits{TwoKeys: true}
+var Traits = authserver.Traits{TwoKeys: true, KeysLinger: authserver.KeyCacheRace}
 
 // Close closes the connections that are not in use. The server stays usable.
 func (s *Server) Close() { s.exchange.Close() }

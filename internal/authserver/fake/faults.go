@@ -40,6 +40,10 @@ type Switches struct {
 	PKCE *authserver.Answer
 	// Token turns the facts of a canary token into what is answered.
 	Token func(authserver.TokenFacts) authserver.TokenFacts
+	// KeepKeys goes on with the keys of before when a replacement changes them,
+	// until the next replacement that does not: a request was under way that
+	// had read the client before (authserver.KeyCacheRace).
+	KeepKeys bool
 	// PageSize is how many clients a page of List holds; 0 means 100.
 	PageSize int
 	// OnCall runs at the start of every call, without locks held. A test can

@@ -34,6 +34,9 @@ type Server struct {
 	mu       sync.Mutex
 	metadata authserver.Metadata
 	clients  []*authserver.Client
+	// cached are the keys of clients that are in force in place of those
+	// registered, by client id.
+	cached map[string]string
 	calls    map[Operation]int
 	faults   []Fault
 	switches Switches
@@ -51,7 +54,7 @@ func New(issuer string) *Server { return NewWith(issuer, authserver.Traits{TwoKe
 
 // NewWith returns a server of the given traits.
 func NewWith(issuer string, traits authserver.Traits) *Server {
-	return &Server{traits: traits, calls: map[Operation]int{}, metadata: authserver.Metadata{
+	return &Server{traits: traits, calls: map[Operation]int{}, cached: map[string]string{}, metadata: authserver.Metadata{
 		Issuer:                   issuer,
 		AuthorizationEndpoint:    issuer + "/authorize",
 		TokenEndpoint:            issuer + "/token",
@@ -118,6 +121,7 @@ func (s *Server) Replace(
 	}
 	client, found, err := s.manage("replacing client", handle, func(client *authserver.Client) authserver.Client {
 		wish.ID = client.ID
+		s.cacheKeys(client, wish)
 		client.Registered, client.Disabled = s.register(wish), false
 		if s.traits.OwnSecret && !wish.Secret.IsZero() {
 			client.Secret = wish.Secret

@@ -22,9 +22,37 @@ func (s *Server) authenticates(handle authserver.Handle) bool {
 	case client == nil, client.Disabled:
 		return false
 	case client.Registered.AuthMethod == "private_key_jwt":
-		return holdsKey(client.Registered.JWKS, handle)
+		return holdsKey(s.keysInForce(client), handle)
 	}
 	return client.Secret.Equal(handle.ClientSecret)
+}
+
+// KeysInForce returns the JWK set that the assertions of a client are verified
+// with; empty if there is no such client.
+func (s *Server) KeysInForce(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if client := s.lookup(id); client != nil {
+		return s.keysInForce(client)
+	}
+	return ""
+}
+
+func (s *Server) keysInForce(client *authserver.Client) string {
+	if cached, ok := s.cached[client.ID]; ok {
+		return cached
+	}
+	return client.Registered.JWKS
+}
+
+// cacheKeys is what a replacement does to the keys in force. The caller holds
+// the lock.
+func (s *Server) cacheKeys(client *authserver.Client, wish authserver.ClientMetadata) {
+	before := s.keysInForce(client)
+	delete(s.cached, client.ID)
+	if s.switches.KeepKeys && client.Registered.JWKS != wish.JWKS {
+		s.cached[client.ID] = before
+	}
 }
 
 // holdsKey says whether a JWK set holds the public part of a handle's P-256

@@ -33,6 +33,7 @@ func TestKeycloak(t *testing.T) {
 		{"without S256 there is no code", testChallenge},
 		{"a disabled client gets nothing at once", testDisabled},
 		{"refresh tokens end with the client, and with its disablement", testRefresh},
+		{"keys that were replaced twice are those in force", testKeys},
 		{"what others add to a client is seen and taken away", testDrift},
 		{"a deletion of 100 of 1000 leaves 900, and strangers alone", testMany},
 		{"an account without the role proves nothing", testRoles},
