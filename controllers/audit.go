@@ -83,10 +83,10 @@ func auditGrant(g policy.GrantInForce) audit.Grant {
 }
 
 // changes tells of an update, and of new credentials.
-func (s *step) changes(old, next policy.Record, rotated bool) {
+func (s *step) changes(old, next policy.Record, rotated, repeated bool) {
 	e := s.given(audit.ClientChanged, next)
 	e.Data.Added, e.Data.Removed = changedMetadata(old.Client.Registered, next.Client.Registered)
-	if len(e.Data.Added) > 0 || len(e.Data.Removed) > 0 || !rotated {
+	if len(e.Data.Added) > 0 || len(e.Data.Removed) > 0 || !(rotated || repeated) {
 		s.Audit.Record(e)
 	}
 	if rotated {

@@ -136,7 +136,9 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 	defer leave()
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	found, is, err := server.Find(ctx, facts.Record.Handle(facts.Credentials))
+	handle := facts.Record.Handle(facts.Credentials)
+	handle.Uncertain = handle.Uncertain || facts.Record.KeysMayLag(r.Clock.Now())
+	found, is, err := server.Find(ctx, handle)
 	if err != nil {
 		return err
 	}

@@ -206,6 +206,7 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	}
 	record.Excess, record.Missing = policy.Compare(wish, answer)
 	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
+	record.Client.Registered.JWKSURI = cmp.Or(answer.Registered.JWKSURI, wish.JWKSURI)
 	if !s.traits().OwnClientID {
 		record = s.usable(ctx, record)
 	}

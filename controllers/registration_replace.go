@@ -40,9 +40,6 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	uncertain := done.record
 	uncertain.Replacing = true
 	uncertain.ServiceAccount = s.reg.Spec.ServiceAccountName
-	if uncertain.KeysSettle(s.Clock.Now()) {
-		uncertain.KeysSettleAt = time.Time{}
-	}
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
 	if uncertain.Live() && len(uncertain.Reached) == 0 {
 		// It was registered before this was noted.
@@ -57,6 +54,7 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	if done.record, err = s.Records.Put(ctx, s.reg, uncertain); err != nil {
 		return err
 	}
+	sent := replacement{wish: wish, pair: pair, settles: uncertain.KeysSettle(s.Clock.Now())}
 	request := s.marked(wish, uncertain)
 	request.Secret = s.nextSecret(uncertain)
 	handle := s.seen.facts.Record.Handle(s.seen.facts.Credentials)
@@ -67,7 +65,17 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return s.replacementFailed(ctx, done, err, excess)
 	}
-	return s.replaced(ctx, done, answer, wish, pair)
+	return s.replaced(ctx, done, answer, sent)
+}
+
+// replacement is an update that was sent.
+type replacement struct {
+	wish authserver.ClientMetadata
+	// pair is the key of the client.
+	pair keyPair
+	// settles says that it was sent when the keys of before could not come back
+	// any more.
+	settles bool
 }
 
 // replacementFailed records what an error leaves behind. A refused reduction
@@ -79,7 +87,6 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	}
 	record := done.record
 	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
-	record.KeysSettleAt = s.seen.facts.Record.KeysSettleAt
 	if refusal(answer) {
 		record = s.keptAsItIs(record, answer, excess)
 		done.again, err = atOnce, nil
@@ -101,6 +108,12 @@ func (s *step) keptAsItIs(record policy.Record, answer *authserver.Error, excess
 		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
 	}
+	now := s.Clock.Now()
+	if record.KeysSettle(now) && s.decision.Verdict.Standing != policy.Allowed {
+		// What is registered is refused too: it is asked for again as late as
+		// what was refused before.
+		record.KeysSettleAt = now.Add(policy.DriftCheckInterval(s.seen.facts.AuthorizationServer.Object))
+	}
 	record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 	record.Excess = excess
 	if before := s.seen.facts.Record; len(excess) == 0 && (before.Replacing || before.Findable()) {
@@ -110,24 +123,13 @@ func (s *step) keptAsItIs(record policy.Record, answer *authserver.Error, excess
 }
 
 // replaced stores the answer. A client that was pending is registered by it.
-func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Client, wish authserver.ClientMetadata, pair keyPair) error {
-	record, before := done.record, done.record
-	if secret := s.nextSecret(before); answer.Secret.IsZero() && !secret.IsZero() {
-		answer.Secret = secret
-	}
-	record.Client = carryOver(record.Client, answer, answer.Registered)
-	record.WishDigest, record.Replacing, record.Disabled, record.Adopting = policy.Digest(wish), false, false, false
-	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
-	record.Excess, record.Missing = policy.Compare(wish, answer)
-	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
-	record = s.settleKeys(record, wish)
-	record.Rotation = s.accepted(before.Rotation, wish.JWKS, record.KeysSettleAt.IsZero())
-	switch {
-	case before.State == policy.RecordPending:
+func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Client, sent replacement) error {
+	record, before := s.updated(done.record, answer, sent), done.record
+	if before.State == policy.RecordPending {
 		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
-	case !s.resent(wish):
-		s.changes(before, record, s.decision.MakeKey || !record.Client.Secret.Equal(before.Client.Secret))
+	} else {
+		s.changes(before, record, s.decision.MakeKey || !record.Client.Secret.Equal(before.Client.Secret), s.repeats(sent))
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	if err != nil {
@@ -135,16 +137,16 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 	}
 	done.record = stored
 	logf.FromContext(ctx).Info("Client updated", "clientID", record.Client.ID, "authorizationServer", record.Connection.Name)
-	if s.decision.Verdict.Standing != policy.Allowed || before.Rotation.OldJWKS != record.Rotation.OldJWKS {
-		// With the reduction nothing may be left to hold back; with the old key
-		// gone the next rotation may begin.
+	if s.decision.Verdict.Standing != policy.Allowed || !record.KeysSettleAt.Equal(before.KeysSettleAt) {
+		// With the reduction nothing may be left to hold back; the next pass
+		// knows when the keys settle, and whether another rotation may begin.
 		done.again = atOnce
 	}
 	if s.unfit(stored) {
 		done.again = atOnce
 		return nil
 	}
-	done.changed, done.pair = true, pair
+	done.changed, done.pair = true, sent.pair
 	if stored.KnowsNextKey(s.Clock.Now()) {
 		return s.handOver(ctx, done)
 	}
@@ -152,5 +154,22 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 		// The next pass knows when the next key may be used.
 		done.again = atOnce
 	}
-	return s.putCredentials(ctx, stored, pair)
+	return s.putCredentials(ctx, stored, sent.pair)
+}
+
+// updated is the record of a client after an update.
+func (s *step) updated(before policy.Record, answer authserver.Client, sent replacement) policy.Record {
+	if secret := s.nextSecret(before); answer.Secret.IsZero() && !secret.IsZero() {
+		answer.Secret = secret
+	}
+	record := before
+	record.Client = carryOver(before.Client, answer, answer.Registered)
+	record.WishDigest, record.Replacing, record.Disabled, record.Adopting = policy.Digest(sent.wish), false, false, false
+	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
+	record.Excess, record.Missing = policy.Compare(sent.wish, answer)
+	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, sent.wish.JWKS)
+	record.Client.Registered.JWKSURI = cmp.Or(answer.Registered.JWKSURI, sent.wish.JWKSURI)
+	record.KeysSent, record.KeysSettleAt = policy.KeysDigest(sent.wish), s.keysSettleAt(before, sent)
+	record.Rotation = s.accepted(before.Rotation, sent.wish.JWKS, record.KeysSettleAt.IsZero())
+	return record
 }

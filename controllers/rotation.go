@@ -61,29 +61,57 @@ func (s *step) nextSecret(record policy.Record) authserver.Secret {
 	return authserver.Secret{}
 }
 
-// settleKeys notes the keys of a replacement that was just accepted. If they
-// changed it is sent again after a while, so that none of before comes back.
-func (s *step) settleKeys(record policy.Record, sent authserver.ClientMetadata) policy.Record {
-	facts, linger, keys := s.seen.facts, s.traits().KeysLinger, policy.KeysDigest(sent)
-	before := cmp.Or(facts.Record.KeysSent, policy.KeysDigest(facts.Record.Client.Registered))
-	changed := keys != before || facts.Record.Replacing
-	if facts.Observed.Is == policy.Present && policy.KeysDigest(policy.Said(facts.Observed.Client.Registered, sent)) != keys {
-		changed = true
+// keysSettleAt is when an update that was just accepted is to be sent again, so
+// that no keys of before come back: a while after it if it changed them.
+func (s *step) keysSettleAt(before policy.Record, sent replacement) time.Time {
+	linger := s.traits().KeysLinger
+	switch {
+	case linger > 0 && s.keysChanged(sent):
+		return s.Clock.Now().Add(linger)
+	case sent.settles:
+		return time.Time{}
 	}
-	unused := facts.Record.State == policy.RecordPending && !facts.Record.Adopting
-	if changed && !unused && linger > 0 && keys+before != "" {
-		record.KeysSettleAt = s.Clock.Now().Add(linger)
-	}
-	record.KeysSent = keys
-	return record
+	return before.KeysSettleAt
 }
 
-// resent says that a replacement only repeats the last one, so that the keys
-// settle: nothing about the client changes.
-func (s *step) resent(wish authserver.ClientMetadata) bool {
+// keysChanged says that an update may have changed keys that somebody could
+// use.
+func (s *step) keysChanged(sent replacement) bool {
+	record, keys := s.seen.facts.Record, policy.KeysDigest(sent.wish)
+	before := cmp.Or(record.KeysSent, policy.KeysDigest(record.Client.Registered))
+	switch {
+	case keys+before == "":
+		return false
+	case record.Adopting:
+		return true
+	case record.State == policy.RecordPending:
+		return false
+	}
+	return keys != before || record.Replacing || s.keysDrifted()
+}
+
+// keysDrifted says that the client was seen with other keys than it was known
+// to have.
+func (s *step) keysDrifted() bool {
+	known, seen := s.seen.facts.Record.Client.Registered, s.seen.facts.Observed
+	if seen.Is != policy.Present {
+		return false
+	}
+	said := seen.Client.Registered
+	if said.JWKS == "" && said.JWKSURI == "" {
+		// A server that does not repeat them says nothing about them.
+		return false
+	}
+	said.JWKSURI = cmp.Or(said.JWKSURI, known.JWKSURI)
+	return policy.KeysDigest(policy.Said(said, known)) != policy.KeysDigest(known)
+}
+
+// repeats says that an update only repeated the last one, so that the keys
+// settle.
+func (s *step) repeats(sent replacement) bool {
 	before := s.seen.facts.Record
-	return before.KeysSettle(s.Clock.Now()) && before.WishDigest == policy.Digest(wish) && !before.Replacing &&
-		s.seen.facts.Observed.Is != policy.Present
+	return sent.settles && before.WishDigest == policy.Digest(sent.wish) && !before.Replacing && !before.Disabled &&
+		!before.Rotation.SecretWaits() && s.seen.facts.Observed.Is != policy.Present
 }
 
 // accepted is a rotation after the authorization server took a replacement: a

@@ -93,6 +93,16 @@ func (f *file) unlock() error {
 	return nil
 }
 
+// moved implements sink.
+func (f *file) moved() bool {
+	info, err := f.file.Stat()
+	if err != nil || info.Size() != f.size {
+		return true
+	}
+	named, err := os.Stat(f.path)
+	return err != nil || !os.SameFile(info, named)
+}
+
 // Write implements io.Writer.
 func (f *file) Write(line []byte) (int, error) {
 	n, err := f.file.Write(line)

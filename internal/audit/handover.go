@@ -87,8 +87,7 @@ func (s *Stream) work() {
 	}
 }
 
-// serve performs a task and then those that wait already: what has to be done
-// for each turn, but not for each line, is done once for all of them.
+// serve performs a task and then those that wait already.
 func (s *Stream) serve(t *task) {
 	s.setBusy(true)
 	defer s.setBusy(false)
@@ -96,24 +95,34 @@ func (s *Stream) serve(t *task) {
 		s.start(t)
 		return
 	}
+	for t != nil {
+		t = s.turn(t)
+	}
+}
+
+// turn writes the line of a task and those of the tasks that wait already: what
+// has to be done for each turn, but not for each line, is done once for all of
+// them. It returns a task that it has taken and that needs a turn of its own,
+// because the sink was moved between two lines.
+func (s *Stream) turn(t *task) (left *task) {
+	if err := s.writer.acquire(); err != nil {
+		s.settle(t, err)
+		return nil
+	}
 	note := false
-	for n := 1; t != nil; n++ {
-		// Between two lines, too, the file may have been renamed or truncated.
-		if err := s.writer.acquire(); err != nil {
-			s.settle(t, err)
-			if n > 1 {
-				s.noteSoon()
-			}
-			return
-		}
+	for n := 1; t != nil && left == nil; n++ {
 		err := s.writer.put(*t.entry)
 		note = note || !t.entry.passing
 		s.settle(t, err)
 		if t = nil; err == nil && n < maxTurn {
 			t = s.waiting()
 		}
+		if t != nil && s.writer.sink.moved() {
+			note, left = true, t
+		}
 	}
 	s.release(note)
+	return left
 }
 
 // waiting is a task that waits already, if there is one.

@@ -11,6 +11,9 @@ type sink interface {
 	// acquire makes ready for writing. It takes where the stream stood after
 	// the last write and returns where it stands.
 	acquire(state) (state, error)
+	// moved says that it is to be acquired again: it is not as the last write
+	// left it.
+	moved() bool
 	// release ends what acquire began. note: the last line is noted now.
 	release(last Position, note bool) error
 	// close ends the sink for good.
@@ -35,5 +38,6 @@ type state struct {
 type output struct{ io.Writer }
 
 func (output) acquire(s state) (state, error) { return s, nil }
+func (output) moved() bool                    { return false }
 func (output) release(Position, bool) error   { return nil }
 func (output) close() error                   { return nil }

@@ -258,6 +258,16 @@ func (r Record) KnowsNextKey(now time.Time) bool {
 	return r.Rotation.KeyWaits() && r.knows(r.Rotation.NextJWKS) && settled && !now.Before(r.Rotation.NextFrom)
 }
 
+// keyReload is for how long a server that keeps keys in a cache refuses a new
+// one at most, once it came to nothing: Keycloak looks again after ten seconds.
+const keyReload = 15 * time.Second
+
+// KeysMayLag says that the server may not know the client's key yet: that it
+// refuses it proves nothing.
+func (r Record) KeysMayLag(now time.Time) bool {
+	return !r.KeysSettleAt.IsZero() && now.Before(r.KeysSettleAt.Add(keyReload))
+}
+
 // KeysSettle says that the replacement that changed the client's keys is to be
 // sent again now.
 func (r Record) KeysSettle(now time.Time) bool {

@@ -234,10 +234,12 @@ func (q *inquiry) reduce(d *RegistrationDecision) {
 	switch {
 	case len(tolerated) == 0, len(reduced.Scopes) == 0 && !kept:
 		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
-	case !kept, retires, q.Record.Replacing, q.holdsMore(), q.Record.KeysSettle(q.now):
+	case !kept, retires, q.Record.Replacing, q.holdsMore():
 		if d.Action = Replace; d.MakeKey || !alike(d.Wish, reduced) {
 			d.Wish, d.MakeKey = reduced, false
 		}
+	case q.Record.KeysSettle(q.now) && !q.Record.Disabled:
+		d.Action, d.Wish, d.MakeKey = Replace, reduced, false
 	}
 }
 

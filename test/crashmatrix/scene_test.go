@@ -227,12 +227,16 @@ func (s *scene) operate(begin func(*scene)) {
 // A pass comes when a watch, a delay or an error asks for it, and for no other
 // reason; only once at rest something unrelated brings another.
 func (s *scene) settle(p *process) {
-	failures, resynced := 0, false
+	failures, resynced, forgotten := 0, false, false
 	for p.passes < patience {
 		s.cluster.woken = false
+		before := len(p.calls)
 		result, err := p.reconcile(s.target, s.subject())
 		if p.dead {
 			return
+		}
+		if forgotten {
+			s.holdsRest(p.calls[before:])
 		}
 		delay := result.RequeueAfter
 		switch {
@@ -252,9 +256,19 @@ func (s *scene) settle(p *process) {
 		if resynced {
 			return
 		}
-		resynced = true
+		resynced, forgotten = true, delay == 0
 	}
 	s.problem("stuck: no rest after %d passes", patience)
+}
+
+// holdsRest holds that a pass that nothing asked for changes nothing at the
+// authorization server: it would have waited for something unrelated.
+func (s *scene) holdsRest(calls []call) {
+	for _, c := range calls {
+		if c.class == serverCall && c.changes {
+			s.problem("nothing would have asked for: %s", c)
+		}
+	}
 }
 
 // subject is what the controller of the operation works on.

@@ -36,7 +36,7 @@ type Server struct {
 	clients  []*authserver.Client
 	// cached are the keys of clients that are in force in place of those
 	// registered, by client id.
-	cached map[string]string
+	cached   map[string]string
 	calls    map[Operation]int
 	faults   []Fault
 	switches Switches

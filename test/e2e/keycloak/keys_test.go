@@ -6,9 +6,9 @@
 package keycloak
 
 import (
-	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,11 +74,11 @@ func (k *keyed) want(t *testing.T, key contract.Key, good bool) {
 // requests from before have ended.
 func (k *keyed) replace(t *testing.T, inUse contract.Key, keys ...contract.Key) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
+	var stop atomic.Bool
 	var busy sync.WaitGroup
 	for range 2 {
 		busy.Go(func() {
-			for ctx.Err() == nil {
+			for !stop.Load() {
 				k.good(t, inUse)
 			}
 		})
@@ -89,7 +89,7 @@ func (k *keyed) replace(t *testing.T, inUse contract.Key, keys ...contract.Key) 
 	if !k.good(t, newest) || (len(keys) == 1 && k.good(t, inUse)) {
 		k.missed++
 	}
-	stop()
+	stop.Store(true)
 	busy.Wait()
 	time.Sleep(authserver.KeyCacheRace)
 	k.send(t)
