@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -96,14 +97,19 @@ func (s *keyStage) refuseReplacements(kind authserver.Kind) {
 func (s *keyStage) wantSettled() {
 	s.t.Helper()
 	record := s.stored()
-	inForce := authserver.ClientMetadata{JWKS: s.as.KeysInForce(record.Client.ID)}
-	if !record.KeysSettleAt.IsZero() || policy.KeysDigest(inForce) != policy.KeysDigest(record.Client.Registered) {
-		s.t.Errorf("to be sent again at %s; in force are %s", record.KeysSettleAt, inForce.JWKS)
+	digest := func(keys string) string { return policy.KeysDigest(authserver.ClientMetadata{JWKS: keys}) }
+	inForce := s.as.KeysInForce(record.Client.ID)
+	if !record.KeysSettleAt.IsZero() || digest(inForce) != digest(record.Client.Registered.JWKS) {
+		s.t.Errorf("to be sent again at %s; in force are %s", record.KeysSettleAt, inForce)
 	}
 }
 
 func ownKeys(keys string) func(*v1alpha1.MCPClientRegistration) {
 	return func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.JWKS = keys }
+}
+
+func pause(as *v1alpha1.AuthorizationServer) {
+	as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
 }
 
 func askRotation(reg *v1alpha1.MCPClientRegistration) {
@@ -208,24 +214,33 @@ func TestRefusedSettling(t *testing.T) {
 		keys  string
 		begin func(*keyStage)
 		kind  authserver.Kind
+		most  int
 	}{
-		"the second sending": {firstKeys, func(s *keyStage) { edit(s.stage, s.reg, ownKeys(secondKeys)) }, authserver.Rejected},
+		"the second sending": {firstKeys, func(s *keyStage) { edit(s.stage, s.reg, ownKeys(secondKeys)) }, authserver.Rejected, 3},
 		"another change": {
 			firstKeys,
 			func(s *keyStage) {
 				edit(s.stage, s.reg, ownKeys(secondKeys))
 				editOnce(s.stage, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.ClientName = "other" })
 			},
-			authserver.Rejected,
+			authserver.Rejected, 3,
 		},
-		"a rotation": {"", func(s *keyStage) { edit(s.stage, s.reg, askRotation) }, authserver.Conflict},
+		"a rotation": {"", func(s *keyStage) { edit(s.stage, s.reg, askRotation) }, authserver.Conflict, 3},
+		"the client itself": {
+			firstKeys,
+			func(s *keyStage) {
+				edit(s.stage, s.reg, ownKeys(secondKeys))
+				editOnce(s.stage, s.issuer, pause)
+			},
+			authserver.Unauthorized, int(10 * time.Minute / blockedDelay),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newKeyStage(t, c.keys)
 			s.begin()
 			c.begin(s)
 			s.refuseReplacements(c.kind)
-			if calls := s.rest(10 * time.Minute); calls == 0 || calls > 3 {
+			if calls := s.rest(10 * time.Minute); calls == 0 || calls > c.most {
 				t.Errorf("%d replacements in ten minutes", calls)
 			}
 		})
@@ -239,9 +254,7 @@ func TestKeysSettleInNoDisabledClient(t *testing.T) {
 	edit(s.stage, s.reg, ownKeys(secondKeys))
 	edit(s.stage, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.State = v1alpha1.StateSuspended })
 	s.later(time.Minute)
-	edit(s.stage, s.issuer, func(as *v1alpha1.AuthorizationServer) {
-		as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
-	})
+	edit(s.stage, s.issuer, pause)
 	edit(s.stage, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.State = v1alpha1.StateActive })
 	s.later(time.Minute)
 	if !s.live().Disabled {
@@ -311,5 +324,53 @@ func TestNoKeyIsHandedOutUnsettled(t *testing.T) {
 	now := string(s.credentials()[v1alpha1.SecretKeyKeyID])
 	if now != before && !strings.Contains(s.as.KeysInForce(s.live().ID), now) {
 		t.Error("a key was handed out that is not in force")
+	}
+}
+
+// What is sent again is what is registered: not a name that may be refused, nor
+// the keys of a wish that waits, and what was told of the client stays.
+func TestSettlingSendsWhatIsRegistered(t *testing.T) {
+	s := newKeyStage(t, "")
+	s.issuer.Spec.Policy.JWKSURIPatterns = []string{".*"}
+	s.reg.Spec.JWKSURI = "https://app.example.com/a.json"
+	s.grant.Spec.Scopes = []v1alpha1.ScopeName{"invoices:read", "invoices:export"}
+	s.as.Switch(func(w *fake.Switches) { w.Alter = fake.Narrow("invoices:export") })
+	s.begin()
+	edit(s.stage, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.JWKSURI = "https://app.example.com/b.json" })
+	before := s.stored()
+	editOnce(s.stage, s.issuer, pause)
+	edit(s.stage, s.reg, func(reg *v1alpha1.MCPClientRegistration) {
+		reg.Spec.JWKSURI, reg.Spec.JWKS, reg.Spec.ClientName = "", firstKeys, "other"
+	})
+	s.later(authserver.KeyCacheRace)
+	s.wantSettled()
+	sent, after := s.live().Registered, s.stored()
+	if sent.JWKS != "" || sent.JWKSURI != "https://app.example.com/b.json" || sent.Name != before.Client.Registered.Name {
+		t.Errorf("sent %+v", sent)
+	}
+	if after.WishDigest != before.WishDigest || len(before.Missing) == 0 || len(after.Missing) != len(before.Missing) {
+		t.Errorf("before %v missing, after it %v", before.Missing, after.Missing)
+	}
+}
+
+// While a new key may not be known yet, that it is refused proves nothing, and
+// nobody is asked to act.
+func TestAbsenceWithinTheLag(t *testing.T) {
+	s := newKeyStage(t, firstKeys)
+	s.begin()
+	edit(s.stage, s.reg, ownKeys(secondKeys))
+	record := s.stored()
+	lost := &authserver.Error{Kind: authserver.Unauthorized, Op: "finding client", Status: 401}
+	var early *authserver.Error
+	if err := s.registrations.early(record, lost); !errors.As(err, &early) || early.Kind != authserver.Unavailable || early.RetryAfter <= 0 {
+		t.Errorf("within the lag: %v", err)
+	}
+	if !record.Handle(policy.CredentialsFact{}, s.clock.Now()).Uncertain {
+		t.Error("a refusal would be proof")
+	}
+	s.later(authserver.KeyCacheRace)
+	record = s.stored()
+	if err := s.registrations.early(record, lost); !errors.Is(err, lost) || errors.As(err, &early) && early.Kind == authserver.Unavailable || record.Handle(policy.CredentialsFact{}, s.clock.Now()).Uncertain {
+		t.Errorf("settled: %v", err)
 	}
 }

@@ -276,7 +276,7 @@ func (p *Probes) borrower(reg *v1alpha1.MCPClientRegistration, scopes []string) 
 		if err != nil {
 			return err
 		}
-		question := authserver.TokenQuestion{Handle: record.Handle(credentials), Scopes: scopes, Resource: resource}
+		question := authserver.TokenQuestion{Handle: record.Handle(credentials, p.Clock.Now()), Scopes: scopes, Resource: resource}
 		return examiner.Borrow(ctx, question, func(token authserver.Secret, facts authserver.TokenFacts) error {
 			leave()
 			return use(token, facts)

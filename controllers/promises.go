@@ -190,7 +190,7 @@ func (s *step) askToken(ctx context.Context, examiner authserver.Examiner, done 
 	if as == nil || !ptr.Deref(as.Spec.CanaryTokens, false) || !slices.Contains(s.reg.Spec.GrantTypes, v1alpha1.GrantClientCredentials) {
 		return entry{}, nil
 	}
-	handle := done.record.Handle(s.seen.facts.Credentials)
+	handle := done.record.Handle(s.seen.facts.Credentials, s.Clock.Now())
 	if handle.PrivateKey.IsZero() && policy.NeedsOwnKey(s.reg.Spec) {
 		handle.PrivateKey, handle.KeyID = done.pair.private, done.pair.id
 	}

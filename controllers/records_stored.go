@@ -33,6 +33,7 @@ type storedRecord struct {
 	Disabled       bool                     `json:"disabled,omitempty"`
 	Adopting       bool                     `json:"adopting,omitempty"`
 	KeysSent       string                   `json:"keysSent,omitempty"`
+	KeysChangedAt  time.Time                `json:"keysChangedAt,omitzero"`
 	KeysSettleAt   time.Time                `json:"keysSettleAt,omitzero"`
 	Rotation       storedRotation           `json:"rotation,omitzero"`
 	Excess         []string                 `json:"excess,omitempty"`
@@ -127,7 +128,8 @@ func store(r policy.Record) storedRecord {
 		},
 		ServiceAccount: r.ServiceAccount,
 		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing,
-		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID, KeysSent: r.KeysSent, KeysSettleAt: r.KeysSettleAt,
+		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
+		KeysSent: r.KeysSent, KeysChangedAt: r.KeysChangedAt, KeysSettleAt: r.KeysSettleAt,
 		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt, Reached: r.Reached,
 		Cause: r.Cause, DueAt: r.DueAt, DeletedAt: r.DeletedAt, VerifiedAt: r.VerifiedAt, Released: r.Released,
 		RefusedReason: r.RefusedReason, RefusedCode: r.RefusedCode, RefusedDigest: r.RefusedDigest, RefusedAt: r.RefusedAt,
@@ -174,7 +176,8 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 		},
 		ServiceAccount: s.ServiceAccount,
 		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing,
-		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID, KeysSent: s.KeysSent, KeysSettleAt: s.KeysSettleAt,
+		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
+		KeysSent: s.KeysSent, KeysChangedAt: s.KeysChangedAt, KeysSettleAt: s.KeysSettleAt,
 		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt, Reached: s.Reached,
 		Cause: s.Cause, DueAt: s.DueAt, DeletedAt: s.DeletedAt, VerifiedAt: s.VerifiedAt, Released: s.Released,
 		RefusedReason: s.RefusedReason, RefusedCode: s.RefusedCode, RefusedDigest: s.RefusedDigest, RefusedAt: s.RefusedAt,

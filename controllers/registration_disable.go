@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"time"
 
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -30,7 +31,7 @@ func (s *step) disable(ctx context.Context, done *outcome) error {
 	defer leave()
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	handle := done.record.Handle(s.seen.facts.Credentials)
+	handle := done.record.Handle(s.seen.facts.Credentials, s.Clock.Now())
 	if err := server.Disable(ctx, handle); err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (s *step) disableFirst(ctx context.Context, server authserver.Server, done 
 	if !s.traits().Disables || record.State == policy.RecordDeleted {
 		return nil
 	}
-	if err := server.Disable(ctx, revocable(record, s.seen.facts.Credentials)); err != nil {
+	if err := server.Disable(ctx, revocable(record, s.seen.facts.Credentials, s.Clock.Now())); err != nil {
 		return err
 	}
 	done.record.Disabled = true
@@ -94,8 +95,8 @@ func isConflict(err error) bool {
 
 // revocable is the handle of a client that is to be revoked: one that was about
 // to be taken over is revoked only if that was done.
-func revocable(record policy.Record, credentials policy.CredentialsFact) authserver.Handle {
-	handle := record.Handle(credentials)
+func revocable(record policy.Record, credentials policy.CredentialsFact, now time.Time) authserver.Handle {
+	handle := record.Handle(credentials, now)
 	handle.Adopting = false
 	return handle
 }

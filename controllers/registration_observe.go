@@ -136,11 +136,9 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 	defer leave()
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	handle := facts.Record.Handle(facts.Credentials)
-	handle.Uncertain = handle.Uncertain || facts.Record.KeysMayLag(r.Clock.Now())
-	found, is, err := server.Find(ctx, handle)
+	found, is, err := server.Find(ctx, facts.Record.Handle(facts.Credentials, r.Clock.Now()))
 	if err != nil {
-		return err
+		return r.early(facts.Record, err)
 	}
 	facts.Observed = policy.Observation{Looked: true, Is: policy.Absent}
 	if !is {
@@ -148,6 +146,17 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 	}
 	facts.Observed.Is, facts.Observed.Client = policy.Present, found
 	return r.storeReplaced(ctx, reg, facts, found)
+}
+
+// early is what an error means that leaves open whether a client is gone: while
+// its key may not be known yet, that it is asked about too early.
+func (r *RegistrationReconciler) early(record policy.Record, err error) error {
+	var answer *authserver.Error
+	lag := record.KeysLag(r.Clock.Now())
+	if lag <= 0 || !errors.As(err, &answer) || answer.Kind != authserver.Unauthorized {
+		return err
+	}
+	return &authserver.Error{Kind: authserver.Unavailable, Op: answer.Op, Status: answer.Status, RetryAfter: lag, Err: err}
 }
 
 // storeReplaced stores a management token or secret that came with an answer.

@@ -260,7 +260,7 @@ func (s *step) unanswered(ctx context.Context, server authserver.Server, record 
 		return stored, nil
 	}
 	s.Drift.Suspect(s.reg.UID)
-	return record, errors.Join(cause, err, server.Revoke(ctx, record.Handle(policy.CredentialsFact{})))
+	return record, errors.Join(cause, err, server.Revoke(ctx, record.Handle(policy.CredentialsFact{}, s.Clock.Now())))
 }
 
 // unfit says that the next decision will be to revoke: no credentials are

@@ -57,7 +57,7 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	sent := replacement{wish: wish, pair: pair, settles: uncertain.KeysSettle(s.Clock.Now())}
 	request := s.marked(wish, uncertain)
 	request.Secret = s.nextSecret(uncertain)
-	handle := s.seen.facts.Record.Handle(s.seen.facts.Credentials)
+	handle := s.seen.facts.Record.Handle(s.seen.facts.Credentials, s.Clock.Now())
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	answer, err := server.Replace(ctx, handle, request)
@@ -91,14 +91,22 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 		record = s.keptAsItIs(record, answer, excess)
 		done.again, err = atOnce, nil
 	}
-	if answer.Kind == authserver.Unauthorized && !errors.Is(err, errInitialAccess) && !s.seen.facts.Observed.Looked {
-		// The client may be gone: the next pass looks, with the second witness.
-		s.Drift.Suspect(s.reg.UID)
+	if answer.Kind == authserver.Unauthorized && s.suspect(err) {
 		done.again, err = atOnce, nil
 	}
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return errors.Join(err, putErr)
+}
+
+// suspect says that the client may be gone and that the next pass looks, with the
+// second witness. While the server is paused a later one does.
+func (s *step) suspect(err error) bool {
+	if errors.Is(err, errInitialAccess) || s.seen.facts.Observed.Looked {
+		return false
+	}
+	s.Drift.Suspect(s.reg.UID)
+	return !policy.Paused(s.seen.facts.AuthorizationServer.Object)
 }
 
 // keptAsItIs is the record of a client whose update was refused.
@@ -108,11 +116,11 @@ func (s *step) keptAsItIs(record policy.Record, answer *authserver.Error, excess
 		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
 	}
-	now := s.Clock.Now()
-	if record.KeysSettle(now) && s.decision.Verdict.Standing != policy.Allowed {
-		// What is registered is refused too: it is asked for again as late as
-		// what was refused before.
-		record.KeysSettleAt = now.Add(policy.DriftCheckInterval(s.seen.facts.AuthorizationServer.Object))
+	if s.decision.Resend {
+		// What is registered is refused: it is asked for again as late as any
+		// other wish that was.
+		record.KeysSettleAt = s.Clock.Now().Add(policy.DriftCheckInterval(s.seen.facts.AuthorizationServer.Object))
+		return record
 	}
 	record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 	record.Excess = excess
@@ -137,7 +145,8 @@ func (s *step) replaced(ctx context.Context, done *outcome, answer authserver.Cl
 	}
 	done.record = stored
 	logf.FromContext(ctx).Info("Client updated", "clientID", record.Client.ID, "authorizationServer", record.Connection.Name)
-	if s.decision.Verdict.Standing != policy.Allowed || !record.KeysSettleAt.Equal(before.KeysSettleAt) {
+	settling := !record.KeysSettleAt.Equal(before.KeysSettleAt)
+	if s.decision.Verdict.Standing != policy.Allowed || settling || before.Rotation.OldJWKS != record.Rotation.OldJWKS {
 		// With the reduction nothing may be left to hold back; the next pass
 		// knows when the keys settle, and whether another rotation may begin.
 		done.again = atOnce
@@ -164,12 +173,16 @@ func (s *step) updated(before policy.Record, answer authserver.Client, sent repl
 	}
 	record := before
 	record.Client = carryOver(before.Client, answer, answer.Registered)
-	record.WishDigest, record.Replacing, record.Disabled, record.Adopting = policy.Digest(sent.wish), false, false, false
-	record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
-	record.Excess, record.Missing = policy.Compare(sent.wish, answer)
+	record.Replacing, record.Disabled, record.Adopting = false, false, false
+	excess, missing := policy.Compare(sent.wish, answer)
+	record.Excess = excess
+	if !s.decision.Resend {
+		record.WishDigest, record.Missing = policy.Digest(sent.wish), missing
+		record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
+	}
 	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, sent.wish.JWKS)
 	record.Client.Registered.JWKSURI = cmp.Or(answer.Registered.JWKSURI, sent.wish.JWKSURI)
-	record.KeysSent, record.KeysSettleAt = policy.KeysDigest(sent.wish), s.keysSettleAt(before, sent)
+	record = s.settleKeys(record, sent)
 	record.Rotation = s.accepted(before.Rotation, sent.wish.JWKS, record.KeysSettleAt.IsZero())
 	return record
 }

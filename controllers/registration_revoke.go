@@ -43,8 +43,8 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	if err := s.disableFirst(ctx, server, done); err != nil {
 		return s.notOurs(ctx, done, err)
 	}
-	if err := server.Revoke(ctx, revocable(done.record, s.seen.facts.Credentials)); err != nil {
-		return s.notOurs(ctx, done, s.keepInstant(ctx, done, err))
+	if err := server.Revoke(ctx, revocable(done.record, s.seen.facts.Credentials, s.Clock.Now())); err != nil {
+		return s.notOurs(ctx, done, s.keepInstant(ctx, done, s.early(done.record, err)))
 	}
 	repeated := done.record.State == policy.RecordDeleted
 	done.record.State = policy.RecordDeleted
@@ -136,7 +136,7 @@ func (s *step) resolve(ctx context.Context, server authserver.Server, record pol
 	if !record.Replacing {
 		return record, nil
 	}
-	found, is, err := server.Find(ctx, record.Handle(s.seen.facts.Credentials))
+	found, is, err := server.Find(ctx, record.Handle(s.seen.facts.Credentials, s.Clock.Now()))
 	var answer *authserver.Error
 	if errors.As(err, &answer) && refusal(answer) {
 		return record, nil
@@ -155,7 +155,7 @@ func (s *step) giveWitnessKey(ctx context.Context, server authserver.Server, don
 	if err != nil {
 		return err
 	}
-	handle, wish := record.Handle(s.seen.facts.Credentials), record.Client.Registered
+	handle, wish := record.Handle(s.seen.facts.Credentials, s.Clock.Now()), record.Client.Registered
 	wish.JWKS, wish.JWKSURI = pair.jwks, ""
 	record.Replacing, record.WitnessKey, record.WitnessKeyID = true, pair.private, pair.id
 	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {

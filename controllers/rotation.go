@@ -61,17 +61,18 @@ func (s *step) nextSecret(record policy.Record) authserver.Secret {
 	return authserver.Secret{}
 }
 
-// keysSettleAt is when an update that was just accepted is to be sent again, so
-// that no keys of before come back: a while after it if it changed them.
-func (s *step) keysSettleAt(before policy.Record, sent replacement) time.Time {
-	linger := s.traits().KeysLinger
+// settleKeys notes the keys of an update that was just accepted. If it changed
+// them it is to be sent again after a while, so that none of before come back.
+func (s *step) settleKeys(record policy.Record, sent replacement) policy.Record {
+	linger, now := s.traits().KeysLinger, s.Clock.Now()
 	switch {
 	case linger > 0 && s.keysChanged(sent):
-		return s.Clock.Now().Add(linger)
+		record.KeysChangedAt, record.KeysSettleAt = now, now.Add(linger)
 	case sent.settles:
-		return time.Time{}
+		record.KeysChangedAt, record.KeysSettleAt = time.Time{}, time.Time{}
 	}
-	return before.KeysSettleAt
+	record.KeysSent = policy.KeysDigest(sent.wish)
+	return record
 }
 
 // keysChanged says that an update may have changed keys that somebody could
@@ -110,7 +111,8 @@ func (s *step) keysDrifted() bool {
 // settle.
 func (s *step) repeats(sent replacement) bool {
 	before := s.seen.facts.Record
-	return sent.settles && before.WishDigest == policy.Digest(sent.wish) && !before.Replacing && !before.Disabled &&
+	same := s.decision.Resend || before.WishDigest == policy.Digest(sent.wish)
+	return sent.settles && same && !before.Replacing && !before.Disabled &&
 		!before.Rotation.SecretWaits() && s.seen.facts.Observed.Is != policy.Present
 }
 

@@ -82,7 +82,7 @@ func (r *AuthorizationServerReconciler) revokeStray(ctx context.Context, records
 			return record, err
 		}
 	}
-	handle := revocable(record, policy.CredentialsFact{})
+	handle := revocable(record, policy.CredentialsFact{}, r.Clock.Now())
 	found, is, err := server.Find(ctx, handle)
 	switch {
 	case err != nil:
@@ -112,7 +112,7 @@ func (r *AuthorizationServerReconciler) deleteStray(ctx context.Context, records
 		}
 		record = done.record
 	}
-	return record, server.Revoke(ctx, revocable(record, policy.CredentialsFact{}))
+	return record, server.Revoke(ctx, revocable(record, policy.CredentialsFact{}, r.Clock.Now()))
 }
 
 // strayTaken tells of the end of a client whose registration is gone.

@@ -80,6 +80,9 @@ type RegistrationDecision struct {
 	Adopt string
 	// MakeKey says that a new key pair is needed for the wish.
 	MakeKey bool
+	// Resend says that the wish is what is registered, sent again so that its
+	// keys settle.
+	Resend bool
 	// Scopes are those in force, with their grants.
 	Scopes []v1alpha1.EffectiveScope
 	// Grants are those in force, by name, for the audit record.

@@ -189,10 +189,11 @@ type Record struct {
 	Adopting bool
 	// KeysSent is the KeysDigest of what was last sent and accepted.
 	KeysSent string
-	// KeysSettleAt is when the replacement that changed the client's keys is to
-	// be sent again; zero means that the server has no other keys than those
-	// registered.
-	KeysSettleAt time.Time
+	// KeysChangedAt is when the server accepted a change of the client's keys,
+	// and KeysSettleAt when it is to be sent it again; both are zero once the
+	// server has no other keys than those registered.
+	KeysChangedAt time.Time
+	KeysSettleAt  time.Time
 	// Rotation is the replacement of the client's key or secret.
 	Rotation Rotation
 	// Excess lists what the server registered beyond the wish.
@@ -240,7 +241,7 @@ func (r Record) empty() bool {
 // NeedsWitnessKey says that the absence of the client could not be witnessed:
 // it authenticates by a key, and none that the server knows is at hand.
 func (r Record) NeedsWitnessKey(c CredentialsFact) bool {
-	return r.Client.Registered.AuthMethod == wirePrivateKeyJWT && r.Handle(c).PrivateKey.IsZero()
+	return r.Client.Registered.AuthMethod == wirePrivateKeyJWT && r.Handle(c, time.Time{}).PrivateKey.IsZero()
 }
 
 // knows says that a key set is the one that is registered. A key that the
@@ -258,14 +259,17 @@ func (r Record) KnowsNextKey(now time.Time) bool {
 	return r.Rotation.KeyWaits() && r.knows(r.Rotation.NextJWKS) && settled && !now.Before(r.Rotation.NextFrom)
 }
 
-// keyReload is for how long a server that keeps keys in a cache refuses a new
-// one at most, once it came to nothing: Keycloak looks again after ten seconds.
-const keyReload = 15 * time.Second
+// keyReload is for how long a server that keeps keys in a cache may refuse a new
+// one: Keycloak looks again ten seconds after it looked last.
+const keyReload = authserver.KeyCacheRace + 15*time.Second
 
-// KeysMayLag says that the server may not know the client's key yet: that it
-// refuses it proves nothing.
-func (r Record) KeysMayLag(now time.Time) bool {
-	return !r.KeysSettleAt.IsZero() && now.Before(r.KeysSettleAt.Add(keyReload))
+// KeysLag is for how much longer the server may not know the client's key: that
+// it refuses it proves nothing. It is not positive once it must know it.
+func (r Record) KeysLag(now time.Time) time.Duration {
+	if r.KeysChangedAt.IsZero() {
+		return 0
+	}
+	return r.KeysChangedAt.Add(keyReload).Sub(now)
 }
 
 // KeysSettle says that the replacement that changed the client's keys is to be
@@ -296,8 +300,9 @@ func (r Record) Live() bool { return r.State == RecordRegistered }
 
 // Handle returns what the port needs to work on the client. The private key,
 // if it is at hand, comes from the credentials Secret. A secret that expires
-// proves nothing: the server refuses it while the client lives on.
-func (r Record) Handle(c CredentialsFact) authserver.Handle {
+// proves nothing: the server refuses it while the client lives on. Nor does a
+// key that the server may not know yet.
+func (r Record) Handle(c CredentialsFact, now time.Time) authserver.Handle {
 	handle := authserver.Handle{
 		ClientID:        r.Client.ID,
 		Owner:           r.Owner,
@@ -308,7 +313,7 @@ func (r Record) Handle(c CredentialsFact) authserver.Handle {
 		AuthMethod:      r.Client.Registered.AuthMethod,
 		ClientSecret:    r.Client.Secret,
 		Deleted:         r.State == RecordDeleted,
-		Uncertain:       r.Replacing || !r.Client.SecretExpiresAt.IsZero(),
+		Uncertain:       r.Replacing || !r.Client.SecretExpiresAt.IsZero() || r.KeysLag(now) > 0,
 	}
 	registered, _ := thumbprints(r.Client.Registered.JWKS)
 	switch {

@@ -341,7 +341,7 @@ func tenancyViolations(f RegistrationFacts, at time.Time, d RegistrationDecision
 		held := value != "" && value != "false"
 		deny(held && d.Action == Register, "registers while paused")
 		deny(held && d.Action == Replace && !subset(d.Wish.Scopes, f.Record.Client.Registered.Scopes), "adds a scope while paused")
-		deny(held && d.Action == Replace && d.Verdict.Standing == Allowed, "replaces while paused")
+		deny(held && d.Action == Replace && d.Verdict.Standing == Allowed && !f.Record.KeysSettle(at), "replaces while paused")
 		hasPlace := slices.Contains([]RecordState{RecordPending, RecordRegistered, RecordDeleted}, f.Record.State)
 		if as.Spec.Policy != nil && as.Spec.Policy.MaxRegistrationsPerNamespace != nil && !hasPlace {
 			full := f.PlacesTaken >= int(*as.Spec.Policy.MaxRegistrationsPerNamespace)

@@ -104,7 +104,7 @@ func scopeViolations(f RegistrationFacts, at time.Time, d RegistrationDecision, 
 	if held := d.Verdict.Standing == Frozen || d.Verdict.Standing == Undecided; held && live {
 		deny(sends && !subset(d.Wish.Scopes, registered), "grows from %v to %v", registered, d.Wish.Scopes)
 		deny(sends && !subset(d.Wish.Scopes, tolerated), "keeps %v, tolerated %v", d.Wish.Scopes, tolerated)
-		deny(f.GrantsAre == Present && d.Action == Keep && !subset(registered, tolerated), "keeps %v, tolerated %v", registered, tolerated)
+		deny(f.GrantsAre == Present && d.Action == Keep && !f.Record.Disabled && !subset(registered, tolerated), "keeps %v, tolerated %v", registered, tolerated)
 		deny(d.Action == Revoke && len(intersect(registered, tolerated)) > 0, "revokes %v, tolerated %v", registered, tolerated)
 	}
 	return broken

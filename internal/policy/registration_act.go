@@ -6,6 +6,7 @@ package policy
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -224,23 +225,40 @@ func (q *inquiry) hold(d *RegistrationDecision) {
 // reduce takes away what may not stay of a client that is kept.
 func (q *inquiry) reduce(d *RegistrationDecision) {
 	tolerated := q.tolerated()
-	reduced := q.reduced(d.Wish, tolerated)
-	retires := q.retires()
-	if retires {
-		reduced.JWKS = lessKeys(reduced.JWKS, q.Record.Rotation.OldJWKS)
-	}
+	reduced, retires := q.reduced(d.Wish, tolerated), q.retires()
 	kept := len(reduced.Scopes) == len(q.Record.Client.Registered.Scopes) &&
 		len(reduced.RedirectURIs) == len(q.Record.Client.Registered.RedirectURIs)
 	switch {
 	case len(tolerated) == 0, len(reduced.Scopes) == 0 && !kept:
 		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
+	case q.Record.Disabled:
+		// What enables it takes away the rest as well.
+		if q.Traits.Disables && q.enabled() {
+			d.Action = Disable
+		}
 	case !kept, retires, q.Record.Replacing, q.holdsMore():
 		if d.Action = Replace; d.MakeKey || !alike(d.Wish, reduced) {
 			d.Wish, d.MakeKey = reduced, false
 		}
-	case q.Record.KeysSettle(q.now) && !q.Record.Disabled:
-		d.Action, d.Wish, d.MakeKey = Replace, reduced, false
+	case q.Record.KeysSettle(q.now):
+		d.Action, d.Wish, d.MakeKey, d.Resend = Replace, q.registered(reduced), false, true
 	}
+}
+
+// enabled says that the client was seen able to do something.
+func (q *inquiry) enabled() bool {
+	return q.Observed.Looked && q.Observed.Is == Present && !q.Observed.Client.Disabled
+}
+
+// registered is a reduction without anything of the wish that was not accepted
+// yet.
+func (q *inquiry) registered(reduced authserver.ClientMetadata) authserver.ClientMetadata {
+	known := q.Record.Client.Registered
+	reduced.Name = cmp.Or(strings.TrimSuffix(known.Name, markOf(q.Record.Mark)), reduced.Name)
+	if known.Contacts != nil {
+		reduced.Contacts = known.Contacts
+	}
+	return reduced
 }
 
 // retires says that the key before the present one is registered beyond its
@@ -261,16 +279,19 @@ func alike(wish, reduced authserver.ClientMetadata) bool {
 // again when it is sent.
 func (q *inquiry) reduced(wish authserver.ClientMetadata, tolerated []string) authserver.ClientMetadata {
 	reduced := q.Record.Client.Registered
+	if q.retires() {
+		reduced.JWKS = lessKeys(reduced.JWKS, q.Record.Rotation.OldJWKS)
+	}
 	reduced.Name, reduced.Contacts = wish.Name, wish.Contacts
 	reduced.SoftwareID, reduced.SoftwareVersion = "", ""
 	reduced.Scopes = intersect(reduced.Scopes, tolerated)
 	if uris := intersect(reduced.RedirectURIs, wish.RedirectURIs); len(uris) > 0 {
 		reduced.RedirectURIs = uris
 	}
-	if reduced.JWKS == "" {
-		reduced.JWKS = wish.JWKS
-	}
-	if wish.Assertion.Issuer != "" {
+	switch {
+	case reduced.JWKS == "" && reduced.JWKSURI == "" && reduced.Assertion == (authserver.Assertion{}):
+		reduced.JWKS, reduced.JWKSURI, reduced.Assertion = wish.JWKS, wish.JWKSURI, wish.Assertion
+	case reduced.Assertion.Issuer != "" && wish.Assertion.Issuer != "":
 		// The server knows the issuer by no other name any more.
 		reduced.Assertion = wish.Assertion
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -96,9 +95,12 @@ func SecretName(reg *v1alpha1.MCPClientRegistration) string {
 func Marked(w authserver.ClientMetadata, cluster, uid, mark string) authserver.ClientMetadata {
 	w.SoftwareID = Owner(cluster, uid)
 	w.SoftwareVersion = mark
-	w.Name = fmt.Sprintf("%s [%s]", w.Name, mark)
+	w.Name += markOf(mark)
 	return w
 }
+
+// markOf is what a name that is sent ends with.
+func markOf(mark string) string { return " [" + mark + "]" }
 
 // ownerPrefix begins every ownership mark.
 const ownerPrefix = "mcp-registrar/"

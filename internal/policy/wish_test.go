@@ -185,12 +185,12 @@ func TestHandle(t *testing.T) {
 	equal(t, "handle", authserver.Handle{
 		ClientID: "client-1", ManagementURI: "https://auth/register/1", ManagementToken: token, TokenEndpoint: "https://auth/token",
 		AuthMethod: "none", ClientSecret: secret, PrivateKey: key, KeyID: "k1", RedirectURI: "https://app/a", Deleted: true, Uncertain: true,
-	}, record.Handle(CredentialsFact{PrivateKey: key, KeyID: "k1", PublicJWKS: registered}))
+	}, record.Handle(CredentialsFact{PrivateKey: key, KeyID: "k1", PublicJWKS: registered}, now))
 	for name, public := range map[string]string{"another": keySet(t, ecKey(t).Public()), "no": "", "an unreadable": "{"} {
-		handle := record.Handle(CredentialsFact{PrivateKey: key, KeyID: "k1", PublicJWKS: public})
+		handle := record.Handle(CredentialsFact{PrivateKey: key, KeyID: "k1", PublicJWKS: public}, now)
 		equal(t, "with "+name+" key set there is no private key", true, handle.PrivateKey.IsZero() && handle.KeyID == "")
 	}
-	equal(t, "of nothing", authserver.Handle{}, Record{}.Handle(CredentialsFact{}))
+	equal(t, "of nothing", authserver.Handle{}, Record{}.Handle(CredentialsFact{}, now))
 	for state, want := range map[RecordState]bool{
 		"": false, RecordPending: false, RecordRegistered: true, RecordDeleted: false, RecordRevoked: false, RecordRefused: false,
 	} {
