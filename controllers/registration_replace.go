@@ -88,7 +88,7 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	record := done.record
 	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
 	if refusal(answer) {
-		record = s.keptAsItIs(record, answer, excess)
+		record = s.keptAsItIs(ctx, record, answer, excess)
 		done.again, err = atOnce, nil
 	}
 	if answer.Kind == authserver.Unauthorized && s.suspect(err) {
@@ -110,7 +110,7 @@ func (s *step) suspect(err error) bool {
 }
 
 // keptAsItIs is the record of a client whose update was refused.
-func (s *step) keptAsItIs(record policy.Record, answer *authserver.Error, excess []string) policy.Record {
+func (s *step) keptAsItIs(ctx context.Context, record policy.Record, answer *authserver.Error, excess []string) policy.Record {
 	if record.Findable() {
 		// There is a client, with what an earlier request asked for.
 		record.State, record.RegisteredAt = policy.RecordRegistered, s.Clock.Now()
@@ -120,6 +120,7 @@ func (s *step) keptAsItIs(record policy.Record, answer *authserver.Error, excess
 		// What is registered is refused: it is asked for again as late as any
 		// other wish that was.
 		record.KeysSettleAt = s.Clock.Now().Add(policy.DriftCheckInterval(s.seen.facts.AuthorizationServer.Object))
+		logf.FromContext(ctx).Error(answer, "Keys cannot be settled: the authorization server may accept those of before", "clientID", record.Client.ID, "tryingAgainAt", record.KeysSettleAt)
 		return record
 	}
 	record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
