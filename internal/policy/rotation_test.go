@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,4 +146,27 @@ func TestKeysDigest(t *testing.T) {
 		different[d] = true
 	}
 	equal(t, "different digests", 7, len(different))
+}
+
+// A disabled client is left so by what only takes away: also while nothing may
+// be given, and whatever there is to take away.
+func TestNothingThatTakesAwayEnables(t *testing.T) {
+	for name, change := range map[string]func(*RegistrationFacts){
+		"an old key":       func(f *RegistrationFacts) { f.Record.Rotation.OldJWKS, f.Record.Rotation.OldUntil = testJWKS, now },
+		"keys that settle": func(f *RegistrationFacts) { f.Record.KeysSettleAt = now },
+		"a lost answer":    func(f *RegistrationFacts) { f.Record.Replacing = true },
+		"a scope": func(f *RegistrationFacts) {
+			f.Record.Client.Registered.Scopes = append(slices.Clone(f.Record.Client.Registered.Scopes), "invoices:all")
+		},
+	} {
+		f := liveFacts(rotating(315360000, 60))
+		f.Record.Client.Registered.JWKS = strings.Replace(testJWKS, `{"keys":[`, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},`, 1)
+		change(&f)
+		freeze(&f)
+		equal(t, name, Replace, Registration(f, now).Action)
+		f.Record.Disabled = true
+		equal(t, name+", disabled", Keep, Registration(f, now).Action)
+		f.Observed = Observation{Looked: true, Is: Present, Client: f.Record.Client}
+		equal(t, name+", disabled, and enabled by somebody", Disable, Registration(f, now).Action)
+	}
 }
