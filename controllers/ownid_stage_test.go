@@ -245,3 +245,39 @@ func TestSuspendedDiesWithItsServer(t *testing.T) {
 		t.Errorf("%d clients, revocation %+v", len(s.as.Clients()), r)
 	}
 }
+
+// A client whose enabling has no answer may be enabled: suspended again, it is
+// disabled again. One whose enabling was refused is still disabled, and is not
+// asked about.
+func TestSuspendedAgainWhileItsEnablingIsNotKnown(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer    authserver.Error
+		afterWork bool
+		disables  int
+	}{
+		"carried out":     {authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}, true, 1},
+		"not carried out": {authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}, false, 1},
+		"refused":         {authserver.Error{Kind: authserver.Rejected}, false, 0},
+		"not sent":        {authserver.Error{Kind: authserver.Unavailable}, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, "again")
+			s.manageOtherwise()
+			s.begin()
+			suspend := func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.State = v1alpha1.StateSuspended }
+			edit(s, s.reg, suspend)
+			c.answer.Op = "replacing client"
+			s.as.Fail(fake.Fault{Operation: fake.Replace, AfterWork: c.afterWork, Err: &c.answer})
+			editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.State = v1alpha1.StateActive })
+			_, err := s.registrations.Reconcile(t.Context(), s.registration())
+			if (err == nil) != (c.answer.Kind == authserver.Rejected) || s.live().Disabled == c.afterWork {
+				t.Fatalf("%v, disabled: %t", err, s.live().Disabled)
+			}
+			before := s.as.Calls(fake.Disable)
+			edit(s, s.reg, suspend)
+			if calls := s.as.Calls(fake.Disable) - before; !s.live().Disabled || calls != c.disables {
+				t.Errorf("disabled: %t, by %d requests, want %d", s.live().Disabled, calls, c.disables)
+			}
+		})
+	}
+}

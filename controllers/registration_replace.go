@@ -38,7 +38,8 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 		return err
 	}
 	uncertain := done.record
-	uncertain.Replacing = true
+	// What is sent enables the client: from now on it may be.
+	uncertain.Replacing, uncertain.Disabled = true, false
 	uncertain.ServiceAccount = s.reg.Spec.ServiceAccountName
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
 	if uncertain.Live() && len(uncertain.Reached) == 0 {
@@ -87,6 +88,7 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	}
 	record := done.record
 	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
+	record.Disabled = s.seen.facts.Record.Disabled && !answer.MaybeApplied
 	if refusal(answer) {
 		record = s.keptAsItIs(ctx, record, answer, excess)
 		done.again, err = atOnce, nil

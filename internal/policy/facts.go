@@ -183,7 +183,8 @@ type Record struct {
 	WitnessKeyID string
 	// Replacing says that an update was sent and its answer not yet stored.
 	Replacing bool
-	// Disabled says that the server accepted that the client is disabled.
+	// Disabled says that the server accepted that the client is disabled, and
+	// that nothing was sent since that enables it.
 	Disabled bool
 	// Adopting says that the pending client was somebody else's.
 	Adopting bool

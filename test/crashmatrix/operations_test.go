@@ -122,6 +122,12 @@ var operations = []operation{
 		end:   ready, calls: one,
 	},
 	{
+		name: "suspend while the resumption has no answer", methods: keyed, before: (*scene).unansweredResumption, lagging: true,
+		begin: func(s *scene) { s.state(v1alpha1.StateSuspended) },
+		end:   suspended,
+		only:  func(p personality) bool { return p.traits("").Disables },
+	},
+	{
 		name: "expire", methods: keyed, before: (*scene).established,
 		begin: func(s *scene) { s.clock.SetTime(s.clock.Now().Add(lifetime)) },
 		end:   revoked, calls: revokeCalls,
@@ -240,6 +246,21 @@ func (s *scene) unanswered() {
 	s.settle(p)
 	if !p.dead || len(s.fake.Clients()) != 1 {
 		s.problem("the scene cannot be set: the manager lives on, or there is no client")
+	}
+}
+
+// unansweredResumption has the manager die when the authorization server has
+// enabled a suspended client.
+func (s *scene) unansweredResumption() {
+	s.established()
+	s.state(v1alpha1.StateSuspended)
+	s.live()
+	s.state(v1alpha1.StateActive)
+	p, err := s.process(fault{at: -1, verb: "Replace", mode: crashAfter})
+	s.must(err)
+	s.settle(p)
+	if clients := s.fake.Clients(); !p.dead || len(clients) != 1 || clients[0].Disabled {
+		s.problem("the scene cannot be set: the manager lives on, or the client is not enabled")
 	}
 }
 
