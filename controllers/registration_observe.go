@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,6 +193,14 @@ func carryOver(old, answer authserver.Client, registered authserver.ClientMetada
 		next.Secret, next.SecretExpiresAt = answer.Secret, answer.SecretExpiresAt
 	}
 	return next
+}
+
+// withKeys completes what was registered with the keys that were sent: many
+// servers do not repeat them.
+func withKeys(registered, sent authserver.ClientMetadata) authserver.ClientMetadata {
+	registered.JWKS = cmp.Or(registered.JWKS, sent.JWKS)
+	registered.JWKSURI = cmp.Or(registered.JWKSURI, sent.JWKSURI)
+	return registered
 }
 
 // onlyUnavailable says that an error is a passing one of the authorization

@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -205,8 +204,7 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 		record.Client.Secret = chosen
 	}
 	record.Excess, record.Missing = policy.Compare(wish, answer)
-	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, wish.JWKS)
-	record.Client.Registered.JWKSURI = cmp.Or(answer.Registered.JWKSURI, wish.JWKSURI)
+	record.Client.Registered = withKeys(answer.Registered, wish)
 	if !s.traits().OwnClientID {
 		record = s.usable(ctx, record)
 	}

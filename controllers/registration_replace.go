@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -175,7 +174,7 @@ func (s *step) updated(before policy.Record, answer authserver.Client, sent repl
 		answer.Secret = secret
 	}
 	record := before
-	record.Client = carryOver(before.Client, answer, answer.Registered)
+	record.Client = carryOver(before.Client, answer, withKeys(answer.Registered, sent.wish))
 	record.Replacing, record.Disabled, record.Adopting = false, false, false
 	excess, missing := policy.Compare(sent.wish, answer)
 	record.Excess = excess
@@ -183,8 +182,6 @@ func (s *step) updated(before policy.Record, answer authserver.Client, sent repl
 		record.WishDigest, record.Missing = policy.Digest(sent.wish), missing
 		record.RefusedReason, record.RefusedCode, record.RefusedDigest = "", "", ""
 	}
-	record.Client.Registered.JWKS = cmp.Or(answer.Registered.JWKS, sent.wish.JWKS)
-	record.Client.Registered.JWKSURI = cmp.Or(answer.Registered.JWKSURI, sent.wish.JWKSURI)
 	record = s.settleKeys(record, sent)
 	record.Rotation = s.accepted(before.Rotation, sent.wish.JWKS, record.KeysSettleAt.IsZero())
 	return record

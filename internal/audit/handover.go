@@ -138,20 +138,14 @@ func (s *Stream) waiting() *task {
 // release ends a turn. If nothing else was written than what passes, such as
 // calls, the last line need not be noted at once.
 func (s *Stream) release(note bool) {
-	if note {
+	switch {
+	case note:
 		s.due = nil
-	} else {
-		s.noteSoon()
+	case s.due == nil:
+		s.due = s.after(noteAfter)
 	}
 	if err := s.writer.release(note); err != nil {
 		s.complaints.about(failure, fmt.Errorf("ending a turn of the audit stream: %w", err))
-	}
-}
-
-// noteSoon has the last line noted later, unless it is to be already.
-func (s *Stream) noteSoon() {
-	if s.due == nil {
-		s.due = s.after(noteAfter)
 	}
 }
 

@@ -360,11 +360,10 @@ func (q *inquiry) withdraw(cause v1alpha1.RevocationCause) Action {
 // suspend disables a client where the server can: it comes back under its id. A
 // client that somebody enabled is disabled again.
 func (q *inquiry) suspend() Action {
-	seen := q.Observed.Looked && q.Observed.Is == Present
 	switch {
 	case q.Observed.Looked && q.Observed.Is == Absent:
 		return Confirm
-	case q.Record.Disabled && (!seen || q.Observed.Client.Disabled):
+	case q.Record.Disabled && !q.enabled():
 		return Nothing
 	}
 	return Disable
