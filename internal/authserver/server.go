@@ -14,6 +14,11 @@ import (
 //
 // Every error is an *Error. After an error with MaybeApplied the caller must
 // assume neither that the work was done nor that it was not.
+//
+// Only the server's own words count. What somebody answers in its place (a
+// page, a redirect, a challenge of another realm, a list where an object was
+// asked for) is Unavailable at every method: neither a success nor a refusal,
+// and never absence.
 type Server interface { //nolint:interfacebloat // what is done with a client, and what a server says of itself
 	// Traits says what this server can do. It never changes and costs nothing.
 	Traits() Traits
@@ -30,19 +35,26 @@ type Server interface { //nolint:interfacebloat // what is done with a client, a
 	// of wish explicitly, scope above all. The answer holds
 	// what the server says it registered, which may differ from the wish.
 	// The answer must be stored before anything else is done.
+	//
+	// A client that is Named beside an error exists, and cannot be used
+	// otherwise: the caller stores it and has it deleted at once. What else it
+	// holds is what could be read.
 	Register(ctx context.Context, wish ClientMetadata) (Client, error)
 
 	// Find reads the client of a handle. found is false only when absence is
 	// proven; a failure to look is an error. Unauthorized: the server refuses
 	// the management token and the client was not proven to be gone. A
-	// replaced management token or secret in the answer must be stored before
-	// anything else is done.
+	// replaced management token, management URI or secret in the answer must be
+	// stored before anything else is done, also those of a client beside an
+	// error: they are in force although the rest of the answer cannot be used.
+	// A proof depends on nothing but the client id or management URI, its
+	// token, and the mark, with what the handle has for a witness.
 	Find(ctx context.Context, handle Handle) (client Client, found bool, err error)
 
 	// Replace makes the client's metadata equal to wish (RFC 7592 §2.2: the
 	// submitted values replace, they do not augment). The client id stays. A
-	// replaced management token or secret in the answer must be stored before
-	// anything else is done. Where the server can disable a client it is
+	// replaced management token, management URI or secret in the answer must be
+	// stored before anything else is done, also beside an error. Where the server can disable a client it is
 	// enabled again. With Traits.OwnSecret a wish.Secret takes the place of
 	// the client's secret.
 	Replace(ctx context.Context, handle Handle, wish ClientMetadata) (Client, error)
@@ -56,7 +68,10 @@ type Server interface { //nolint:interfacebloat // what is done with a client, a
 	// Revoke deletes the client. It is idempotent: nil means that the server
 	// accepted the deletion, now or before, or that the client is proven to
 	// be gone. nil is not yet proof: a later Find is. Unauthorized: the server
-	// refuses the management token and the client is, or may be, alive.
+	// refuses the management token and the client is, or may be, alive. It
+	// depends on nothing but the client id or management URI, its token, and the
+	// mark: no other member of any answer, whatever its form or length, holds a
+	// deletion back. A handle with management URI and token needs no client id.
 	Revoke(ctx context.Context, handle Handle) error
 
 	// List reads one page of all clients of the server, whoever's they are;
@@ -157,8 +172,16 @@ type Assertion struct {
 // Client is a client as the server says it is registered.
 type Client struct {
 	ID string
-	// Secret is client_secret; empty when the answer held none.
+	// Secret is client_secret; empty when the answer held none. One that was
+	// read takes the place of the handle's only if the server accepted it at its
+	// token endpoint: servers show masked or hashed ones. What is neither the
+	// handle's nor accepted is left out.
 	Secret Secret
+	// SecretDoubtful says that the server was not seen to accept the handle's
+	// secret, nor the one that it showed: from then on the secret at hand is
+	// worth nothing as a witness, and the caller stores that for
+	// Handle.Uncertain. It is over with the next Secret.
+	SecretDoubtful bool
 	// SecretExpiresAt is client_secret_expires_at; zero means never.
 	SecretExpiresAt time.Time
 	// ManagementURI is registration_client_uri; empty when the answer held
@@ -171,6 +194,12 @@ type Client struct {
 	Disabled bool
 	// Registered is what the server registered.
 	Registered ClientMetadata
+}
+
+// Named says that the client can be deleted: by its id, or by its management
+// URI and token.
+func (c Client) Named() bool {
+	return c.ID != "" || c.ManagementURI != "" && !c.ManagementToken.IsZero()
 }
 
 // Handle is everything that is needed to find, replace, revoke and prove the
@@ -199,7 +228,8 @@ type Handle struct {
 	// Deleted says that the server answered a deletion with success: from
 	// then on a refused management token is proof of absence.
 	Deleted bool
-	// Uncertain says that the answer to an update was lost: secrets at hand
+	// Uncertain says that the answer to an update was lost, or that the server
+	// was not seen to accept the secret (Client.SecretDoubtful): secrets at hand
 	// may be outdated, so that their refusal proves nothing.
 	Uncertain bool
 }

@@ -80,16 +80,19 @@ func (s *Server) manage(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	live := s.lookup(handle.ClientID)
+	if handle.ClientID == "" && !s.traits.OwnClientID {
+		live = s.at(handle.ManagementURI)
+	}
 	if s.traits.OwnClientID {
 		return s.manageByID(op, live, handle, work)
 	}
 	if live != nil && !live.ManagementToken.IsZero() && live.ManagementToken.Equal(handle.ManagementToken) {
 		return work(live), true, nil
 	}
-	if !handle.Deleted && !s.provenAbsent(handle) {
-		return authserver.Client{}, false, refused(op)
+	if s.absent(live, handle) {
+		return authserver.Client{}, false, nil
 	}
-	return authserver.Client{}, false, nil
+	return authserver.Client{}, false, refused(op)
 }
 
 // manageByID works on a client that carries the owner's mark, and on no other.
@@ -112,14 +115,22 @@ func refused(op string) error {
 }
 
 // answer is what an authorization server says of a client: the token only
-// where it was replaced.
-func (s *Server) answer(client *authserver.Client) authserver.Client {
+// where it was replaced, and of the secret what an adapter believes of it.
+func (s *Server) answer(client *authserver.Client, handle authserver.Handle) authserver.Client {
 	answer := *client
 	answer.Registered = clone(client.Registered)
 	answer.ManagementToken = authserver.Secret{}
 	if s.switches.RotateTokens {
 		client.ManagementToken = s.token(client.ID)
 		answer.ManagementToken = client.ManagementToken
+	}
+	if s.switches.Mask != "" && !client.Secret.IsZero() && !client.Secret.Equal(authserver.NewSecret(s.switches.Mask)) {
+		answer.Secret = authserver.Secret{}
+		if handle.ClientSecret.Equal(client.Secret) {
+			answer.Secret = handle.ClientSecret
+		} else {
+			answer.SecretDoubtful = true
+		}
 	}
 	return answer
 }
@@ -132,6 +143,16 @@ func (s *Server) token(id string) authserver.Secret {
 func (s *Server) lookup(id string) *authserver.Client {
 	for _, client := range s.clients {
 		if client.ID == id {
+			return client
+		}
+	}
+	return nil
+}
+
+// at is the client of a management URI.
+func (s *Server) at(uri string) *authserver.Client {
+	for _, client := range s.clients {
+		if uri != "" && client.ManagementURI == uri {
 			return client
 		}
 	}

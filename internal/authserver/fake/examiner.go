@@ -19,11 +19,11 @@ const (
 
 // ChallengeRequired answers what Switches.PKCE says: Yes unless it is set.
 func (s *Server) ChallengeRequired(ctx context.Context, _ authserver.ChallengeQuestion) (authserver.Answer, error) {
-	finish, err := s.begin(ctx, Challenge)
+	end, err := s.begin(ctx, Challenge)
 	if err != nil {
 		return authserver.Unclear, err
 	}
-	if err := finish(); err != nil {
+	if err := end.lost(); err != nil {
 		return authserver.Unclear, err
 	}
 	s.mu.Lock()
@@ -52,11 +52,11 @@ func (s *Server) Borrow(
 }
 
 func (s *Server) issue(ctx context.Context, operation Operation, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
-	finish, err := s.begin(ctx, operation)
+	end, err := s.begin(ctx, operation)
 	if err != nil {
 		return authserver.TokenFacts{}, err
 	}
-	if err := finish(); err != nil {
+	if err := end.lost(); err != nil {
 		return authserver.TokenFacts{}, err
 	}
 	s.mu.Lock()

@@ -19,7 +19,28 @@ type Fault struct {
 	AfterWork bool
 	// Err is returned as it is.
 	Err *authserver.Error
+	// Named returns beside Err, after the work of Register, Find or Replace,
+	// what such an answer still names: the client's id, management URI, token
+	// and secret, as far as the answer would have held them.
+	Named bool
 }
+
+// Stand is who answers in the server's place.
+type Stand int
+
+// Who answers.
+const (
+	// Itself is the server.
+	Itself Stand = iota
+	// Page is an intermediary whose answers are nobody's: nothing reaches the
+	// server, and every call is Unavailable.
+	Page
+	// Accepting is a Page, but for that deletions are answered with success,
+	// which nobody can tell from the server's. None is carried out.
+	Accepting
+	// Hiding is a Page behind which the server does its work.
+	Hiding
+)
 
 // Switches change how the server answers. The zero value is a server that does
 // as it is told.
@@ -44,6 +65,11 @@ type Switches struct {
 	// until the next replacement that does not: a request was under way that
 	// had read the client before (authserver.KeyCacheRace).
 	KeepKeys bool
+	// Mask is shown by every Find and Replace in place of a client's secret;
+	// empty shows the secret.
+	Mask string
+	// Stand is who answers.
+	Stand Stand
 	// PageSize is how many clients a page of List holds; 0 means 100.
 	PageSize int
 	// OnCall runs at the start of every call, without locks held. A test can
@@ -84,25 +110,57 @@ func (s *Server) Switch(change func(*Switches)) {
 	change(&s.switches)
 }
 
+// ending is what becomes of a call after its work.
+type ending struct{ fault Fault }
+
+// lost is the error in place of the answer; nil where nothing was ordered.
+func (e ending) lost() error {
+	if e.fault.Err == nil {
+		return nil
+	}
+	return e.fault.Err
+}
+
+// left is what of an answer that cannot be used is enough to delete the client,
+// and what it replaced.
+func (e ending) left(client authserver.Client) authserver.Client {
+	if !e.fault.Named {
+		return authserver.Client{}
+	}
+	return authserver.Client{
+		ID: client.ID, ManagementURI: client.ManagementURI, ManagementToken: client.ManagementToken, Secret: client.Secret,
+	}
+}
+
 // begin counts a call and returns the fault that stands before its work. The
-// fault that stands after its work comes from finish.
-func (s *Server) begin(ctx context.Context, op Operation) (finish func() error, err error) {
+// fault that stands after its work is in the ending.
+func (s *Server) begin(ctx context.Context, op Operation) (ending, error) {
 	fault, onCall := s.take(op)
 	if onCall != nil {
 		onCall(ctx, op)
 	}
 	if ctx.Err() != nil {
-		return nil, &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Err: ctx.Err()}
+		return ending{}, &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Err: ctx.Err()}
 	}
-	if fault.Err != nil && !fault.AfterWork {
-		return nil, fault.Err
+	if stand := s.stand(); stand != Itself && (stand != Accepting || op != Revoke) {
+		fault = Fault{AfterWork: stand == Hiding, Err: s.inPlace(op)}
 	}
-	return func() error {
-		if fault.Err != nil {
-			return fault.Err
-		}
-		return nil
-	}, nil
+	if fault.Err != nil && !fault.AfterWork && !fault.Named {
+		return ending{}, fault.Err
+	}
+	return ending{fault: fault}, nil
+}
+
+func (s *Server) stand() Stand {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.switches.Stand
+}
+
+// inPlace is the error for an answer that is not the server's.
+func (s *Server) inPlace(op Operation) *authserver.Error {
+	lasting := op != Discover && op != List && (op != Find || !s.traits.OwnClientID)
+	return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Code: "undecodable", MaybeApplied: lasting}
 }
 
 func (s *Server) take(op Operation) (fault Fault, onCall func(context.Context, Operation)) {

@@ -70,11 +70,11 @@ func NewWith(issuer string, traits authserver.Traits) *Server {
 
 // Discover returns the metadata.
 func (s *Server) Discover(ctx context.Context) (authserver.Metadata, error) {
-	finish, err := s.begin(ctx, Discover)
+	end, err := s.begin(ctx, Discover)
 	if err != nil {
 		return authserver.Metadata{}, err
 	}
-	if err := finish(); err != nil {
+	if err := end.lost(); err != nil {
 		return authserver.Metadata{}, err
 	}
 	s.mu.Lock()
@@ -84,26 +84,28 @@ func (s *Server) Discover(ctx context.Context) (authserver.Metadata, error) {
 
 // Register creates a client.
 func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
-	finish, err := s.begin(ctx, Register)
+	end, err := s.begin(ctx, Register)
 	if err != nil {
 		return authserver.Client{}, err
 	}
 	client, err := s.add(wish)
-	if fault := finish(); fault != nil {
-		return authserver.Client{}, fault
+	if fault := end.lost(); fault != nil {
+		return end.left(client), fault
 	}
 	return client, err
 }
 
 // Find looks a client up by its handle.
 func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver.Client, bool, error) {
-	finish, err := s.begin(ctx, Find)
+	end, err := s.begin(ctx, Find)
 	if err != nil {
 		return authserver.Client{}, false, err
 	}
-	client, found, err := s.manage("finding client", handle, s.answer)
-	if fault := finish(); fault != nil {
-		return authserver.Client{}, false, fault
+	client, found, err := s.manage("finding client", handle, func(client *authserver.Client) authserver.Client {
+		return s.answer(client, handle)
+	})
+	if fault := end.lost(); fault != nil {
+		return end.left(client), false, fault
 	}
 	return client, found, err
 }
@@ -112,7 +114,7 @@ func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver
 func (s *Server) Replace(
 	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
-	finish, err := s.begin(ctx, Replace)
+	end, err := s.begin(ctx, Replace)
 	if err != nil {
 		return authserver.Client{}, err
 	}
@@ -124,12 +126,12 @@ func (s *Server) Replace(
 		s.cacheKeys(client, wish)
 		client.Registered, client.Disabled = s.register(wish), false
 		if s.traits.OwnSecret && !wish.Secret.IsZero() {
-			client.Secret = wish.Secret
+			client.Secret, handle.ClientSecret = wish.Secret, wish.Secret
 		}
-		return s.answer(client)
+		return s.answer(client, handle)
 	})
-	if fault := finish(); fault != nil {
-		return authserver.Client{}, fault
+	if fault := end.lost(); fault != nil {
+		return end.left(client), fault
 	}
 	if err == nil && !found {
 		return authserver.Client{}, refused("replacing client")
@@ -142,7 +144,7 @@ func (s *Server) Disable(ctx context.Context, handle authserver.Handle) error {
 	if !s.traits.Disables {
 		return &authserver.Error{Kind: authserver.Rejected, Op: "disabling client"}
 	}
-	finish, err := s.begin(ctx, Disable)
+	end, err := s.begin(ctx, Disable)
 	if err != nil {
 		return err
 	}
@@ -151,7 +153,7 @@ func (s *Server) Disable(ctx context.Context, handle authserver.Handle) error {
 		client.Disabled = true
 		return authserver.Client{}
 	})
-	if fault := finish(); fault != nil {
+	if fault := end.lost(); fault != nil {
 		return fault
 	}
 	return err
@@ -162,11 +164,11 @@ func (s *Server) List(ctx context.Context, cursor string) (authserver.Page, erro
 	if !s.traits.Lists {
 		return authserver.Page{}, &authserver.Error{Kind: authserver.Rejected, Op: "listing clients"}
 	}
-	finish, err := s.begin(ctx, List)
+	end, err := s.begin(ctx, List)
 	if err != nil {
 		return authserver.Page{}, err
 	}
-	if err := finish(); err != nil {
+	if err := end.lost(); err != nil {
 		return authserver.Page{}, err
 	}
 	s.mu.Lock()
@@ -194,16 +196,19 @@ func (s *Server) Traits() authserver.Traits { return s.traits }
 
 // Revoke removes a client.
 func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
-	finish, err := s.begin(ctx, Revoke)
+	end, err := s.begin(ctx, Revoke)
 	if err != nil {
 		return err
+	}
+	if s.stand() == Accepting {
+		return nil
 	}
 	handle.Adopting = false
 	_, _, err = s.manage("revoking client", handle, func(client *authserver.Client) authserver.Client {
 		s.remove(client.ID)
 		return authserver.Client{}
 	})
-	if fault := finish(); fault != nil {
+	if fault := end.lost(); fault != nil {
 		return fault
 	}
 	return err
