@@ -139,21 +139,6 @@ func (s *step) taken(kind audit.Type, record policy.Record) {
 	s.Audit.Record(e)
 }
 
-// concludes tells how a client ended, once.
-func (s *step) concludes(old policy.Record) {
-	switch {
-	case old.State == policy.RecordPending:
-		s.orphaned(old, old.Mark)
-	case !old.Live() && old.State != policy.RecordDeleted:
-	case old.Released != "":
-		s.taken(audit.ClientReleased, old)
-	case s.decision.Verdict.Cause == v1alpha1.CauseVanished:
-		s.taken(audit.ClientVanished, old)
-	default:
-		s.taken(audit.RevocationVerified, old)
-	}
-}
-
 // orphaned tells of a request that ended without an answer.
 func (s *step) orphaned(record policy.Record, mark string) {
 	e := s.event(audit.PossibleOrphan, policy.Record{Connection: record.Connection})

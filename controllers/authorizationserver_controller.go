@@ -128,7 +128,7 @@ func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.
 	var counts v1alpha1.ClientCounts
 	var records corev1.SecretList
 	err := r.List(ctx, &records, client.InNamespace(r.Namespace),
-		client.MatchingLabels{v1alpha1.LabelAuthorizationServer: shortLabel(as.Name)}, client.UnsafeDisableDeepCopy)
+		client.MatchingFields{indexRecordServer: as.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return counts, fmt.Errorf("listing records: %w", err)
 	}

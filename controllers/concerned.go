@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,18 +22,17 @@ import (
 // concerns.
 
 func ofRecord(_ context.Context, object client.Object) []reconcile.Request {
-	annotations := object.GetAnnotations()
-	key := types.NamespacedName{Namespace: annotations[annotationRegistrationNamespace], Name: annotations[annotationRegistrationName]}
-	if key.Name == "" {
+	secret, ok := object.(*corev1.Secret)
+	if !ok || recordUID(secret) == "" || registrationKey(secret).Name == "" {
 		return nil
 	}
-	return []reconcile.Request{{NamespacedName: key}}
+	return []reconcile.Request{{NamespacedName: registrationKey(secret)}}
 }
 
 // ofCredential names the authorization servers whose initial access token, or
 // whose administrator's credentials, a Secret holds.
 func (r *AuthorizationServerReconciler) ofCredential(ctx context.Context, object client.Object) []reconcile.Request {
-	if object.GetLabels()[v1alpha1.LabelRegistrationUID] != "" {
+	if secret, ok := object.(*corev1.Secret); !ok || secret.Type == v1alpha1.SecretTypeRecord {
 		return nil
 	}
 	var list v1alpha1.AuthorizationServerList
@@ -161,7 +161,11 @@ func (r *MCPServerReconciler) servers(ctx context.Context, options ...client.Lis
 
 // waitingForPlace names the registrations that wait for the place of a record.
 func (r *RegistrationReconciler) waitingForPlace(ctx context.Context, record client.Object) []reconcile.Request {
-	return r.waitingIn(ctx, record.GetAnnotations()[annotationRegistrationNamespace])
+	secret, ok := record.(*corev1.Secret)
+	if !ok {
+		return nil
+	}
+	return r.waitingIn(ctx, registrationKey(secret).Namespace)
 }
 
 // waitingIn names the registrations of a namespace that wait for a place there.

@@ -90,8 +90,7 @@ func (d *Documents) SetupWithManager(ctx context.Context, mgr manager.Manager) e
 
 // documentPath is the path of the document that a record is about, if any.
 func documentPath(secret *corev1.Secret) string {
-	uid := secret.Labels[v1alpha1.LabelRegistrationUID]
-	if secret.Type != v1alpha1.SecretTypeRecord || secret.Name != recordName(types.UID(uid)) {
+	if recordUID(secret) == "" {
 		return ""
 	}
 	record, err := decodeRecord(secret)
@@ -132,16 +131,14 @@ func (d *Documents) document(ctx context.Context, secret *corev1.Secret) (authse
 		return authserver.Document{}, false, err
 	}
 	var reg v1alpha1.MCPClientRegistration
-	err = d.Client.Get(ctx, types.NamespacedName{
-		Namespace: secret.Annotations[annotationRegistrationNamespace], Name: secret.Annotations[annotationRegistrationName],
-	}, &reg)
+	err = d.Client.Get(ctx, registrationKey(secret), &reg)
 	switch {
 	case apierrors.IsNotFound(err):
 		return found, true, nil
 	case err != nil:
 		return authserver.Document{}, false, wrap("reading the registration of a document", err)
 	}
-	if string(reg.UID) == secret.Labels[v1alpha1.LabelRegistrationUID] && reg.DeletionTimestamp == nil && record.Cause == "" {
+	if reg.UID == recordUID(secret) && reg.DeletionTimestamp == nil && record.Cause == "" {
 		found.Until = documentEnd(&reg, record)
 		found.Held = found.Until.IsZero()
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -247,27 +248,34 @@ func (r *AuthorizationServerReconciler) reapOrphan(ctx context.Context, as *v1al
 	if held, err := r.held(ctx, as, c.ID, types.UID(uid)); err != nil || held {
 		return errors.Join(err, errHeld)
 	}
-	server, leave, err := r.Servers.Enter(ctx, policy.Connection(as), authserver.Urgent)
-	if err != nil {
-		return err
+	config := policy.Connection(as)
+	// It was seen in the list: no request for it is under way any more.
+	record := policy.Record{
+		State: policy.RecordRegistered, Connection: config, Owner: c.SoftwareID, Client: authserver.Client{ID: c.ID}, RegisteredAt: r.Clock.Now(),
 	}
-	defer leave()
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	handle := authserver.Handle{ClientID: c.ID, Owner: c.SoftwareID}
-	if err := server.Revoke(ctx, handle); err != nil {
-		return err
-	}
-	r.reaped(audit.ClientRevoked, as, c)
-	handle.Deleted = true
-	_, found, err := server.Find(ctx, handle)
-	if err == nil && found {
-		err = errStillThere
-	}
-	if err == nil {
-		r.reaped(audit.RevocationVerified, as, c)
-	}
+	_, _, err := executor{r.Servers, r.Clock}.run(ctx, leaving{
+		Facts: r.ownerless(record, r.Servers.Connector.Traits(config)), leaver: listedLeaver{r, as, c}, connection: config,
+	})
 	return err
+}
+
+// listedLeaver is a client of this cluster that a list named and no record speaks of.
+type listedLeaver struct {
+	*AuthorizationServerReconciler
+	as     *v1alpha1.AuthorizationServer
+	listed authserver.Listed
+}
+
+func (listedLeaver) store(_ context.Context, record policy.Record) (policy.Record, error) {
+	return record, nil
+}
+
+func (listedLeaver) end(_ context.Context, last policy.Record) (policy.Record, error) {
+	return last, nil
+}
+
+func (l listedLeaver) tell(event lifecycle.Event) {
+	l.reaped(auditTypes[event.Kind], l.as, l.listed)
 }
 
 // errHeld says that a client belongs to a registration after all.

@@ -361,8 +361,8 @@ func TestAbsenceWithinTheLag(t *testing.T) {
 	edit(s.stage, s.reg, ownKeys(secondKeys))
 	record := s.stored()
 	lost := &authserver.Error{Kind: authserver.Unauthorized, Op: "finding client", Status: 401}
-	var early *authserver.Error
-	if err := s.registrations.early(record, lost); !errors.As(err, &early) || early.Kind != authserver.Unavailable || early.RetryAfter <= 0 {
+	var tooSoon *authserver.Error
+	if err := early(record, lost, s.clock.Now()); !errors.As(err, &tooSoon) || tooSoon.Kind != authserver.Unavailable || tooSoon.RetryAfter <= 0 {
 		t.Errorf("within the lag: %v", err)
 	}
 	if !record.Handle(policy.CredentialsFact{}, s.clock.Now()).Uncertain {
@@ -370,7 +370,7 @@ func TestAbsenceWithinTheLag(t *testing.T) {
 	}
 	s.later(authserver.KeyCacheRace)
 	record = s.stored()
-	if err := s.registrations.early(record, lost); !errors.Is(err, lost) || errors.As(err, &early) && early.Kind == authserver.Unavailable || record.Handle(policy.CredentialsFact{}, s.clock.Now()).Uncertain {
+	if err := early(record, lost, s.clock.Now()); !errors.Is(err, lost) || errors.As(err, &tooSoon) && tooSoon.Kind == authserver.Unavailable || record.Handle(policy.CredentialsFact{}, s.clock.Now()).Uncertain {
 		t.Errorf("settled: %v", err)
 	}
 }

@@ -5,7 +5,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -38,18 +37,19 @@ type Places struct {
 // when there is no client. That of a ServiceAccount is in a label, so that a
 // record which cannot be read keeps it.
 func placesOf(record *corev1.Secret) []string {
+	s := summarize(record)
 	var places []string
-	if account := record.Labels[v1alpha1.LabelServiceAccount]; account != "" {
+	account := record.Labels[v1alpha1.LabelServiceAccount]
+	if s.State.HoldsPlace() && s.ServiceAccount != "" {
+		account = accountPlace(s.Registration.Namespace, s.ServiceAccount, s.Connection.Issuer)
+	}
+	if account != "" {
 		places = append(places, account)
 	}
-	var stored struct {
-		State      policy.RecordState `json:"state"`
-		Connection storedConnection   `json:"connection"`
-	}
-	if json.Unmarshal(record.Data[recordKey], &stored) != nil || !stored.State.HoldsPlace() {
+	if !s.State.HoldsPlace() {
 		return places
 	}
-	return append(places, placeName(record.Annotations[annotationRegistrationNamespace], stored.Connection.Name))
+	return append(places, placeName(s.Registration.Namespace, s.Connection.Name))
 }
 
 func placeName(namespace, authorizationServer string) string {
@@ -94,7 +94,7 @@ func (p *Places) count(ctx context.Context, place string, but types.UID) (int, e
 	}
 	others := map[types.UID]bool{}
 	for i := range records.Items {
-		uid := types.UID(records.Items[i].Labels[v1alpha1.LabelRegistrationUID])
+		uid := recordUID(&records.Items[i])
 		others[uid] = true
 		p.leave(place, uid)
 	}

@@ -79,6 +79,13 @@ func (s *stage) record(change func(*corev1.Secret)) {
 	}
 }
 
+// unlabelled takes the labels off every record.
+func unlabelled(object client.Object) {
+	if secret, ok := object.(*corev1.Secret); ok && secret.Type == v1alpha1.SecretTypeRecord {
+		secret.Labels = nil
+	}
+}
+
 // suspend takes the client away by a change that stays.
 func suspend(reg *v1alpha1.MCPClientRegistration) { reg.Spec.State = v1alpha1.StateSuspended }
 
@@ -445,6 +452,16 @@ var registrationCases = []reasonCase{
 	{"record-lost", "Unknown/ManagementLost", func(s *stage) {
 		s.begin()
 		s.vanish(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: stageOperator, Name: recordName(s.reg.UID)}})
+	}},
+	{"record-damaged", "False/RecordDamaged", func(s *stage) {
+		s.begin()
+		s.strips = unlabelled
+		s.record(func(*corev1.Secret) {})
+		s.settle()
+	}},
+	{"record-changed-on-its-way", "Unknown/RecordDamaged", func(s *stage) { s.strips = unlabelled }},
+	{"finalizer-removed", "Unknown/FinalizerRefused", func(s *stage) {
+		s.strips = func(object client.Object) { object.SetFinalizers(nil) }
 	}},
 	{"token-lost", "Unknown/ManagementLost", func(s *stage) { s.blocked(unauthorized) }},
 	{"no-answer", "Unknown/Unavailable", func(s *stage) { s.as.registration = unavailable }},

@@ -67,6 +67,9 @@ type stage struct {
 	grant     *v1alpha1.ScopeGrant
 	namespace *corev1.Namespace
 	created   bool
+	// strips is what a third party's policy does to objects on their way into
+	// storage; nil is nothing.
+	strips func(client.Object)
 }
 
 // strange is a fake authorization server that fails, as long as it is told to.
@@ -137,6 +140,18 @@ func newStage(t *testing.T, name string) *stage {
 				return errors.New("the API server does not answer")
 			}
 			return c.Get(ctx, key, object, opts...)
+		}, Create: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.CreateOption) error {
+			s.strip(object)
+			return c.Create(ctx, object, opts...)
+		}, Update: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.UpdateOption) error {
+			s.strip(object)
+			return c.Update(ctx, object, opts...)
+		}, Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			if err := c.Patch(ctx, object, patch, opts...); err != nil || s.strips == nil {
+				return err
+			}
+			s.strip(object)
+			return c.Update(ctx, object)
 		}})
 	if err := SetupIndexes(t.Context(), indexes{builder: builder}); err != nil {
 		t.Fatal(err)
@@ -144,6 +159,12 @@ func newStage(t *testing.T, name string) *stage {
 	s.Client = builder.Build()
 	s.assemble()
 	return s
+}
+
+func (s *stage) strip(object client.Object) {
+	if s.strips != nil {
+		s.strips(object)
+	}
 }
 
 // assemble makes the reconcilers as Setup does.

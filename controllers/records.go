@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,11 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -46,13 +49,36 @@ type Records struct {
 	Live client.Reader
 	// Namespace is the operator's own.
 	Namespace string
+
+	// written are the records that were stored last, until the cache shows them:
+	// what is decided never rests on an older one.
+	written sync.Map
 }
 
-func recordName(uid types.UID) string { return "registration-" + string(uid) }
-
-// Get reads the record of a registration from the cache.
+// Get reads the record of a registration from the cache, or what was stored last
+// where the cache is behind that.
 func (s *Records) Get(ctx context.Context, uid types.UID) (policy.Record, policy.Knowledge, error) {
-	return s.read(ctx, s.Client, uid)
+	record, is, err := s.read(ctx, s.Client, uid)
+	last, known := s.written.Load(uid)
+	switch {
+	case err != nil || !known:
+		return record, is, err
+	case is == policy.Absent:
+		// Not there yet, or not there any more.
+		s.written.Delete(uid)
+		return s.GetLive(ctx, uid)
+	case olderVersion(record.Version, last.(policy.Record).Version):
+		return last.(policy.Record), policy.Present, nil
+	}
+	s.written.Delete(uid)
+	return record, is, nil
+}
+
+// olderVersion reports whether a version is before another. Of versions that are no
+// numbers the one at hand counts.
+func olderVersion(version, than string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, than)
+	return err == nil && order < 0
 }
 
 // GetLive reads the record of a registration from the API server.
@@ -60,6 +86,9 @@ func (s *Records) GetLive(ctx context.Context, uid types.UID) (policy.Record, po
 	return s.read(ctx, s.Live, uid)
 }
 
+// read reads a record by its name: a Secret of the operator's own namespace and of
+// the type of records. One that lost its labels, or a part of its content, is
+// there all the same, and says so.
 func (s *Records) read(ctx context.Context, reader client.Reader, uid types.UID) (policy.Record, policy.Knowledge, error) {
 	var secret corev1.Secret
 	err := reader.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: recordName(uid)}, &secret)
@@ -69,15 +98,20 @@ func (s *Records) read(ctx context.Context, reader client.Reader, uid types.UID)
 	if err != nil {
 		return policy.Record{}, policy.Unknown, fmt.Errorf("reading registration record: %w", err)
 	}
-	if secret.Type != v1alpha1.SecretTypeRecord || secret.Labels[v1alpha1.LabelRegistrationUID] != string(uid) {
-		// Such a Secret escapes the admission policy that guards records.
-		return policy.Record{}, policy.Unknown, fmt.Errorf("registration record %s has another type or no label %s", secret.Name, v1alpha1.LabelRegistrationUID)
+	if secret.Type != v1alpha1.SecretTypeRecord {
+		return policy.Record{}, policy.Unknown, fmt.Errorf("registration record %s has another type", secret.Name)
 	}
 	record, err := decodeRecord(&secret)
 	if err != nil {
 		return policy.Record{}, policy.Unknown, fmt.Errorf("decoding registration record %s: %w", secret.Name, err)
 	}
 	return record, policy.Present, nil
+}
+
+// marked reports whether a record has the label that the admission policies guard it
+// by.
+func marked(secret *corev1.Secret) bool {
+	return secret.Labels[v1alpha1.LabelRegistrationUID] == string(recordUID(secret))
 }
 
 // Fresh fails with errStale unless the stored record is the version at hand.
@@ -96,6 +130,7 @@ func (s *Records) Put(ctx context.Context, reg *v1alpha1.MCPClientRegistration, 
 	if err != nil {
 		return record, err
 	}
+	data := secret.Data[recordKey]
 	if record.Version == "" {
 		err = s.Client.Create(ctx, secret)
 	} else {
@@ -103,17 +138,27 @@ func (s *Records) Put(ctx context.Context, reg *v1alpha1.MCPClientRegistration, 
 	}
 	switch {
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err) && record.Version != "":
+		s.written.Delete(reg.UID)
 		return record, errStale
 	case err != nil:
 		return record, fmt.Errorf("storing registration record: %w", err)
 	}
-	record.Version = secret.ResourceVersion
+	// The answer says what is stored: somebody may have changed it on its way.
+	record.Version, record.Damage = secret.ResourceVersion, policy.Undamaged
+	switch {
+	case !bytes.Equal(secret.Data[recordKey], data):
+		record.Damage = policy.Altered
+	case !marked(secret):
+		record.Damage = policy.Unmarked
+	}
+	s.written.Store(reg.UID, record)
 	return record, nil
 }
 
 // Delete removes the record of the version at hand. A record that is gone is
 // no error.
 func (s *Records) Delete(ctx context.Context, uid types.UID, version string) error {
+	s.written.Delete(uid)
 	if version == "" {
 		return nil
 	}
@@ -129,7 +174,9 @@ func (s *Records) Delete(ctx context.Context, uid types.UID, version string) err
 }
 
 func (s *Records) encode(reg *v1alpha1.MCPClientRegistration, r policy.Record) (*corev1.Secret, error) {
-	data, err := json.Marshal(store(r))
+	stored := store(r)
+	stored.Registration = storedReference{Namespace: reg.Namespace, Name: reg.Name}
+	data, err := json.Marshal(stored)
 	if err != nil {
 		return nil, fmt.Errorf("encoding registration record: %w", err)
 	}
@@ -179,7 +226,7 @@ func (s *Records) Shared(ctx context.Context, uid types.UID, issuer, id string) 
 		return false, fmt.Errorf("looking for other records of the client: %w", err)
 	}
 	for i := range records.Items {
-		if records.Items[i].Labels[v1alpha1.LabelRegistrationUID] != string(uid) {
+		if recordUID(&records.Items[i]) != uid {
 			return true, nil
 		}
 	}
@@ -197,7 +244,7 @@ func (s *Records) AccountShared(ctx context.Context, uid types.UID, account stri
 		return false, fmt.Errorf("looking for other clients of the ServiceAccount: %w", err)
 	}
 	return slices.ContainsFunc(records.Items, func(other corev1.Secret) bool {
-		return other.Labels[v1alpha1.LabelRegistrationUID] != string(uid)
+		return recordUID(&other) != uid
 	}), nil
 }
 

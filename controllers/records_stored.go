@@ -17,18 +17,21 @@ import (
 
 // storedRecord is the JSON form of a policy.Record.
 type storedRecord struct {
-	State         policy.RecordState `json:"state"`
-	Mark          string             `json:"mark,omitempty"`
-	Owner         string             `json:"owner,omitempty"`
-	Orphans       []string           `json:"orphans,omitempty"`
-	Connection    storedConnection   `json:"connection"`
-	Client        storedClient       `json:"client"`
-	TokenEndpoint string             `json:"tokenEndpoint,omitempty"`
+	State policy.RecordState `json:"state"`
+	// Registration names the object that the record is of.
+	Registration  storedReference  `json:"registration,omitzero"`
+	Mark          string           `json:"mark,omitempty"`
+	Owner         string           `json:"owner,omitempty"`
+	Orphans       []string         `json:"orphans,omitempty"`
+	Connection    storedConnection `json:"connection"`
+	Client        storedClient     `json:"client"`
+	TokenEndpoint string           `json:"tokenEndpoint,omitempty"`
 	// ServiceAccount is in the index of places.
 	ServiceAccount string                   `json:"serviceAccount,omitempty"`
 	WishDigest     string                   `json:"wishDigest,omitempty"`
 	WitnessKey     string                   `json:"witnessKey,omitempty"`
 	WitnessKeyID   string                   `json:"witnessKeyID,omitempty"`
+	SecretDoubtful bool                     `json:"secretDoubtful,omitempty"`
 	Replacing      bool                     `json:"replacing,omitempty"`
 	Disabled       bool                     `json:"disabled,omitempty"`
 	Adopting       bool                     `json:"adopting,omitempty"`
@@ -127,7 +130,7 @@ func store(r policy.Record) storedRecord {
 			Registered: storeMetadata(r.Client.Registered),
 		},
 		ServiceAccount: r.ServiceAccount,
-		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing,
+		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing, SecretDoubtful: r.SecretDoubtful,
 		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
 		KeysSent: r.KeysSent, KeysChangedAt: r.KeysChangedAt, KeysSettleAt: r.KeysSettleAt,
 		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt, Reached: r.Reached,
@@ -156,12 +159,24 @@ func (s storedMetadata) metadata() authserver.ClientMetadata {
 	}
 }
 
+// unreadableState stands for a state that cannot be read: that of a client which
+// may live.
+const unreadableState policy.RecordState = "Unreadable"
+
 // decodeRecord reads a record. A Secret without one is a record of nothing: a
-// person may have made it to release a client.
+// person may have made it to release a client. Of one that was changed by another
+// hand all is read that can be: what a deletion needs must not be lost for the
+// sake of the rest. A word by which a person lets go counts only where the
+// admission policies guard it.
 func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 	var s storedRecord
-	if data := secret.Data[recordKey]; len(data) > 0 {
-		if err := json.Unmarshal(data, &s); err != nil {
+	damage := policy.Undamaged
+	if !marked(secret) {
+		damage = policy.Unmarked
+	}
+	if data := secret.Data[recordKey]; len(data) > 0 && json.Unmarshal(data, &s) != nil {
+		s, damage = storedRecord{}, policy.Altered
+		if !s.salvage(data) {
 			return policy.Record{}, errors.New("not the JSON of a record")
 		}
 	}
@@ -175,18 +190,34 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 			Registered: s.Client.Registered.metadata(),
 		},
 		ServiceAccount: s.ServiceAccount,
-		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing,
+		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing, SecretDoubtful: s.SecretDoubtful,
 		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
 		KeysSent: s.KeysSent, KeysChangedAt: s.KeysChangedAt, KeysSettleAt: s.KeysSettleAt,
 		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt, Reached: s.Reached,
 		Cause: s.Cause, DueAt: s.DueAt, DeletedAt: s.DeletedAt, VerifiedAt: s.VerifiedAt, Released: s.Released,
 		RefusedReason: s.RefusedReason, RefusedCode: s.RefusedCode, RefusedDigest: s.RefusedDigest, RefusedAt: s.RefusedAt,
-		Version: secret.ResourceVersion,
+		Version: secret.ResourceVersion, Damage: damage,
 	}
-	if released := secret.Annotations[v1alpha1.AnnotationRelease]; released != "" {
+	if released := secret.Annotations[v1alpha1.AnnotationRelease]; released != "" && marked(secret) {
 		record.Released = released
 	}
 	return record, nil
+}
+
+// salvage reads what can be read, down to the members of the client and its
+// connection.
+func (s *storedRecord) salvage(data []byte) bool {
+	if !lenient(data, s) {
+		return false
+	}
+	var parts struct{ Client, Connection json.RawMessage }
+	lenient(data, &parts)
+	lenient(parts.Client, &s.Client)
+	lenient(parts.Connection, &s.Connection)
+	if s.State == "" {
+		s.State = unreadableState
+	}
+	return true
 }
 
 func storeConnection(c authserver.Config) storedConnection {

@@ -38,10 +38,6 @@ func (r *RegistrationReconciler) enforce(ctx context.Context, reg *v1alpha1.MCPC
 		err = step.rotate(ctx, &done)
 	case policy.Revoke:
 		err = step.revoke(ctx, &done)
-	case policy.Confirm:
-		err = step.confirm(ctx, &done)
-	case policy.Release:
-		err = step.release(ctx, &done)
 	}
 	done.err = errors.Join(done.err, err, step.heardByGuards(ctx, &done))
 	step.examine(ctx, &done)
@@ -78,8 +74,21 @@ func (s *step) holdObject(ctx context.Context) error {
 	base := s.reg.DeepCopy()
 	controllerutil.AddFinalizer(s.reg, v1alpha1.Finalizer)
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	return wrap("adding finalizer", s.Patch(ctx, s.reg, patch))
+	if err := s.Patch(ctx, s.reg, patch); err != nil {
+		return wrap("adding finalizer", err)
+	}
+	if !controllerutil.ContainsFinalizer(s.reg, v1alpha1.Finalizer) {
+		return errFinalizerRefused
+	}
+	return nil
 }
+
+// errFinalizerRefused says that the finalizer did not stay on the object, although
+// nobody refused it: without it nothing keeps the object until its client is gone.
+var errFinalizerRefused = errors.New("the finalizer did not stay on the registration")
+
+// errRecordDamaged says that a record was not stored as it was written.
+var errRecordDamaged = errors.New("the registration record was changed on its way into storage")
 
 // marked is a wish as it is sent: with the client id that the register chose,
 // the ownership mark, and the secret that is to be set.

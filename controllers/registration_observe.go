@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,21 +19,29 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // observe gathers the facts about one registration. It never gives up
-// half-way: what could not be learnt is unknown, and its error comes along.
+// half-way: what could not be learnt is unknown, and its error comes along. What a
+// revocation does not need is not asked for when one is due: the server is told
+// first.
 func (r *RegistrationReconciler) observe(ctx context.Context, reg *v1alpha1.MCPClientRegistration, now time.Time) observation {
-	seen := observation{facts: policy.RegistrationFacts{Registration: reg}}
-	var errs [6]error
+	// As if there were no Secret: none is read before it is known that it matters.
+	seen := observation{facts: policy.RegistrationFacts{Registration: reg, Credentials: policy.CredentialsFact{Is: policy.Absent}}}
+	var errs [7]error
 	seen.facts.AuthorizationServer, errs[0] = getAuthorizationServer(ctx, r.Client, reg.Spec.AuthorizationServerRef.Name)
 	seen.facts.Namespace, errs[1] = getNamespace(ctx, r.Client, reg.Namespace)
 	errs[2] = r.observeGrants(ctx, reg, &seen.facts)
-	errs[3] = r.observeOwn(ctx, reg, &seen)
+	errs[3] = r.observeRecord(ctx, reg, &seen.facts)
 	seen.facts.Traits = r.Servers.Traits(seen.facts)
-	errs[4] = r.observePlaces(ctx, reg, &seen.facts)
-	errs[5] = r.observeClient(ctx, reg, &seen.facts, now)
+	if policy.Registration(seen.facts, now).Action != policy.Revoke {
+		r.repair(ctx, reg, &seen.facts)
+		errs[4] = r.observeCredentials(ctx, reg, &seen)
+		errs[5] = r.observePlaces(ctx, reg, &seen.facts)
+		errs[6] = r.observeClient(ctx, reg, &seen.facts, now)
+	}
 	seen.err = errors.Join(errs[:]...)
 	return seen
 }
@@ -56,19 +65,37 @@ func (r *RegistrationReconciler) observeGrants(ctx context.Context, reg *v1alpha
 	return errors.Join(errs...)
 }
 
-// observeOwn reads what the operator itself wrote: record and credentials. A
-// record that the cache does not hold although there is a client is looked for
-// at the API server: the cache may be behind.
-func (r *RegistrationReconciler) observeOwn(ctx context.Context, reg *v1alpha1.MCPClientRegistration, seen *observation) error {
-	var recordErr, secretErr error
-	seen.facts.Record, seen.facts.RecordIs, recordErr = r.Records.Get(ctx, reg.UID)
-	if seen.facts.RecordIs == policy.Absent && reg.Status.ClientID != "" {
-		seen.facts.Record, seen.facts.RecordIs, recordErr = r.Records.GetLive(ctx, reg.UID)
+// observeRecord reads the record. One that the cache does not hold although there
+// is a client is looked for at the API server: the cache may be behind.
+func (r *RegistrationReconciler) observeRecord(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts) (err error) {
+	facts.Record, facts.RecordIs, err = r.Records.Get(ctx, reg.UID)
+	if facts.RecordIs == policy.Absent && reg.Status.ClientID != "" {
+		facts.Record, facts.RecordIs, err = r.Records.GetLive(ctx, reg.UID)
 	}
+	return err
+}
+
+// repair writes a record again that lost its labels. One whose content was changed
+// is left as it is: a person may still need what cannot be read.
+func (r *RegistrationReconciler) repair(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts) {
+	if facts.RecordIs != policy.Present || facts.Record.Damage != policy.Unmarked || facts.Record.Connection.Issuer == "" {
+		return
+	}
+	repaired, err := r.Records.Put(ctx, reg, facts.Record)
+	if err != nil {
+		logf.FromContext(ctx).Error(err, "Repairing a registration record")
+		return
+	}
+	facts.Record = repaired
+}
+
+// observeCredentials reads the team's Secret.
+func (r *RegistrationReconciler) observeCredentials(ctx context.Context, reg *v1alpha1.MCPClientRegistration, seen *observation) (err error) {
+	seen.facts.Credentials = policy.CredentialsFact{}
 	if policy.WantsSecret(reg.Spec) {
-		seen.facts.Credentials, seen.secret, secretErr = r.Credentials.Get(ctx, reg)
+		seen.facts.Credentials, seen.secret, err = r.Credentials.Get(ctx, reg)
 	}
-	return errors.Join(recordErr, secretErr)
+	return err
 }
 
 // observePlaces counts the clients of the namespace where that is limited, and
@@ -96,23 +123,23 @@ func (r *RegistrationReconciler) observePlaces(ctx context.Context, reg *v1alpha
 	return nil
 }
 
-// observeClient looks at the authorization server, only when a deletion waits
-// for its proof or a drift check is due. A replaced management token is stored
-// at once: it is the one thing that observe writes.
+// observeClient looks at the authorization server, only where a request for a
+// client had no answer or a drift check is due. A replaced management token is
+// stored at once: it is the one thing that observe writes.
 func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, now time.Time) error {
-	proof := facts.Record.State == policy.RecordDeleted
 	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
+	if facts.Record.Live() && facts.Record.Cause == "" && policy.EndedBefore(reg, now) {
+		// Its end had come and was moved: whether the server was told in between,
+		// by a process that is dead now, is not known.
+		r.Drift.Suspect(reg.UID)
+	}
 	due := r.driftDue(reg, facts, interval, now)
 	facts.DriftCheckAt = r.Drift.Next(reg.UID, interval, now)
-	if lost := facts.Record.Findable(); !proof && (reg.DeletionTimestamp != nil || (!lost && !due)) {
+	if !due && !facts.Record.Findable() {
 		return nil
 	}
-	urgency := authserver.Routine
-	if proof {
-		urgency = authserver.Urgent
-	}
-	err := r.find(ctx, reg, facts, urgency)
-	if due && !proof && onlyUnavailable(err) {
+	err := r.find(ctx, reg, facts, authserver.Routine)
+	if due && onlyUnavailable(err) {
 		logf.FromContext(ctx).V(1).Info("Drift check put off", "reason", err.Error())
 		return nil
 	}
@@ -139,7 +166,8 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 	defer cancel()
 	found, is, err := server.Find(ctx, facts.Record.Handle(facts.Credentials, r.Clock.Now()))
 	if err != nil {
-		return r.early(facts.Record, err)
+		// What the answer renewed is in force, although the rest cannot be used.
+		return errors.Join(early(facts.Record, err, r.Clock.Now()), r.storeReplaced(ctx, reg, facts, found))
 	}
 	facts.Observed = policy.Observation{Looked: true, Is: policy.Absent}
 	if !is {
@@ -147,17 +175,6 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 	}
 	facts.Observed.Is, facts.Observed.Client = policy.Present, found
 	return r.storeReplaced(ctx, reg, facts, found)
-}
-
-// early is what an error means that leaves open whether a client is gone: while
-// its key may not be known yet, that it is asked about too early.
-func (r *RegistrationReconciler) early(record policy.Record, err error) error {
-	var answer *authserver.Error
-	lag := record.KeysLag(r.Clock.Now())
-	if lag <= 0 || !errors.As(err, &answer) || answer.Kind != authserver.Unauthorized {
-		return err
-	}
-	return &authserver.Error{Kind: authserver.Unavailable, Op: answer.Op, Status: answer.Status, RetryAfter: lag, Err: err}
 }
 
 // storeReplaced stores a management token or secret that came with an answer.
@@ -168,31 +185,13 @@ func (r *RegistrationReconciler) storeReplaced(ctx context.Context, reg *v1alpha
 		// taken over, least of all that of a client that is being adopted.
 		found.Secret = authserver.Secret{}
 	}
-	record.Client = carryOver(record.Client, found, record.Client.Registered)
-	if record.Client.ManagementToken.Equal(facts.Record.Client.ManagementToken) &&
-		record.Client.ManagementURI == facts.Record.Client.ManagementURI &&
-		record.Client.Secret.Equal(facts.Record.Client.Secret) {
+	record = lifecycle.CarryOver(record, found)
+	if reflect.DeepEqual(record, facts.Record) {
 		return nil
 	}
 	stored, err := r.Records.Put(ctx, reg, record)
 	facts.Record = stored
 	return err
-}
-
-// carryOver takes over what an answer renewed, and keeps what it did not hold.
-func carryOver(old, answer authserver.Client, registered authserver.ClientMetadata) authserver.Client {
-	next := old
-	next.Registered = registered
-	if !answer.ManagementToken.IsZero() {
-		next.ManagementToken = answer.ManagementToken
-	}
-	if answer.ManagementURI != "" {
-		next.ManagementURI = answer.ManagementURI
-	}
-	if !answer.Secret.IsZero() {
-		next.Secret, next.SecretExpiresAt = answer.Secret, answer.SecretExpiresAt
-	}
-	return next
 }
 
 // withKeys completes what was registered with the keys that were sent: many

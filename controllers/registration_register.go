@@ -14,6 +14,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -56,19 +57,40 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	request.Secret = pending.Client.Secret
 	answer, err := server.Register(ctx, request)
 	leave()
-	if err != nil {
+	switch {
+	case err != nil && answer.Named() && !s.traits().OwnClientID:
+		return s.unusable(ctx, done, answer, err)
+	case err != nil:
 		return s.registrationFailed(ctx, done, err)
 	}
-	return s.registered(ctx, server, done, answer, wish, pair)
+	return s.registered(ctx, done, answer, wish, pair)
 }
 
 // foretell stores the record of a request about to be sent. Whether it was stored
 // is open after an error: the place stays taken.
 func (s *step) foretell(ctx context.Context, done *outcome, pending policy.Record) (err error) {
+	before := done.record
 	if done.record, err = s.Records.Put(ctx, s.reg, pending); err != nil {
 		return err
 	}
+	if done.record.Damage != policy.Undamaged {
+		s.Places.Leave(s.reg.UID)
+		return errors.Join(errRecordDamaged, s.takeBack(ctx, done, before))
+	}
 	return s.accountAlone(ctx, done)
+}
+
+// takeBack has the record say again what it said before a request that was not
+// sent.
+func (s *step) takeBack(ctx context.Context, done *outcome, before policy.Record) (err error) {
+	if before.Version == "" {
+		err = s.Records.Delete(ctx, s.reg.UID, done.record.Version)
+		done.record = before
+		return err
+	}
+	before.Version = done.record.Version
+	done.record, err = s.Records.Put(ctx, s.reg, before)
+	return err
 }
 
 // prepare does what a request for a client rests on.
@@ -196,7 +218,7 @@ func (s *step) refused(record policy.Record, reason, code string) policy.Record 
 }
 
 // registered stores the answer before anything else.
-func (s *step) registered(ctx context.Context, server authserver.Server, done *outcome, answer authserver.Client, wish authserver.ClientMetadata, pair keyPair) error {
+func (s *step) registered(ctx context.Context, done *outcome, answer authserver.Client, wish authserver.ClientMetadata, pair keyPair) error {
 	record := done.record
 	chosen := record.Client.Secret
 	record.State, record.Client, record.RegisteredAt = policy.RecordRegistered, answer, s.Clock.Now()
@@ -213,7 +235,7 @@ func (s *step) registered(ctx context.Context, server authserver.Server, done *o
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
 	if err != nil && record.Live() && !s.traits().OwnClientID {
-		stored, err = s.unanswered(ctx, server, record, err)
+		stored, err = s.unanswered(ctx, record, err)
 	}
 	if err != nil {
 		return err
@@ -249,17 +271,56 @@ func (s *step) usable(ctx context.Context, record policy.Record) policy.Record {
 		Orphans: append(record.Orphans, record.Mark)}, reason, code)
 }
 
+// unusable undoes a registration whose answer names a client and cannot be used
+// otherwise: it is on record as one that must not exist, and deleted at once.
+func (s *step) unusable(ctx context.Context, done *outcome, answer authserver.Client, cause error) error {
+	record, now := done.record, s.Clock.Now()
+	record.State, record.Client, record.RegisteredAt = policy.RecordRegistered, answer, now
+	record.Cause, record.DueAt = v1alpha1.CauseUnusable, now
+	if record = s.usable(ctx, record); record.Live() {
+		s.Audit.Record(s.given(audit.ClientRegistered, record))
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	if err != nil && record.Live() {
+		stored, err = s.unanswered(ctx, record, err)
+	}
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	done.record, done.again = stored, atOnce
+	logf.FromContext(ctx).Error(cause, "The answer to a registration cannot be used: the client that it names is deleted again", "clientID", answer.ID)
+	return nil
+}
+
 // unanswered finds out whether a record was stored although the answer to that
 // was lost. If not, the client is deleted again at once: nobody would know it.
 // Of a client whose id the register chose the pending record knows.
-func (s *step) unanswered(ctx context.Context, server authserver.Server, record policy.Record, cause error) (policy.Record, error) {
+func (s *step) unanswered(ctx context.Context, record policy.Record, cause error) (policy.Record, error) {
 	stored, _, err := s.Records.GetLive(ctx, s.reg.UID)
 	if err == nil && stored.State == record.State && stored.Mark == record.Mark {
 		return stored, nil
 	}
 	s.Drift.Suspect(s.reg.UID)
-	return record, errors.Join(cause, err, server.Revoke(ctx, record.Handle(policy.CredentialsFact{}, s.Clock.Now())))
+	_, _, revokeErr := executor{s.Servers, s.Clock}.run(ctx, leaving{
+		Facts: lifecycle.Facts{
+			Record: record, Cause: v1alpha1.CauseUnusable, DueAt: s.Clock.Now(), Last: true, Alone: true, Repeatable: true,
+			Capabilities: s.traits(),
+		},
+		leaver: unstored{&ownLeaver{step: s}}, connection: s.decision.Connection,
+	})
+	return record, errors.Join(cause, err, revokeErr)
 }
+
+// unstored is a client that no record could be stored of.
+type unstored struct{ own *ownLeaver }
+
+func (unstored) store(_ context.Context, record policy.Record) (policy.Record, error) {
+	return record, nil
+}
+
+func (unstored) end(_ context.Context, last policy.Record) (policy.Record, error) { return last, nil }
+
+func (u unstored) tell(event lifecycle.Event) { u.own.tell(event) }
 
 // unfit says that the next decision will be to revoke: no credentials are
 // handed out for such a client.

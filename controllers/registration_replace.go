@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -13,6 +14,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -63,7 +65,7 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	answer, err := server.Replace(ctx, handle, request)
 	leave()
 	if err != nil {
-		return s.replacementFailed(ctx, done, err, excess)
+		return errors.Join(s.renewed(ctx, done, answer), s.replacementFailed(ctx, done, err, excess))
 	}
 	return s.replaced(ctx, done, answer, sent)
 }
@@ -76,6 +78,20 @@ type replacement struct {
 	// settles says that it was sent when the keys of before could not come back
 	// any more.
 	settles bool
+}
+
+// renewed stores what an answer renewed that cannot be used otherwise.
+func (s *step) renewed(ctx context.Context, done *outcome, answer authserver.Client) error {
+	if s.traits().OwnSecret {
+		answer.Secret = authserver.Secret{}
+	}
+	record := lifecycle.CarryOver(done.record, answer)
+	if reflect.DeepEqual(record, done.record) {
+		return nil
+	}
+	stored, err := s.Records.Put(ctx, s.reg, record)
+	done.record = stored
+	return err
 }
 
 // replacementFailed records what an error leaves behind. A refused reduction
@@ -173,8 +189,8 @@ func (s *step) updated(before policy.Record, answer authserver.Client, sent repl
 	if secret := s.nextSecret(before); answer.Secret.IsZero() && !secret.IsZero() {
 		answer.Secret = secret
 	}
-	record := before
-	record.Client = carryOver(before.Client, answer, withKeys(answer.Registered, sent.wish))
+	record := lifecycle.CarryOver(before, answer)
+	record.Client.Registered = withKeys(answer.Registered, sent.wish)
 	record.Replacing, record.Disabled, record.Adopting = false, false, false
 	excess, missing := policy.Compare(sent.wish, answer)
 	record.Excess = excess

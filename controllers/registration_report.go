@@ -16,6 +16,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -29,7 +30,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	case done.gone:
 		r.tellOfRelease(reg, done)
 		return m.result(done.err)
-	case done.again > 0 && !m.happened:
+	case done.again > 0 && done.again < lifecycle.DisbeliefDelay && !m.happened:
 		return urgent(d, ctrl.Result{RequeueAfter: done.again}), nil
 	}
 	after := reg.DeepCopy()
@@ -82,8 +83,10 @@ const deadlineRetry = 5 * time.Second
 // next is when to look again after a pass without error.
 func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome) ctrl.Result {
 	switch {
+	case done.again > 0:
+		return ctrl.Result{RequeueAfter: done.again}
 	case done.record.State == policy.RecordDeleted:
-		return ctrl.Result{RequeueAfter: disbeliefDelay}
+		return ctrl.Result{RequeueAfter: lifecycle.DisbeliefDelay}
 	case d.Verdict.Reason == v1alpha1.ReasonManagementLost:
 		return ctrl.Result{RequeueAfter: blockedDelay}
 	}
@@ -163,7 +166,7 @@ func describeClient(status *v1alpha1.MCPClientRegistrationStatus, reg *v1alpha1.
 		status.ClientID = record.Client.ID
 		status.RegisteredAt = timeOf(record.RegisteredAt)
 	}
-	if !record.Live() {
+	if !record.Live() || record.Cause != "" {
 		return
 	}
 	if policy.WantsSecret(reg.Spec) {
@@ -190,6 +193,8 @@ func registeredEntry(d policy.RegistrationDecision, record policy.Record, m mish
 	case record.State == policy.RecordDeleted:
 		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking,
 			"the authorization server accepted the deletion of the client; its absence is not yet proven", true
+	case record.Live() && record.Cause != "":
+		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking, "the client must not exist and may still be at the authorization server: its deletion is tried again", true
 	case record.Live() && record.Disabled:
 		e.status, e.reason = metav1.ConditionFalse, v1alpha1.ReasonDisabled
 		e.message = "the client is disabled at the authorization server: it gets no token, and keeps its client id"
@@ -231,9 +236,13 @@ func revocation(old *v1alpha1.Revocation, d policy.RegistrationDecision, record 
 			r.ResidualUntil = timeOf(record.DeletedAt.Add(record.TokenLifetime + copies + time.Second - 1))
 		}
 		return r
-	case d.Action == policy.Revoke:
+	case d.Action == policy.Revoke && lifecycle.StandingOf(record) != lifecycle.Gone:
+		due := d.Verdict.DueAt
+		if record.Cause != "" {
+			due = record.DueAt
+		}
 		return &v1alpha1.Revocation{
-			Cause: d.Verdict.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(d.Verdict.DueAt.Truncate(time.Second)),
+			Cause: cmp.Or(record.Cause, d.Verdict.Cause), ClientID: record.Client.ID, DueAt: metav1.NewTime(due.Truncate(time.Second)),
 			RevokedAtASAt: timeOf(record.DeletedAt),
 		}
 	case old != nil && record.Live() && record.Cause == "" && old.ClientID == record.Client.ID && old.VerifiedAt == nil:

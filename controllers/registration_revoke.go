@@ -6,202 +6,201 @@ package controllers
 import (
 	"context"
 	"errors"
-	"slices"
-	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
-// revoke deletes the client: the authorization server first, the credentials
-// second. That it accepted is not yet proof.
-//
-// The clock is read again after the answer: this is the instant that lateness
-// is measured by, and the call may have taken long.
+// revoke takes the client of a registration on its way out. The team's Secret, the
+// finalizer and the status come after the server was told.
 func (s *step) revoke(ctx context.Context, done *outcome) error {
-	if err := s.current(ctx, done.record); err != nil {
+	before := done.record
+	if err := s.current(ctx, before); err != nil {
 		return err
 	}
-	server, leave, err := s.Servers.Enter(ctx, s.decision.Connection, authserver.Urgent)
+	own := &ownLeaver{step: s, done: done}
+	l, err := s.leaving(own)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	if err := s.begin(ctx, server, done); err != nil {
-		return err
+	done.record, done.again, err = executor{s.Servers, s.Clock}.run(ctx, l)
+	if own.anew && err == nil {
+		done.again = atOnce
 	}
-	if seen := s.seen.facts.Observed; seen.Looked && seen.Is == policy.Present && !seen.Client.Disabled {
-		// What was accepted before did not last.
-		done.record.DeletedAt = time.Time{}
+	if before.DeletedAt.IsZero() && !done.record.DeletedAt.IsZero() {
+		logf.FromContext(ctx).Info("Client revoked", "clientID", before.Client.ID, "cause", done.record.Cause, "authorizationServer", done.record.Connection.Name)
 	}
-	if err := s.disableFirst(ctx, server, done); err != nil {
-		return s.notOurs(ctx, done, err)
+	if lifecycle.StandingOf(before) == lifecycle.Deleted && !own.ended {
+		// The client is of no use any more, proven or not.
+		err = errors.Join(err, s.forgetCredentials(ctx))
 	}
-	if err := server.Revoke(ctx, revocable(done.record, s.seen.facts.Credentials, s.Clock.Now())); err != nil {
-		return s.notOurs(ctx, done, s.keepInstant(ctx, done, s.early(done.record, err)))
+	return err
+}
+
+// leaving is the client of the registration, which must not exist.
+func (s *step) leaving(own *ownLeaver) (leaving, error) {
+	record, verdict, seen := own.done.record, s.decision.Verdict, s.seen.facts.Observed
+	l := leaving{
+		Facts: lifecycle.Facts{
+			Record: record, Cause: verdict.Cause, DueAt: verdict.DueAt, Last: s.reg.DeletionTimestamp != nil,
+			Repeatable: s.decision.Repeatable, Capabilities: s.traits(),
+			SeenAbsent: seen.Looked && seen.Is == policy.Absent, ForceReleased: s.decision.ForceReleased,
+			DesiredDigest: policy.Digest(s.decision.Wish),
+		},
+		leaver: own, connection: s.decision.Connection, credentials: s.seen.facts.Credentials,
 	}
-	repeated := done.record.State == policy.RecordDeleted
-	done.record.State = policy.RecordDeleted
-	s.takenAway(ctx, done)
-	if done.record, err = s.Records.Put(ctx, s.reg, done.record); err != nil {
-		return err
+	key, err := probeKey(record)
+	l.ProbeKey = key
+	return l, err
+}
+
+// probeKey makes the key of an absence probe for a client that may need one.
+func probeKey(record policy.Record) (lifecycle.ProbeKey, error) {
+	if record.Cause != "" || !record.NeedsWitnessKey(policy.CredentialsFact{}) {
+		return lifecycle.ProbeKey{}, nil
 	}
-	if !repeated {
-		done.again = proofDelay
+	pair, err := newKeyPair()
+	return lifecycle.ProbeKey{Private: pair.private, ID: pair.id, JWKS: pair.jwks}, err
+}
+
+// ownLeaver is a registration whose client must not exist.
+type ownLeaver struct {
+	*step
+	done *outcome
+	// ended says that the client is gone and its credentials are.
+	ended bool
+	// anew says that the client was revoked only to begin anew.
+	anew bool
+}
+
+func (o *ownLeaver) store(ctx context.Context, record policy.Record) (policy.Record, error) {
+	return o.Records.Put(ctx, o.reg, record)
+}
+
+func (o *ownLeaver) tell(event lifecycle.Event) {
+	if event.Kind == lifecycle.UnconfirmedRegistration {
+		o.orphaned(event.Record, event.Record.Mark)
+		return
+	}
+	if event.Kind == lifecycle.ClientRevoked {
+		o.Metrics.Revoked(event.Record.Cause, event.Record.DeletedAt.Sub(event.Record.DueAt))
+	}
+	o.taken(auditTypes[event.Kind], event.Record)
+}
+
+// auditTypes are the events of the audit record that tell of a client's end.
+var auditTypes = map[lifecycle.EventKind]audit.Type{
+	lifecycle.ClientRevoked:           audit.ClientRevoked,
+	lifecycle.RevocationVerified:      audit.RevocationVerified,
+	lifecycle.ClientVanished:          audit.ClientVanished,
+	lifecycle.ClientReleased:          audit.ClientReleased,
+	lifecycle.UnconfirmedRegistration: audit.PossibleOrphan,
+}
+
+// end forgets what there was of the client. The credentials go first: a record of
+// the end is the last thing looked at.
+func (o *ownLeaver) end(ctx context.Context, last policy.Record) (policy.Record, error) {
+	if err := o.forgetCredentials(ctx); err != nil {
+		return o.done.record, err
+	}
+	o.ended = true
+	o.Places.Leave(o.reg.UID)
+	if o.reg.DeletionTimestamp != nil {
+		return o.letGo(ctx, last)
+	}
+	verdict := o.decision.Verdict
+	o.anew = verdict.Standing == policy.Allowed || verdict.Reason == v1alpha1.ReasonRevoking
+	return o.store(ctx, last)
+}
+
+// letGo lets the object go: absence is proven, or a person answers for it. The
+// record goes after the object, never before: without it a later pass could not
+// tell a proven absence from a lost record. A record that names possible orphans
+// stays behind for the platform team.
+func (o *ownLeaver) letGo(ctx context.Context, last policy.Record) (policy.Record, error) {
+	if err := o.Records.Fresh(ctx, o.reg.UID, last.Version); err != nil {
+		return o.done.record, err
+	}
+	if len(last.Orphans) > 0 && o.done.record.State != last.State {
+		stored, err := o.store(ctx, last)
+		if err != nil {
+			return o.done.record, err
+		}
+		last = stored
+	}
+	base := o.reg.DeepCopy()
+	if controllerutil.RemoveFinalizer(o.reg, v1alpha1.Finalizer) {
+		err := o.Patch(ctx, o.reg, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+		if client.IgnoreNotFound(err) != nil {
+			return last, wrap("removing finalizer", err)
+		}
+	}
+	o.done.gone = true
+	o.Drift.Forget(o.reg.UID)
+	o.Examinations.Forget(o.reg.UID)
+	if len(last.Orphans) > 0 {
+		return last, nil
+	}
+	return last, o.Records.Delete(ctx, o.reg.UID, last.Version)
+}
+
+// forgetCredentials deletes the team's Secret, if there is one of the operator's.
+func (s *step) forgetCredentials(ctx context.Context) error {
+	if !policy.WantsSecret(s.reg.Spec) {
+		return nil
+	}
+	if s.seen.secret == nil {
+		_, secret, err := s.Credentials.Get(ctx, s.reg)
+		if err != nil {
+			return err
+		}
+		s.seen.secret = secret
 	}
 	return s.Credentials.Delete(ctx, s.seen.secret)
 }
 
-// keepInstant stores from when on a client is of no use whose deletion failed
-// after it was disabled.
-func (s *step) keepInstant(ctx context.Context, done *outcome, failure error) error {
-	if done.record.DeletedAt.Equal(s.seen.facts.Record.DeletedAt) {
-		return failure
-	}
-	stored, err := s.Records.Put(ctx, s.reg, done.record)
-	done.record = stored
-	return errors.Join(failure, err)
-}
-
-// notOurs ends the revocation of a client that was about to be taken over and
-// is still somebody else's: it is left alone.
-func (s *step) notOurs(ctx context.Context, done *outcome, err error) error {
-	if !done.record.Adopting || !isConflict(err) {
-		return err
-	}
-	stored, err := s.Records.Put(ctx, s.reg, policy.Record{
-		Version: done.record.Version, Orphans: done.record.Orphans, Connection: done.record.Connection,
-	})
-	done.record, done.again = stored, atOnce
-	return err
-}
-
-// begin stores why and since when the client should be gone, before the server
-// is told: a revocation that began is finished, whatever the wish becomes. It
-// also sees to it that the absence can be witnessed if the answer to the
-// deletion is lost: an update in doubt is resolved first, and a client that
-// authenticates by a key which is not at hand is given one.
-func (s *step) begin(ctx context.Context, server authserver.Server, done *outcome) error {
-	record, begun := done.record, done.record.Cause != ""
-	if record.State == policy.RecordDeleted {
-		return nil
-	}
-	if s.traits().OwnClientID {
-		return s.beginByID(ctx, done)
-	}
-	record, err := s.resolve(ctx, server, record)
-	if err != nil {
-		return err
-	}
-	if record.Replacing == done.record.Replacing && begun && !record.NeedsWitnessKey(s.seen.facts.Credentials) {
-		return nil
-	}
-	if !begun {
-		record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
-	}
-	if !record.Replacing && record.NeedsWitnessKey(s.seen.facts.Credentials) {
-		return s.giveWitnessKey(ctx, server, done, record)
-	}
-	stored, err := s.Records.Put(ctx, s.reg, record)
-	done.record = stored
-	return err
-}
-
-// beginByID is begin where a client is known by its id alone: nothing is needed
-// to prove its absence.
-func (s *step) beginByID(ctx context.Context, done *outcome) error {
-	record := done.record
-	if record.Cause != "" {
-		return nil
-	}
-	if record.State == policy.RecordPending {
-		// What is about to end may have come into being unnoticed.
-		s.orphaned(record, record.Mark)
-	}
-	record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
-	stored, err := s.Records.Put(ctx, s.reg, record)
-	done.record = stored
-	return err
-}
-
-// resolve reads a client whose last update may or may not have been carried
-// out. A server that offers no reading leaves that open.
-func (s *step) resolve(ctx context.Context, server authserver.Server, record policy.Record) (policy.Record, error) {
-	if !record.Replacing {
-		return record, nil
-	}
-	found, is, err := server.Find(ctx, record.Handle(s.seen.facts.Credentials, s.Clock.Now()))
-	var answer *authserver.Error
-	if errors.As(err, &answer) && refusal(answer) {
-		return record, nil
-	}
-	if err == nil && is {
-		record.Client = carryOver(record.Client, found, policy.Said(found.Registered, record.Client.Registered))
-		record.Replacing = false
-	}
-	return record, err
-}
-
-// giveWitnessKey replaces the key set of a client that is about to be deleted.
-// A server that refuses leaves the deletion without a witness, not undone.
-func (s *step) giveWitnessKey(ctx context.Context, server authserver.Server, done *outcome, record policy.Record) error {
-	pair, err := newKeyPair()
-	if err != nil {
-		return err
-	}
-	handle, wish := record.Handle(s.seen.facts.Credentials, s.Clock.Now()), record.Client.Registered
-	wish.JWKS, wish.JWKSURI = pair.jwks, ""
-	record.Replacing, record.WitnessKey, record.WitnessKeyID = true, pair.private, pair.id
-	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
-		return err
-	}
-	answer, err := server.Replace(ctx, handle, wish)
-	var failure *authserver.Error
-	if errors.As(err, &failure) && (failure.MaybeApplied || failure.Kind == authserver.Unavailable) {
-		return err
-	}
-	given := done.record
-	given.Replacing = false
-	if err == nil {
-		given.Client = carryOver(given.Client, answer, policy.Said(answer.Registered, given.Client.Registered))
-		given.Client.Registered.JWKS = pair.jwks
-	}
-	stored, err := s.Records.Put(ctx, s.reg, given)
-	done.record = stored
-	return err
-}
-
 // current fails with errStale unless the decision is the same with what the API
 // server holds: a deletion cannot be taken back, and a cache may be behind a
-// renewal. Versions are not compared: a tenant who keeps touching objects would
-// keep the client.
+// renewal. It asks once, for what the decision rests on, and not at all where that
+// cannot be taken back, or where the revocation began before. Versions are not
+// compared: a tenant who keeps touching objects would keep the client.
 func (s *step) current(ctx context.Context, record policy.Record) error {
-	var reg v1alpha1.MCPClientRegistration
-	if err := s.Records.Live.Get(ctx, client.ObjectKeyFromObject(s.reg), &reg); err != nil {
-		return wrap("reading registration", err)
+	facts, cause := s.seen.facts, s.decision.Verdict.Cause
+	absent := facts.Observed.Looked && facts.Observed.Is == policy.Absent
+	if lifecycle.StandingOf(record) != lifecycle.Alive || record.Cause != "" || cause == v1alpha1.CauseDeleted || absent {
+		return nil
 	}
-	facts := s.seen.facts
-	facts.Registration = &reg
 	var err error
-	if s.decision.Verdict.Cause == v1alpha1.CauseAuthorizationServerGone {
-		facts.AuthorizationServer, err = getAuthorizationServer(ctx, s.Records.Live, reg.Spec.AuthorizationServerRef.Name)
-	}
-	if s.decision.Verdict.Cause == v1alpha1.CauseNoGrantInForce {
+	switch cause { //nolint:exhaustive // all others rest on the registration itself
+	case v1alpha1.CauseAuthorizationServerGone:
+		facts.AuthorizationServer, err = getAuthorizationServer(ctx, s.Records.Live, s.reg.Spec.AuthorizationServerRef.Name)
+	case v1alpha1.CauseNoGrantInForce:
 		facts.Grants, err = s.currentGrants(ctx, facts)
+	default:
+		facts.Registration, err = s.currentRegistration(ctx)
 	}
-	switch {
-	case err != nil:
-		return err
-	case reg.UID != s.reg.UID, policy.Registration(facts, s.Clock.Now()).Action != s.decision.Action:
+	if err == nil && policy.Registration(facts, s.Clock.Now()).Action != s.decision.Action {
 		return errStale
 	}
-	return s.Records.Fresh(ctx, s.reg.UID, record.Version)
+	return err
+}
+
+// currentRegistration is the registration as the API server holds it.
+func (s *step) currentRegistration(ctx context.Context) (*v1alpha1.MCPClientRegistration, error) {
+	var reg v1alpha1.MCPClientRegistration
+	if err := s.Records.Live.Get(ctx, client.ObjectKeyFromObject(s.reg), &reg); err != nil {
+		return s.reg, wrap("reading registration", err)
+	}
+	if reg.UID != s.reg.UID {
+		return s.reg, errStale
+	}
+	return &reg, nil
 }
 
 // currentGrants are the grants of the registration as the API server holds them.
@@ -226,146 +225,3 @@ func (s *step) currentGrants(ctx context.Context, facts policy.RegistrationFacts
 	}
 	return grants, nil
 }
-
-// confirm records that nothing is left of the client and forgets its secrets.
-func (s *step) confirm(ctx context.Context, done *outcome) error {
-	// The credentials go first: a record of the end is the last thing looked at.
-	if err := s.Credentials.Delete(ctx, s.seen.secret); err != nil {
-		return err
-	}
-	s.concludes(done.record)
-	s.Places.Leave(s.reg.UID)
-	stored, err := s.Records.Put(ctx, s.reg, s.concluded(done.record))
-	if err != nil {
-		return err
-	}
-	done.record = stored
-	// What was revoked only to begin anew is registered at once.
-	if s.decision.Verdict.Standing == policy.Allowed || s.decision.Verdict.Reason == v1alpha1.ReasonRevoking {
-		done.again = atOnce
-	}
-	return nil
-}
-
-// concluded is the record of a client that is proven to be gone, or that a
-// person let go, or that was never known.
-func (s *step) concluded(old policy.Record) policy.Record {
-	record := policy.Record{
-		State: policy.RecordRevoked, Version: old.Version, Orphans: old.Orphans, Connection: old.Connection,
-		Client: authserver.Client{ID: old.Client.ID}, Released: old.Released, TokenLifetime: old.TokenLifetime,
-		Reached: old.Reached, Cause: old.Cause, DueAt: old.DueAt, DeletedAt: old.DeletedAt,
-	}
-	if old.State == policy.RecordPending && !old.Findable() {
-		record.Orphans = append(slices.Clone(record.Orphans), old.Mark)
-		record.State = ""
-		return record
-	}
-	if old.Released == "" {
-		record.VerifiedAt = s.Clock.Now()
-	}
-	if record.Cause == "" {
-		record.Cause, record.DueAt = s.decision.Verdict.Cause, s.decision.Verdict.DueAt
-	}
-	if len(old.Excess) > 0 || s.unfit(old) {
-		record = s.refused(record, v1alpha1.ReasonWidened, "")
-		record.State, record.Excess = policy.RecordRevoked, old.Excess
-		if len(old.Excess) == 0 {
-			record.RefusedReason = v1alpha1.ReasonSecretExpired
-		}
-	}
-	return record
-}
-
-// release lets the object go: absence is proven, or a person answers for it.
-// The record goes after the object, never before: without it a later pass
-// could not tell a proven absence from a lost record. A record that names
-// possible orphans stays behind for the platform team.
-func (s *step) release(ctx context.Context, done *outcome) error {
-	if err := s.Records.Fresh(ctx, s.reg.UID, done.record.Version); err != nil {
-		return err
-	}
-	if err := s.Credentials.Delete(ctx, s.seen.secret); err != nil {
-		return err
-	}
-	s.concludes(done.record)
-	s.Places.Leave(s.reg.UID)
-	last := s.concluded(done.record)
-	if len(last.Orphans) > 0 && done.record.State != last.State {
-		stored, err := s.Records.Put(ctx, s.reg, last)
-		if err != nil {
-			return err
-		}
-		done.record = stored
-	}
-	base := s.reg.DeepCopy()
-	if controllerutil.RemoveFinalizer(s.reg, v1alpha1.Finalizer) {
-		err := s.Patch(ctx, s.reg, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
-		if client.IgnoreNotFound(err) != nil {
-			return wrap("removing finalizer", err)
-		}
-	}
-	done.gone = true
-	s.Drift.Forget(s.reg.UID)
-	s.Examinations.Forget(s.reg.UID)
-	if len(last.Orphans) > 0 {
-		return nil
-	}
-	return s.Records.Delete(ctx, s.reg.UID, done.record.Version)
-}
-
-// keepCredentials restores the credentials of a client that is as wished.
-func (s *step) keepCredentials(ctx context.Context, done *outcome) error {
-	if err := s.holdObject(ctx); err != nil {
-		return err
-	}
-	copies := s.decision.Connection.CopySeconds
-	before := done.record.Reached
-	if len(before) == 0 {
-		// It was registered before this was noted.
-		before = []string{policy.Anywhere}
-	}
-	reached := policy.Reached(before, s.decision.Grants)
-	if s.decision.TokenLifetime > done.record.TokenLifetime || copies > done.record.Connection.CopySeconds || len(reached) > len(done.record.Reached) {
-		longer := done.record
-		longer.Reached = reached
-		longer.TokenLifetime = max(longer.TokenLifetime, s.decision.TokenLifetime)
-		longer.Connection.CopySeconds = max(longer.Connection.CopySeconds, copies)
-		stored, err := s.Records.Put(ctx, s.reg, longer)
-		if err != nil {
-			return err
-		}
-		done.record = stored
-	}
-	credentials := s.seen.facts.Credentials
-	if credentials.Foreign || credentials.Is == policy.Unknown {
-		return nil
-	}
-	if done.record.KnowsNextKey(s.Clock.Now()) {
-		return s.handOver(ctx, done)
-	}
-	pair := keyPair{private: credentials.PrivateKey, id: credentials.KeyID, jwks: credentials.PublicJWKS}
-	return s.putCredentials(ctx, done.record, pair)
-}
-
-// putCredentials writes the team's Secret. Nothing is written for an object
-// that is being deleted.
-func (s *step) putCredentials(ctx context.Context, record policy.Record, pair keyPair) error {
-	if !policy.WantsSecret(s.reg.Spec) || s.reg.DeletionTimestamp != nil {
-		return nil
-	}
-	if s.seen.facts.Credentials.Foreign {
-		return errForeignSecret
-	}
-	data := credentialsData(s.reg, record, s.decision, pair)
-	return s.Credentials.Put(ctx, s.reg, s.seen.secret, data)
-}
-
-// atOnce is the delay of a decision that is made again at once.
-const atOnce = time.Millisecond
-
-// proofDelay is how long after an accepted deletion its proof is looked for.
-const proofDelay = 50 * time.Millisecond
-
-// disbeliefDelay is how long after a deletion that did not take effect it is
-// tried again.
-const disbeliefDelay = 10 * time.Second

@@ -63,6 +63,12 @@ func classify(err error) mishap {
 	case errors.Is(err, errForeignSecret):
 		return mishap{happened: true, stalled: true, reason: v1alpha1.ReasonSecretConflict, after: blockedDelay,
 			message: "the credentials Secret exists and was not created by the operator for this registration: delete it, or choose another spec.credentials.secretName"}
+	case errors.Is(err, errFinalizerRefused):
+		return mishap{happened: true, stalled: true, reason: v1alpha1.ReasonFinalizerRefused, after: blockedDelay,
+			message: "something removes the operator's finalizer from this object as soon as it is set: nothing new is registered without it; ask the platform team which mutating admission policy or tool does so"}
+	case errors.Is(err, errRecordDamaged):
+		return mishap{happened: true, stalled: true, reason: v1alpha1.ReasonRecordDamaged, after: blockedDelay,
+			message: "something changes the registration record in the operator's namespace while it is written: nothing new is registered; ask the platform team which mutating admission policy changes Secrets there (see the runbook)"}
 	case errors.As(err, &answer):
 		return classifyAnswer(answer, errors.Is(err, errInitialAccess))
 	}

@@ -35,6 +35,7 @@ const (
 	indexRegistration = "spec.authorizationServerRef.name"
 	indexRecordClient = "client"
 	indexRecordPlace  = "place"
+	indexRecordServer = "authorizationServer"
 )
 
 // maxBackoff caps the retry delay, so that an object that keeps failing for
@@ -73,7 +74,10 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
 		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {
-			return []string{object.GetLabels()[v1alpha1.LabelClient]}
+			return []string{recordClient(object.(*corev1.Secret))}
+		}},
+		{&corev1.Secret{}, indexRecordServer, func(object client.Object) []string {
+			return []string{recordServer(object.(*corev1.Secret))}
 		}},
 		{&corev1.Secret{}, indexRecordPlace, func(object client.Object) []string {
 			return placesOf(object.(*corev1.Secret))
@@ -232,7 +236,11 @@ func later(of func(client.Object) types.NamespacedName) handler.EventHandler {
 
 // authorizationServerOf names the authorization server of a record.
 func authorizationServerOf(record client.Object) types.NamespacedName {
-	return types.NamespacedName{Name: record.GetLabels()[v1alpha1.LabelAuthorizationServer]}
+	secret, ok := record.(*corev1.Secret)
+	if !ok {
+		return types.NamespacedName{}
+	}
+	return types.NamespacedName{Name: recordServer(secret)}
 }
 
 // serverOf names the server of a grant, if it is in a namespace that is watched.

@@ -30,6 +30,7 @@ var reasons = map[string]bool{
 	"ExpiryInvalid":                true,
 	"ExpiryMissing":                true,
 	"FactUnknown":                  true,
+	"FinalizerRefused":             true,
 	"ForeignEndpoint":              true,
 	"GrantTypeNotAllowed":          true,
 	"InvalidPolicy":                true,
@@ -55,6 +56,7 @@ var reasons = map[string]bool{
 	"QuotaExceeded":                true,
 	"Ready":                        true,
 	"ReasonMissing":                true,
+	"RecordDamaged":                true,
 	"RedirectURINotAllowed":        true,
 	"Refused":                      true,
 	"Registered":                   true,
@@ -98,6 +100,7 @@ var causes = []string{
 	"OwnerMissing",
 	"SecretExpired",
 	"Suspended",
+	"Unusable",
 	"Vanished",
 	"Widened",
 }

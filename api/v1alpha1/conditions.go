@@ -236,6 +236,12 @@ const (
 	// management token while the client may be alive; delete the client
 	// there, then release it.
 	ReasonManagementLost = "ManagementLost"
+	// ReasonRecordDamaged: the registration record lost labels or content to
+	// somebody else; find out who changes Secrets in the operator's namespace.
+	ReasonRecordDamaged = "RecordDamaged"
+	// ReasonFinalizerRefused: the operator's finalizer does not stay on the
+	// object, so that nothing new is registered for it; find out who removes it.
+	ReasonFinalizerRefused = "FinalizerRefused"
 	// ReasonRejected: the authorization server refuses the request.
 	ReasonRejected = "Rejected"
 	// ReasonWidened: the authorization server registered more than was asked

@@ -220,7 +220,7 @@ type MCPClientRegistrationSpec struct {
 }
 
 // RevocationCause says why a client was revoked.
-// +kubebuilder:validation:Enum=Deleted;Expired;OwnerMissing;ExpiryMissing;Suspended;NoGrantInForce;NotAllowed;AuthorizationServerGone;Widened;SecretExpired;Vanished;ManagementLost
+// +kubebuilder:validation:Enum=Deleted;Expired;OwnerMissing;ExpiryMissing;Suspended;NoGrantInForce;NotAllowed;AuthorizationServerGone;Widened;SecretExpired;Unusable;Vanished;ManagementLost
 type RevocationCause string
 
 // The values of RevocationCause.
@@ -245,6 +245,9 @@ const (
 	CauseWidened RevocationCause = "Widened"
 	// CauseSecretExpired: the server issued a secret that has expired.
 	CauseSecretExpired RevocationCause = "SecretExpired"
+	// CauseUnusable: the server's answer to the registration named a client and
+	// could not be used otherwise.
+	CauseUnusable RevocationCause = "Unusable"
 	// CauseVanished: somebody else deleted the client at the server.
 	CauseVanished RevocationCause = "Vanished"
 	// CauseManagementLost: a person let go of a client that could no longer be

@@ -40,12 +40,12 @@ func all(a Action) row { return row{a, a, a, a} }
 var matrix = map[RecordState]struct {
 	allowed, held, refused, deleting row
 }{
-	"":               {all(Register), all(Nothing), all(Nothing), all(Release)},
-	RecordPending:    {all(Register), all(Nothing), all(Confirm), all(Release)},
-	RecordRegistered: {row{Keep, Keep, Register, Keep}, row{Keep, Keep, Confirm, Keep}, row{Revoke, Revoke, Confirm, Revoke}, row{Revoke, Revoke, Release, Revoke}},
-	RecordDeleted:    {row{Nothing, Revoke, Confirm, Nothing}, row{Nothing, Revoke, Confirm, Nothing}, row{Nothing, Revoke, Confirm, Nothing}, row{Nothing, Revoke, Release, Nothing}},
-	RecordRevoked:    {all(Register), all(Nothing), all(Nothing), all(Release)},
-	RecordRefused:    {all(Register), all(Nothing), all(Nothing), all(Release)},
+	"":               {all(Register), all(Nothing), all(Nothing), all(Revoke)},
+	RecordPending:    {all(Register), all(Nothing), all(Revoke), all(Revoke)},
+	RecordRegistered: {row{Keep, Keep, Register, Keep}, row{Keep, Keep, Revoke, Keep}, all(Revoke), all(Revoke)},
+	RecordDeleted:    {all(Revoke), all(Revoke), all(Revoke), all(Revoke)},
+	RecordRevoked:    {all(Register), all(Nothing), all(Nothing), all(Revoke)},
+	RecordRefused:    {all(Register), all(Nothing), all(Nothing), all(Revoke)},
 }
 
 // factsIn are the facts about a client that got as far as state.
@@ -105,7 +105,7 @@ func TestZeroValuesGiveNothing(t *testing.T) {
 	equal(t, "decision about an empty object", Nothing, d.Action)
 	equal(t, "standing of an object whose record is unknown", Undecided, d.Verdict.Standing)
 	for action, name := range map[Action]string{
-		Nothing: "Nothing", Keep: "Keep", Register: "Register", Replace: "Replace", Disable: "Disable", Rotate: "Rotate", Revoke: "Revoke", Confirm: "Confirm", Release: "Release",
+		Nothing: "Nothing", Keep: "Keep", Register: "Register", Replace: "Replace", Disable: "Disable", Rotate: "Rotate", Revoke: "Revoke",
 	} {
 		equal(t, "name", name, action.String())
 	}
@@ -113,18 +113,20 @@ func TestZeroValuesGiveNothing(t *testing.T) {
 
 // A person who let go of a client ends the wait for its proof, once a
 // revocation was tried: a word given early does not spare the client.
-func TestRelease(t *testing.T) {
-	for state, early := range map[RecordState]Action{RecordRegistered: Revoke, RecordDeleted: Nothing} {
+func TestForceReleased(t *testing.T) {
+	for _, state := range []RecordState{RecordRegistered, RecordDeleted} {
 		f := factsIn(state)
-		f.Record.Released = "admin: the server is gone for good"
 		refuse(&f)
-		equal(t, string(state)+", not tried", early, Registration(f, now).Action)
+		f.Registration.Status.Revocation = &v1alpha1.Revocation{ClientID: f.Record.Client.ID}
+		equal(t, string(state)+", nobody let go", false, Registration(f, now).ForceReleased)
+		f.Record.Released, f.Registration.Status.Revocation = "admin: the server is gone for good", nil
+		equal(t, string(state)+", not tried", false, Registration(f, now).ForceReleased)
 		f.Registration.Status.Revocation = &v1alpha1.Revocation{ClientID: "another"}
-		equal(t, string(state)+", another client's", early, Registration(f, now).Action)
+		equal(t, string(state)+", another client's", false, Registration(f, now).ForceReleased)
 		f.Registration.Status.Revocation.ClientID = f.Record.Client.ID
-		equal(t, string(state)+", not deleting", Confirm, Registration(f, now).Action)
-		deleting(f.Registration)
-		equal(t, string(state)+", deleting", Release, Registration(f, now).Action)
+		equal(t, string(state)+", tried by the status", true, Registration(f, now).ForceReleased)
+		f.Registration.Status.Revocation, f.Record.Cause = nil, v1alpha1.CauseOwnerMissing
+		equal(t, string(state)+", tried by the record", true, Registration(f, now).ForceReleased)
 	}
 }
 
@@ -148,11 +150,7 @@ func TestRevokedWhileAllElseIsUnknown(t *testing.T) {
 			f.Observed = Observation{Looked: true, Is: Unknown}
 			equal(t, "action when the look was in vain", Revoke, Registration(f, now).Action)
 			f.Observed.Is = Absent
-			want := Confirm
-			if f.Registration.DeletionTimestamp != nil {
-				want = Release
-			}
-			equal(t, "action when it is proven to be gone", want, Registration(f, now).Action)
+			equal(t, "action when it is proven to be gone", Revoke, Registration(f, now).Action)
 		})
 	}
 }

@@ -28,17 +28,14 @@ const (
 	Disable
 	// Rotate: begin to replace the client's key or secret.
 	Rotate
-	// Revoke: delete the client.
+	// Revoke: no client may exist, or a revocation that began is finished. What is
+	// done next about it, until nothing is left, is for internal/lifecycle.
 	Revoke
-	// Confirm: the client is gone; record it.
-	Confirm
-	// Release: nothing is left; forget the record and let the object go.
-	Release
 )
 
 // String returns the name of the action.
 func (a Action) String() string {
-	return [...]string{"Nothing", "Keep", "Register", "Replace", "Disable", "Rotate", "Revoke", "Confirm", "Release"}[a]
+	return [...]string{"Nothing", "Keep", "Register", "Replace", "Disable", "Rotate", "Revoke"}[a]
 }
 
 // Standing says what a verdict means for the client.
@@ -80,6 +77,12 @@ type RegistrationDecision struct {
 	Adopt string
 	// MakeKey says that a new key pair is needed for the wish.
 	MakeKey bool
+	// ForceReleased says that a person answers for the client and may do so: its
+	// revocation ends without a proof.
+	ForceReleased bool
+	// Repeatable says that the instant from which the client must not exist stands
+	// in the objects, and will be read there again after a crash.
+	Repeatable bool
 	// Resend says that the wish is what is registered, sent again so that its
 	// keys settle.
 	Resend bool

@@ -181,6 +181,9 @@ type Record struct {
 	// other key of it is at hand.
 	WitnessKey   authserver.Secret
 	WitnessKeyID string
+	// SecretDoubtful says that the server was not seen to accept the secret at
+	// hand: that it refuses it proves nothing.
+	SecretDoubtful bool
 	// Replacing says that an update was sent and its answer not yet stored.
 	Replacing bool
 	// Disabled says that the server accepted that the client is disabled, and
@@ -226,9 +229,25 @@ type Record struct {
 	RefusedDigest string
 	RefusedAt     time.Time
 
+	// Damage is what the record lost to another hand. It is not stored.
+	Damage Damage
 	// Version is the stored version that this is; empty when none is stored.
 	Version string
 }
+
+// Damage is what a stored record lost to somebody else.
+type Damage int
+
+// The values of Damage.
+const (
+	// Undamaged: it is as it was written.
+	Undamaged Damage = iota
+	// Unmarked: its content is whole, and it lost the label by which the admission
+	// policies guard it.
+	Unmarked
+	// Altered: a part of its content cannot be read any more.
+	Altered
+)
 
 // Findable says that a registration request was about to be sent for a client
 // id that the register chose: whether it was carried out can be looked up.
@@ -314,7 +333,7 @@ func (r Record) Handle(c CredentialsFact, now time.Time) authserver.Handle {
 		AuthMethod:      r.Client.Registered.AuthMethod,
 		ClientSecret:    r.Client.Secret,
 		Deleted:         r.State == RecordDeleted,
-		Uncertain:       r.Replacing || !r.Client.SecretExpiresAt.IsZero() || r.KeysLag(now) > 0,
+		Uncertain:       r.Replacing || r.SecretDoubtful || !r.Client.SecretExpiresAt.IsZero() || r.KeysLag(now) > 0,
 	}
 	registered, _ := thumbprints(r.Client.Registered.JWKS)
 	switch {

@@ -55,7 +55,7 @@ func TestSuspendedIsDisabled(t *testing.T) {
 		"done":                        {func(f *RegistrationFacts) { f.Record.Disabled = true }, Nothing},
 		"done and seen":               {func(f *RegistrationFacts) { f.Record.Disabled, f.Observed = true, disabled }, Nothing},
 		"done and undone":             {func(f *RegistrationFacts) { f.Record.Disabled, f.Observed = true, enabled }, Disable},
-		"gone":                        {func(f *RegistrationFacts) { f.Observed = Observation{Looked: true, Is: Absent} }, Confirm},
+		"gone":                        {func(f *RegistrationFacts) { f.Observed = Observation{Looked: true, Is: Absent} }, Revoke},
 		"a revocation began":          {func(f *RegistrationFacts) { f.Record.Cause = v1alpha1.CauseExpired }, Revoke},
 		"being deleted":               {func(f *RegistrationFacts) { deleting(f.Registration) }, Revoke},
 		"expired as well":             {func(f *RegistrationFacts) { setEnd(f.Registration, now) }, Revoke},
@@ -97,7 +97,7 @@ func TestReleaseOfAnUnmanageableClient(t *testing.T) {
 			equal(t, reason, Replace, d.Action)
 			continue
 		}
-		equal(t, reason, Confirm, d.Action)
+		equal(t, reason, Revoke, d.Action)
 		equal(t, reason+": cause", v1alpha1.CauseManagementLost, d.Verdict.Cause)
 		f.Registration.Status.ClientID = "another"
 		equal(t, reason+", told of another client", Replace, Registration(f, now).Action)
@@ -135,18 +135,6 @@ func TestRegisteredAtAnotherAddress(t *testing.T) {
 	equal(t, "address of its traits", "https://old.example.com", ConnectionOf(f.Record, f.AuthorizationServer).BaseURL)
 	f.Record.State = RecordRevoked
 	equal(t, "address of the next client", "https://new.example.com", ConnectionOf(f.Record, f.AuthorizationServer).BaseURL)
-}
-
-// A request without an answer may be carried out after its deletion.
-func TestLateRequest(t *testing.T) {
-	f := factsIn(RecordDeleted)
-	f.Traits, f.Record.Owner, f.Record.RegisteredAt, f.Record.DeletedAt = adminTraits, "mcp-registrar/cluster/uid", time.Time{}, now.Add(-time.Second)
-	f.Observed = Observation{Looked: true, Is: Absent}
-	deleting(f.Registration)
-	equal(t, "a second later", Nothing, Registration(f, now).Action)
-	equal(t, "when it can no longer come", Release, Registration(f, now.Add(lateRequest)).Action)
-	f.Record.RegisteredAt = now.Add(-day)
-	equal(t, "of a client that was seen", Release, Registration(f, now).Action)
 }
 
 func adoptable(change ...func(*RegistrationFacts)) RegistrationFacts {

@@ -51,14 +51,11 @@ func violations(f RegistrationFacts, at time.Time, d RegistrationDecision) []str
 	live := f.RecordIs == Present && f.Record.Live()
 
 	deny(f.RecordIs == Unknown && d.Action != Nothing, "acts without the record")
-	deny(d.Action == Release && !gone, "releases what is not deleted")
-	deny(d.Action == Release && occupied && !absent && !released, "releases without proof")
-	deny(d.Action == Confirm && occupied && !absent && !released, "confirms without proof")
+	deny(d.ForceReleased && !released, "takes a client for let go of")
 	deny(d.Action == Register && d.Verdict.Standing != Allowed, "registers what is not allowed")
 	deny(d.Action == Register && occupied && !absent, "registers a second client")
 	findable := f.RecordIs == Present && f.Record.Findable()
 	deny(findable && !absent && d.Action == Register, "repeats a request without looking")
-	deny(findable && (d.Action == Confirm || d.Action == Release) && !released, "forgets a request that may be carried out")
 	deny(f.Record.Adopting && d.Action == Replace && !consentedTo(f), "takes over a client without leave")
 	deny(d.Action == Disable && (gone || f.Record.Cause != "" || !f.Traits.Disables), "disables what is to be revoked")
 	deny(d.Action == Rotate && d.Verdict.Standing != Allowed, "makes new credentials for what is not allowed")
@@ -67,10 +64,9 @@ func violations(f RegistrationFacts, at time.Time, d RegistrationDecision) []str
 	suspended := d.Verdict.Cause == v1alpha1.CauseSuspended && f.Traits.Disables && f.Record.Cause == "" && !gone
 	deny(live && d.Action == Nothing && !(suspended && f.Record.Disabled), "leaves a live client alone")
 	ended := expired(at, readEnd(f.Registration).at) || f.Registration.Annotations[v1alpha1.AnnotationOwner] == ""
-	deny(live && suspended && !ended && d.Action != Disable && d.Action != Nothing && d.Action != Confirm, "does not disable")
+	deny(live && suspended && !ended && d.Action != Disable && d.Action != Nothing && !(d.Action == Revoke && absent), "does not disable")
 	if live && (gone || ended || d.Verdict.Standing == Refused) && !suspended {
-		deny(d.Action != Revoke && d.Action != Confirm && d.Action != Release, "keeps a client that must go")
-		deny(d.Action != Revoke && !absent && !released, "stops revoking without proof")
+		deny(d.Action != Revoke, "keeps a client that must go")
 	}
 	return slices.Concat(broken, scopeViolations(f, at, d, live), tenancyViolations(f, at, d))
 }
@@ -105,7 +101,8 @@ func scopeViolations(f RegistrationFacts, at time.Time, d RegistrationDecision, 
 		deny(sends && !subset(d.Wish.Scopes, registered), "grows from %v to %v", registered, d.Wish.Scopes)
 		deny(sends && !subset(d.Wish.Scopes, tolerated), "keeps %v, tolerated %v", d.Wish.Scopes, tolerated)
 		deny(f.GrantsAre == Present && d.Action == Keep && !f.Record.Disabled && !subset(registered, tolerated), "keeps %v, tolerated %v", registered, tolerated)
-		deny(d.Action == Revoke && len(intersect(registered, tolerated)) > 0, "revokes %v, tolerated %v", registered, tolerated)
+		vanished := d.Verdict.Cause == v1alpha1.CauseVanished && f.Observed.Looked && f.Observed.Is == Absent
+		deny(d.Action == Revoke && !vanished && len(intersect(registered, tolerated)) > 0, "revokes %v, tolerated %v", registered, tolerated)
 	}
 	return broken
 }
@@ -315,7 +312,7 @@ func TestRandomFacts(t *testing.T) {
 	// A rotation needs a client in which everything is as wished: it is too rare
 	// to be counted upon, and has tests of its own.
 	delete(actions, Rotate)
-	if len(actions) != int(Release) || len(standings) != int(Allowed)+1 {
+	if len(actions) != int(Revoke) || len(standings) != int(Allowed)+1 {
 		t.Errorf("seed %d: not every answer was reached: actions %v, standings %v", seed, actions, standings)
 	}
 }

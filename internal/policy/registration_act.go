@@ -43,9 +43,11 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 	case Refused:
 		d.Action = q.withdraw(verdict.Cause)
 	}
+	d.Repeatable = !d.Verdict.DueAt.IsZero() && d.Verdict.Cause != v1alpha1.CauseManagementLost
 	if d.Verdict.Cause != "" && d.Verdict.DueAt.IsZero() {
 		d.Verdict.DueAt = q.since(d.Verdict.Cause)
 	}
+	d.ForceReleased = q.forceReleased()
 	return d
 }
 
@@ -134,7 +136,7 @@ func (q *inquiry) collect(d *RegistrationDecision) {
 func (q *inquiry) give(d RegistrationDecision) Action {
 	switch q.Record.State {
 	case RecordDeleted:
-		return q.prove()
+		return Revoke
 	case RecordRegistered:
 	case RecordPending:
 		return q.repeat()
@@ -208,10 +210,10 @@ func (q *inquiry) hold(d *RegistrationDecision) {
 	vanished := q.Record.Live() && q.Observed.Looked && q.Observed.Is == Absent
 	switch {
 	case vanished:
-		d.Action, d.Verdict.Cause = Confirm, v1alpha1.CauseVanished
+		d.Action, d.Verdict.Cause = Revoke, v1alpha1.CauseVanished
 		return
 	case q.Record.State == RecordDeleted:
-		d.Action = q.prove()
+		d.Action = Revoke
 		return
 	case !q.Record.Live():
 		return
@@ -332,69 +334,49 @@ func intersect(a, b []string) []string {
 	return both
 }
 
-// withdraw takes away what exists: one path, whatever the cause.
+// withdraw takes away what exists: one path, whatever the cause. A client that is
+// suspended is disabled where the server can: it comes back under its id.
 func (q *inquiry) withdraw(cause v1alpha1.RevocationCause) Action {
 	switch q.Record.State {
 	case RecordRegistered:
 		if cause == v1alpha1.CauseSuspended && q.Traits.Disables && q.Record.Cause == "" {
 			return q.suspend()
 		}
-		return q.prove()
-	case RecordDeleted:
-		return q.prove()
-	case RecordPending:
-		if q.Record.Findable() {
-			return q.prove()
-		}
-		// What was sent cannot be found again; it is reported as a possible
-		// orphan.
-		return q.conclude()
+		return Revoke
+	case RecordDeleted, RecordPending:
 	case "", RecordRevoked, RecordRefused:
-		if q.Registration.DeletionTimestamp != nil {
-			return Release
+		if q.Registration.DeletionTimestamp == nil {
+			return Nothing
 		}
 	}
-	return Nothing
+	return Revoke
 }
 
-// suspend disables a client where the server can: it comes back under its id. A
-// client that somebody enabled is disabled again.
+// suspend disables a client. One that somebody enabled is disabled again; one that
+// is gone needs no more.
 func (q *inquiry) suspend() Action {
 	switch {
 	case q.Observed.Looked && q.Observed.Is == Absent:
-		return Confirm
+		return Revoke
 	case q.Record.Disabled && !q.enabled():
 		return Nothing
 	}
 	return Disable
 }
 
-// prove revokes until the absence is proven, or a person has let go.
-func (q *inquiry) prove() Action {
-	released := q.Record.Released != "" && (q.attempted() || q.unmanageable())
-	switch {
-	case released:
-		return q.conclude()
-	case q.Observed.Looked && q.Observed.Is == Absent && !q.Record.MayComeLate(q.now):
-		return q.conclude()
-	case q.Record.State == RecordDeleted && !(q.Observed.Looked && q.Observed.Is == Present):
-		return Nothing
-	}
-	return Revoke
+// forceReleased says that a person answers for the client, and may: a revocation
+// of it was tried and did not reach its proof, or it cannot be managed any more.
+func (q *inquiry) forceReleased() bool {
+	return q.Record.Released != "" && (q.attempted() || q.unmanageable())
 }
 
 // attempted says that a revocation of this client was tried and did not reach
-// its proof: only then a person may let go of it.
+// its proof: only then a person may let go of it. The record tells so too: a
+// status may have been impossible to write.
 func (q *inquiry) attempted() bool {
 	r := q.Registration.Status.Revocation
-	return r != nil && r.VerifiedAt == nil && r.ClientID == q.Record.Client.ID
-}
-
-func (q *inquiry) conclude() Action {
-	if q.Registration.DeletionTimestamp != nil {
-		return Release
-	}
-	return Confirm
+	return (r != nil && r.VerifiedAt == nil && r.ClientID == q.Record.Client.ID) ||
+		(q.Record.Cause != "" && q.Record.State != RecordRevoked)
 }
 
 // since says from when on the client should be gone when the verdict does not
@@ -437,4 +419,10 @@ func (q *inquiry) soonest(instants ...time.Time) time.Time {
 		}
 	}
 	return next
+}
+
+// EndedBefore says that the end which status tells of has come: where the client is
+// allowed again, a revocation may have begun.
+func EndedBefore(reg *v1alpha1.MCPClientRegistration, now time.Time) bool {
+	return reg.Status.ExpiresAt != nil && expired(now, reg.Status.ExpiresAt.Time)
 }

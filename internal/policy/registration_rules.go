@@ -22,6 +22,12 @@ func recordKnown(q *inquiry) *Verdict {
 	if q.recordLost() {
 		return recordLostVerdict()
 	}
+	if q.Record.Damage != Undamaged {
+		return &Verdict{
+			Standing: Frozen, Reason: v1alpha1.ReasonRecordDamaged,
+			Message: "the registration record in the operator's namespace was changed by something else: nothing new is given, and the client is still revoked when its time comes; ask the platform team what changes Secrets there, for example a mutating admission policy that removes labels (see the runbook)",
+		}
+	}
 	return nil
 }
 

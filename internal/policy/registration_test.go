@@ -265,7 +265,7 @@ func runRefusals(t *testing.T, cases []refusalCase) {
 			d := Registration(fresh, now)
 			want := Nothing
 			if fresh.Registration.DeletionTimestamp != nil {
-				want = Release
+				want = Revoke
 			}
 			equal(t, "action without a client", want, d.Action)
 			equal(t, "verdict without a client", brief(held.Verdict), brief(d.Verdict))

@@ -98,7 +98,7 @@ func TestConfirmedAbsenceHasACause(t *testing.T) {
 	for _, hold := range []func(*RegistrationFacts){freeze, blind} {
 		f := liveFacts(hold, func(f *RegistrationFacts) { f.Observed = Observation{Looked: true, Is: Absent} })
 		d := Registration(f, now)
-		equal(t, "action", Confirm, d.Action)
+		equal(t, "action", Revoke, d.Action)
 		if d.Verdict.Cause == "" && f.Record.Cause == "" {
 			t.Errorf("no cause: %+v", d.Verdict)
 		}
@@ -119,12 +119,12 @@ func TestSameNamespaceNeedsNoFact(t *testing.T) {
 	equal(t, "in force", true, Grant(f, now).InForce)
 }
 
-// An unlisted enum value is a refusal.
-func TestUnknownRecordStateDoesNothing(t *testing.T) {
+// An unlisted enum value gives nothing, and holds no deletion back.
+func TestUnknownRecordState(t *testing.T) {
 	f := liveFacts(func(f *RegistrationFacts) { f.Record.State = "Rotating" })
 	equal(t, "allowed", Nothing, Registration(f, now).Action)
 	deleting(f.Registration)
-	equal(t, "deleting", Nothing, Registration(f, now).Action)
+	equal(t, "deleting", Revoke, Registration(f, now).Action)
 }
 
 // A name with a space is two scope tokens on the wire (RFC 6749 §3.3).

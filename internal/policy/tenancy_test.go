@@ -76,7 +76,7 @@ func TestPausedClient(t *testing.T) {
 		{"an update was lost", func(f *RegistrationFacts) { f.Record.Replacing = true }, Replace, waitingForPause, []string{"invoices:read"}},
 		{"it was seen with more", sees(func(o *Observation) { o.Client.Registered.Scopes = []string{"admin", "invoices:read"} }), Replace, waitingForPause, []string{"invoices:read"}},
 		{"it was seen with less", sees(func(o *Observation) { o.Client.Registered.Scopes = []string{} }), Keep, waitingForPause, nil},
-		{"it was seen to be gone", sees(func(o *Observation) { o.Is = Absent }), Confirm,
+		{"it was seen to be gone", sees(func(o *Observation) { o.Is = Absent }), Revoke,
 			waitingFor(Frozen, v1alpha1.ReasonPaused, v1alpha1.CauseVanished), nil},
 		{"a renewal is refused", func(f *RegistrationFacts) {
 			f.change(maximum(day))
@@ -159,7 +159,7 @@ func TestPausedRevokes(t *testing.T) {
 	f.Observed = Observation{Looked: true, Is: Present}
 	equal(t, "a deletion without effect", Revoke, Registration(f, now).Action)
 	f.Observed.Is = Absent
-	equal(t, "a deletion that is proven", Confirm, Registration(f, now).Action)
+	equal(t, "a deletion that is proven", Revoke, Registration(f, now).Action)
 }
 
 func TestAuthorizationServerPaused(t *testing.T) {
@@ -260,7 +260,7 @@ func TestQuotaOfAClient(t *testing.T) {
 	f := factsIn(RecordDeleted)
 	full(&f)
 	gone(&f)
-	equal(t, "its deletion is proven", Confirm, Registration(f, now).Action)
+	equal(t, "its deletion is proven", Revoke, Registration(f, now).Action)
 	f.Record.State, f.Record.Client, f.Registration.Status.ClientID = RecordRevoked, authserver.Client{}, ""
 	equal(t, "then its place is gone", v1alpha1.ReasonQuotaExceeded, Registration(f, now).Verdict.Reason)
 }

@@ -1,0 +1,182 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// executor carries out what internal/lifecycle plans for a client that must not
+// exist, whoever knows of it. It is the one place that has a client deleted, and it
+// decides nothing about states.
+type executor struct {
+	servers *Servers
+	clock   clock.PassiveClock
+}
+
+// leaver is whoever knows of a client that must not exist.
+type leaver interface {
+	// store stores a record in place of the one before.
+	store(ctx context.Context, record policy.Record) (policy.Record, error)
+	// end does what is left to do when the client is gone, and stores the record
+	// of its end where one is kept.
+	end(ctx context.Context, last policy.Record) (policy.Record, error)
+	// tell tells of what happened at the authorization server.
+	tell(event lifecycle.Event)
+}
+
+// leaving is a client that must not exist.
+type leaving struct {
+	lifecycle.Facts
+	leaver
+	// connection is where the client is.
+	connection authserver.Config
+	// credentials are what is at hand of the client's own.
+	credentials policy.CredentialsFact
+}
+
+// mostSteps is more than the longest way of a client out of its server.
+const mostSteps = 8
+
+// errTooManySteps says that the plans for a client lead nowhere.
+var errTooManySteps = errors.New("the steps for a client that is to go do not end")
+
+// run takes the steps of a client's way out until it is gone, or something stands
+// in the way, or is to be waited for. The record that it returns is what is stored.
+func (x executor) run(ctx context.Context, l leaving) (record policy.Record, wait time.Duration, err error) {
+	server, leave := authserver.Server(nil), func() {}
+	defer func() { leave() }()
+	for range mostSteps {
+		plan := lifecycle.Next(l.Facts, x.clock.Now())
+		if plan.Idle() {
+			return l.Record, 0, nil
+		}
+		if plan.Call != lifecycle.None && server == nil {
+			if server, leave, err = x.enter(ctx, l.connection); err != nil {
+				return l.Record, 0, err
+			}
+			var cancel context.CancelFunc
+			ctx, cancel = detached(ctx)
+			defer cancel()
+		}
+		done, out, err := x.step(ctx, server, &l, plan)
+		if err != nil || done || out.Err != nil || out.Wait > 0 {
+			return l.Record, out.Wait, errors.Join(out.Err, err)
+		}
+	}
+	return l.Record, 0, errTooManySteps
+}
+
+// enter takes a place at the server before anything is stored: where there is none
+// nothing has begun.
+func (x executor) enter(ctx context.Context, connection authserver.Config) (authserver.Server, func(), error) {
+	server, leave, err := x.servers.Enter(ctx, connection, authserver.Urgent)
+	if err != nil {
+		return nil, func() {}, err
+	}
+	return server, leave, nil
+}
+
+// step carries out one plan: the intent is stored, the server is asked, and what
+// its answer means is told and stored before anything else.
+func (x executor) step(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan) (done bool, out lifecycle.Outcome, err error) {
+	before := l.Record
+	if err := l.keep(ctx, plan.Intent); err != nil {
+		return false, out, err
+	}
+	answer := x.ask(ctx, server, l, plan.Call, before)
+	out = plan.After(answer, x.clock.Now())
+	out.Record.Version = l.Record.Version
+	for _, event := range out.Events {
+		l.tell(event)
+	}
+	if out.Ended {
+		l.Record, err = l.end(ctx, out.Record)
+		return true, out, err
+	}
+	return false, out, l.keep(ctx, out.Record)
+}
+
+// keep stores a record where it is not what is stored already.
+func (l *leaving) keep(ctx context.Context, record policy.Record) error {
+	if reflect.DeepEqual(record, l.Record) {
+		return nil
+	}
+	stored, err := l.store(ctx, record)
+	if err == nil {
+		l.Record = stored
+	}
+	return err
+}
+
+// ask makes one call. before is the record as it was before the intent: what is
+// stored ahead of an update says nothing about the credentials at hand.
+func (x executor) ask(ctx context.Context, server authserver.Server, l *leaving, call lifecycle.Call, before policy.Record) lifecycle.Answer {
+	var a lifecycle.Answer
+	handle := before.Handle(l.credentials, x.clock.Now())
+	// One that was about to be taken over is deleted only if that was done.
+	handle.Adopting = false
+	switch call {
+	case lifecycle.None:
+	case lifecycle.GiveProbeKey:
+		wish := before.Client.Registered
+		wish.JWKS, wish.JWKSURI = l.ProbeKey.JWKS, ""
+		a.Client, a.Err = server.Replace(ctx, handle, wish)
+	case lifecycle.Revoke:
+		a = x.revoke(ctx, server, l, handle)
+	case lifecycle.Prove:
+		a.Client, a.Found, a.Err = server.Find(ctx, handle)
+	}
+	a.Err = early(before, a.Err, x.clock.Now())
+	if server != nil && l.Capabilities.OwnSecret {
+		// The register chooses secrets there: what somebody else set is not taken
+		// over.
+		a.Client.Secret = authserver.Secret{}
+	}
+	return a
+}
+
+// revoke disables the client first where the server can: from then on it is of no
+// use, however long its deletion takes. A server that does not is told to delete it
+// all the same.
+func (x executor) revoke(ctx context.Context, server authserver.Server, l *leaving, handle authserver.Handle) (a lifecycle.Answer) {
+	if l.Capabilities.Disables {
+		err := server.Disable(ctx, handle)
+		if isConflict(err) {
+			a.Err = err
+			return a
+		}
+		if err == nil {
+			a.DisabledAt = x.clock.Now()
+		}
+	}
+	a.Err = server.Revoke(ctx, handle)
+	return a
+}
+
+// early is what an error means that leaves open whether a client is gone: while its
+// key may not be known yet, that it is asked about too early.
+func early(record policy.Record, err error, now time.Time) error {
+	answer, ok := errors.AsType[*authserver.Error](err)
+	lag := record.KeysLag(now)
+	if lag <= 0 || !ok || answer.Kind != authserver.Unauthorized {
+		return err
+	}
+	return &authserver.Error{Kind: authserver.Unavailable, Op: answer.Op, Status: answer.Status, RetryAfter: lag, Err: err}
+}
+
+// isConflict says that a client carries another's mark.
+func isConflict(err error) bool {
+	answer, ok := errors.AsType[*authserver.Error](err)
+	return ok && answer.Kind == authserver.Conflict
+}

@@ -1,0 +1,89 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lifecycle
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutants are ways to get the lifecycle wrong, each by one change of its text. The
+// properties of walk_test.go must notice every one.
+var mutants = []struct{ name, file, before, after string }{
+	{"a deletion that failed counts as accepted", "answers.go", "if a.Err == nil {\n\t\tr.State", "if true {\n\t\tr.State"},
+	{"an error while looking is absence", "answers.go", "case a.Err != nil:\n\t\treturn Outcome{Record: r, Err: a.Err}", "case false:"},
+	{"a client that is seen is absent", "answers.go", "case a.Found:", "case false:"},
+	{"a client that is seen stays deleted", "answers.go", "r.State = policy.RecordRegistered\n", "r.State = policy.RecordDeleted\n"},
+	{"a request that may come late is forgotten", "answers.go", "case r.MayComeLate(now):", "case false:"},
+	{"a renewed token is not kept", "answers.go", "r := CarryOver(f.Record, a.Client)\n\tswitch {", "r := f.Record\n\tswitch {"},
+	{"an unconfirmed registration leaves no mark", "answers.go", "append(slices.Clone(r.Orphans), old.Mark)", "slices.Clone(r.Orphans)"},
+	{"secrets outlive the client", "answers.go", "Client: authserver.Client{ID: old.Client.ID}", "Client: old.Client"},
+	{"whoever has the client, it is taken for not ours", "answers.go", "f.Record.Adopting && kindOf(a.Err) == authserver.Conflict && a.Err != nil", "a.Err != nil"},
+	{"a key that is refused holds the deletion back", "answers.go", "return Outcome{Record: r}\n", "return Outcome{Record: r, Err: a.Err}\n"},
+	{"a revocation that began changes its cause", "next.go", "cmp.Or(r.Cause, f.Cause)", "cmp.Or(f.Cause, r.Cause)"},
+	{"the server is told before it is stored why", "next.go", "if f.Repeatable {", "if true {"},
+	{"a key is given again and again", "next.go", `return f.Record.Cause == "" && `, "return "},
+	{"an accepted deletion needs no proof", "next.go", "case standing == Gone, standing == Unconfirmed,", "case standing == Gone, standing == Deleted, standing == Unconfirmed,"},
+	{"what was not seen yet may not come any more", "next.go", "f.SeenAbsent && !f.Record.MayComeLate(now)", "f.SeenAbsent"},
+	{"a state that nobody knows is no client", "next.go", "case policy.RecordPending:\n\t}", "case policy.RecordPending:\n\tdefault:\n\t\treturn Gone\n\t}"},
+}
+
+// Each mutant is caught: the properties can fail.
+func TestMutantsAreCaught(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the package once for each mutant")
+	}
+	for _, mutant := range mutants {
+		t.Run(mutant.name, func(t *testing.T) {
+			source, err := os.ReadFile(mutant.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Count(string(source), mutant.before) != 1 {
+				t.Fatalf("%s does not hold %q once: correct the mutant", mutant.file, mutant.before)
+			}
+			output, err := runMutant(t, mutant.file, strings.Replace(string(source), mutant.before, mutant.after, 1))
+			switch {
+			case err == nil:
+				t.Error("no property noticed")
+			case !strings.Contains(output, "--- FAIL: Test"):
+				t.Errorf("it was not a property that failed: %v\n%s", err, output)
+			}
+		})
+	}
+}
+
+// runMutant runs the properties on the package with one file replaced.
+func runMutant(t *testing.T, file, text string) (string, error) {
+	t.Helper()
+	dir, here := t.TempDir(), mustAbs(t, file)
+	changed, overlay := filepath.Join(dir, file), filepath.Join(dir, "overlay.json")
+	paths, err := json.Marshal(map[string]map[string]string{"Replace": {here: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range map[string][]byte{changed: []byte(text), overlay: paths} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-count=1", "-overlay="+overlay,
+		"-run=^(TestWalks|TestNothingHoldsADeletionBack|TestAfterIsTotal)$", ".")
+	run.Env = append(os.Environ(), walksVariable+"=20000", "GOFLAGS=")
+	output, err := run.CombinedOutput()
+	return string(output), err
+}
+
+func mustAbs(t *testing.T, file string) string {
+	t.Helper()
+	path, err := filepath.Abs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,140 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
+)
+
+// Facts are what is known of a client that must not exist.
+type Facts struct {
+	// Record is what is stored about it, or what a list of the server's clients
+	// says of one that nothing is stored about.
+	Record policy.Record
+	// Cause and DueAt say why and since when it must not exist. What the record
+	// says goes before: a revocation that began keeps its cause.
+	Cause v1alpha1.RevocationCause
+	DueAt time.Time
+	// Last says that nothing is kept for the client when it is gone: its
+	// registration is being deleted, or is not there.
+	Last bool
+	// Alone says that nobody waits for the outcome, so that the proof is looked
+	// for at once.
+	Alone bool
+	// Repeatable says that Cause and DueAt can be read again from the objects
+	// after a crash: they are not stored before the server is told.
+	Repeatable bool
+	// Capabilities are those of the authorization server.
+	Capabilities authserver.Traits
+	// SeenAbsent says that the server was just shown to have no such client.
+	SeenAbsent bool
+	// ForceReleased says that a person answers for the client, and may by now.
+	ForceReleased bool
+	// ProbeKey is a key pair that was made for the absence probe of this client,
+	// in case it needs one.
+	ProbeKey ProbeKey
+	// DesiredDigest is the digest of what is wanted at the server: the same is
+	// not asked for again after a client that could not be used.
+	DesiredDigest string
+}
+
+// ProbeKey is a key pair by which a client can show its own absence.
+type ProbeKey struct {
+	Private authserver.Secret
+	ID      string
+	JWKS    string
+}
+
+// Call is what is asked of the authorization server.
+type Call int
+
+// The values of Call. The zero value asks nothing.
+const (
+	// None: nothing is to be asked.
+	None Call = iota
+	// GiveProbeKey: replace the client's key set by one of ours. Whatever comes
+	// of it, Revoke is next.
+	GiveProbeKey
+	// Revoke: disable the client where the server can, and delete it.
+	Revoke
+	// Prove: read the client, of which the server accepted the deletion.
+	Prove
+)
+
+// String returns the name of the call.
+func (c Call) String() string { return [...]string{"None", "GiveProbeKey", "Revoke", "Prove"}[c] }
+
+// Answer is what came of a call.
+type Answer struct {
+	// Err is nil where the server did what was asked, or answered what was asked
+	// for; else it is an *authserver.Error somewhere down.
+	Err error
+	// DisabledAt is when the server accepted to disable the client; zero where it
+	// did not. With Revoke only.
+	DisabledAt time.Time
+	// Found says that the server has the client. With Prove only.
+	Found bool
+	// Client is what the answer held, also beside an error: a renewed management
+	// token is stored whatever else is wrong.
+	Client authserver.Client
+}
+
+// EventKind is what a client's end is told by.
+type EventKind int
+
+// The values of EventKind.
+const (
+	// ClientRevoked: the server accepted that the client is of no use any more.
+	ClientRevoked EventKind = iota + 1
+	// RevocationVerified: it is proven to be gone.
+	RevocationVerified
+	// ClientVanished: somebody else deleted it.
+	ClientVanished
+	// ClientReleased: a person let go of it without proof.
+	ClientReleased
+	// UnconfirmedRegistration: a request for it may have been carried out.
+	UnconfirmedRegistration
+)
+
+// Event is something to tell of a client, as it was when Record said so.
+type Event struct {
+	Kind   EventKind
+	Record policy.Record
+}
+
+// Outcome is what an answer makes of a client, or what is so without asking.
+type Outcome struct {
+	// Record is to be stored, before anything else is done.
+	Record policy.Record
+	// Ended says that the client is gone, or that a person let go of it, and that
+	// Record is the record of the end.
+	Ended bool
+	// Events are to be told, before Record is stored: a crash in between repeats
+	// them and loses none.
+	Events []Event
+	// Err is what stands in the way; it is tried again.
+	Err error
+	// Wait is how long to wait before Next is asked again; zero: at once.
+	Wait time.Duration
+}
+
+// Plan is the next step of a client that must not exist.
+type Plan struct {
+	// Intent is the record to be stored before the call. Where it is what is
+	// stored already nothing is written.
+	Intent policy.Record
+	// Call is what to ask. With None nothing is asked, and After is given the
+	// zero Answer.
+	Call Call
+	// After says what the answer makes of the record. It has one for every
+	// answer.
+	After func(Answer, time.Time) Outcome
+}
+
+// Idle says that there is nothing to do.
+func (p Plan) Idle() bool { return p.After == nil }
