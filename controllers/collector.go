@@ -13,11 +13,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // collectTimeout bounds how long a scrape waits for a cache that is being
@@ -42,7 +44,7 @@ var (
 		"Effective end of a grant (status.expiresAt) in seconds since 1970. One series per grant; absent while it has no end.",
 		[]string{"namespace", "name"}, nil)
 	unprovenDesc = prometheus.NewDesc("mcp_registrar_unproven_revocations",
-		"Registrations with a revocation that has begun and is not proven yet.", nil, nil)
+		"Registrations with a client that must not exist (deleted, ended, without an owner or an end, or with a revocation that began) and is not proven to be gone. Read from the objects, whatever their status says.", nil, nil)
 	oldestUnprovenDesc = prometheus.NewDesc("mcp_registrar_oldest_unproven_revocation_timestamp_seconds",
 		"Instant at which the first of the clients whose revocation is not proven yet should have been gone, in seconds since 1970. Absent while there is none.", nil, nil)
 )
@@ -54,12 +56,13 @@ type Collector struct {
 	// context of its own.
 	ctx    context.Context
 	reader client.Reader
+	clock  clock.PassiveClock
 }
 
 // NewCollector returns a collector, to be registered by the caller. The reader
 // should be the manager's cache: all objects are listed at each scrape.
-func NewCollector(ctx context.Context, reader client.Reader) *Collector {
-	return &Collector{ctx: ctx, reader: reader}
+func NewCollector(ctx context.Context, reader client.Reader, clock clock.PassiveClock) *Collector {
+	return &Collector{ctx: ctx, reader: reader, clock: clock}
 }
 
 // Describe sends what the collector may tell.
@@ -77,7 +80,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	read, err := c.read(ctx)
 	switch {
 	case err == nil:
-		read.send(metrics)
+		read.send(metrics, c.clock.Now())
 	case !notSynced(err):
 		logf.FromContext(ctx).Error(err, "Reading objects for the metrics")
 	}
@@ -109,7 +112,7 @@ func (c *Collector) read(ctx context.Context) (*objects, error) {
 	return o, nil
 }
 
-func (o *objects) send(metrics chan<- prometheus.Metric) {
+func (o *objects) send(metrics chan<- prometheus.Metric, now time.Time) {
 	counts := map[standing]int{}
 	for i := range o.servers.Items {
 		counts[standingOf("AuthorizationServer", o.servers.Items[i].Status.Conditions)]++
@@ -130,18 +133,18 @@ func (o *objects) send(metrics chan<- prometheus.Metric) {
 	for s, count := range counts {
 		metrics <- gauge(objectsDesc, float64(count), s.kind, s.ready, s.reason)
 	}
-	o.sendUnproven(metrics)
+	o.sendUnproven(metrics, now)
 }
 
-func (o *objects) sendUnproven(metrics chan<- prometheus.Metric) {
+func (o *objects) sendUnproven(metrics chan<- prometheus.Metric, now time.Time) {
 	var oldest time.Time
 	count := 0
 	for i := range o.registrations.Items {
-		reg := &o.registrations.Items[i]
-		if !unproven(reg) {
+		due, overdue := policy.Overdue(&o.registrations.Items[i], now)
+		if !overdue {
 			continue
 		}
-		if due := reg.Status.Revocation.DueAt.Time; count == 0 || due.Before(oldest) {
+		if count == 0 || due.Before(oldest) {
 			oldest = due
 		}
 		count++
@@ -150,15 +153,6 @@ func (o *objects) sendUnproven(metrics chan<- prometheus.Metric) {
 	if count > 0 {
 		metrics <- gauge(oldestUnprovenDesc, float64(oldest.Unix()))
 	}
-}
-
-// unproven says that the revocation of the registration's present client began
-// and is not proven. That of a client which a person let go of speaks of a
-// client that the status no longer names.
-func unproven(reg *v1alpha1.MCPClientRegistration) bool {
-	revocation := reg.Status.Revocation
-	return revocation != nil && revocation.VerifiedAt == nil &&
-		revocation.ClientID != "" && revocation.ClientID == reg.Status.ClientID
 }
 
 // standing is what objects are counted by. Each part has a closed set of

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -156,7 +157,7 @@ func TestTheCollectorReportsWhatTheCacheHolds(t *testing.T) {
 			Conditions: conditionReady(metav1.ConditionFalse, v1alpha1.ReasonApprovalRequired), ExpiresAt: instant(1700000000)}},
 		&v1alpha1.ScopeGrant{ObjectMeta: named("foreign"), Status: v1alpha1.ScopeGrantStatus{
 			Conditions: conditionReady("Maybe", "MadeUpByATenant")}},
-	))
+	), clock.RealClock{})
 	want := `
 # HELP mcp_registrar_grant_expiry_timestamp_seconds Effective end of a grant (status.expiresAt) in seconds since 1970. One series per grant; absent while it has no end.
 # TYPE mcp_registrar_grant_expiry_timestamp_seconds gauge
@@ -173,7 +174,7 @@ mcp_registrar_objects{kind="ScopeGrant",ready="Unknown",reason="Other"} 1
 # TYPE mcp_registrar_registration_expiry_timestamp_seconds gauge
 mcp_registrar_registration_expiry_timestamp_seconds{name="a",namespace="team"} 1.9e+09
 mcp_registrar_registration_expiry_timestamp_seconds{name="b",namespace="team"} 1.8e+09
-# HELP mcp_registrar_unproven_revocations Registrations with a revocation that has begun and is not proven yet.
+# HELP mcp_registrar_unproven_revocations Registrations with a client that must not exist (deleted, ended, without an owner or an end, or with a revocation that began) and is not proven to be gone. Read from the objects, whatever their status says.
 # TYPE mcp_registrar_unproven_revocations gauge
 mcp_registrar_unproven_revocations 0
 `
@@ -197,18 +198,26 @@ func TestARevocationIsUnprovenUntilItIsVerifiedOrLetGo(t *testing.T) {
 		"let-go":                     {Revocation: begun("c5", 400)},
 		"let-go-and-registered-anew": {ClientID: "c7", Revocation: begun("c6", 300)},
 	}
+	statuses["ended-and-status-says-nothing"] = v1alpha1.MCPClientRegistrationStatus{ClientID: "c8"}
 	var objects []client.Object
 	for name, status := range statuses {
-		objects = append(objects, &v1alpha1.MCPClientRegistration{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: name}, Status: status})
+		end := "2100-01-01T00:00:00Z"
+		if strings.HasPrefix(name, "ended") {
+			end = "1970-01-01T00:18:20Z"
+		}
+		objects = append(objects, &v1alpha1.MCPClientRegistration{Status: status, ObjectMeta: metav1.ObjectMeta{
+			Namespace: "team", Name: name,
+			Annotations: map[string]string{v1alpha1.AnnotationOwner: "team@example.com", v1alpha1.AnnotationExpiresAt: end},
+		}})
 	}
-	collector := controllers.NewCollector(t.Context(), filledCache(t, objects...))
+	collector := controllers.NewCollector(t.Context(), filledCache(t, objects...), clock.RealClock{})
 	want := `
 # HELP mcp_registrar_oldest_unproven_revocation_timestamp_seconds Instant at which the first of the clients whose revocation is not proven yet should have been gone, in seconds since 1970. Absent while there is none.
 # TYPE mcp_registrar_oldest_unproven_revocation_timestamp_seconds gauge
-mcp_registrar_oldest_unproven_revocation_timestamp_seconds 1200
-# HELP mcp_registrar_unproven_revocations Registrations with a revocation that has begun and is not proven yet.
+mcp_registrar_oldest_unproven_revocation_timestamp_seconds 1100
+# HELP mcp_registrar_unproven_revocations Registrations with a client that must not exist (deleted, ended, without an owner or an end, or with a revocation that began) and is not proven to be gone. Read from the objects, whatever their status says.
 # TYPE mcp_registrar_unproven_revocations gauge
-mcp_registrar_unproven_revocations 2
+mcp_registrar_unproven_revocations 3
 `
 	compares(t, collector, want, "mcp_registrar_unproven_revocations", "mcp_registrar_oldest_unproven_revocation_timestamp_seconds")
 }
@@ -219,7 +228,7 @@ func TestTheCollectorSaysNothingBeforeTheCacheIsFilled(t *testing.T) {
 	ctx := logr.NewContext(t.Context(), funcr.New(func(_, args string) { logged.WriteString(args) }, funcr.Options{}))
 	s, filling := newShelf(t, &v1alpha1.MCPServer{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "files"}})
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(controllers.NewCollector(ctx, filling))
+	registry.MustRegister(controllers.NewCollector(ctx, filling, clock.RealClock{}))
 	scrape := func() int {
 		t.Helper()
 		start := time.Now()
@@ -261,7 +270,7 @@ func TestAFailureIsLoggedAndLeavesTheOtherMetricsAlone(t *testing.T) {
 	ctx := logr.NewContext(t.Context(), funcr.New(func(_, args string) { logged.WriteString(args) }, funcr.Options{}))
 	registry := prometheus.NewPedanticRegistry()
 	other := prometheus.NewGauge(prometheus.GaugeOpts{Name: "other", Help: "Something else."})
-	registry.MustRegister(other, controllers.NewCollector(ctx, broken{filledCache(t)}))
+	registry.MustRegister(other, controllers.NewCollector(ctx, broken{filledCache(t)}, clock.RealClock{}))
 	// A scrape that takes too long on a busy machine says nothing.
 	NewWithT(t).Eventually(func() string {
 		if n, err := testutil.GatherAndCount(registry); err != nil || n != 1 {
@@ -298,7 +307,7 @@ func BenchmarkScrape(b *testing.B) {
 			&v1alpha1.ScopeGrant{ObjectMeta: name, Status: v1alpha1.ScopeGrantStatus{Conditions: ready, ExpiresAt: instant(1900000000)}})
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(controllers.NewCollector(b.Context(), filledCache(b, objects...)))
+	registry.MustRegister(controllers.NewCollector(b.Context(), filledCache(b, objects...), clock.RealClock{}))
 	for b.Loop() {
 		if n, err := testutil.GatherAndCount(registry); err != nil || n != len(objects)+3 {
 			b.Fatalf("%d series: %v", n, err)

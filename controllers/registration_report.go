@@ -31,7 +31,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 		r.tellOfRelease(reg, done)
 		return m.result(done.err)
 	case done.again > 0 && done.again < lifecycle.DisbeliefDelay && !m.happened:
-		return urgent(d, ctrl.Result{RequeueAfter: done.again}), nil
+		return urgent(d, done.record, ctrl.Result{RequeueAfter: done.again}), nil
 	}
 	after := reg.DeepCopy()
 	after.Status = registrationStatus(reg, d, done, m, now)
@@ -47,7 +47,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	if m.happened {
 		return r.retry(ctx, d, done, m)
 	}
-	return urgent(d, r.next(reg, d, done)), nil
+	return urgent(d, done.record, r.next(reg, d, done)), nil
 }
 
 // waits says that the stored status tells that a registration waits for a
@@ -63,14 +63,14 @@ func (r *RegistrationReconciler) retry(ctx context.Context, d policy.Registratio
 	deadline := requeueAt(d.Next, r.Clock.Now()).RequeueAfter
 	if d.NextTakesAway && deadline < maxBackoff {
 		logf.FromContext(ctx).Error(done.err, "Trying again by the next deadline")
-		return urgent(d, ctrl.Result{RequeueAfter: min(deadline, cmp.Or(m.after, deadlineRetry))}), nil
+		return urgent(d, done.record, ctrl.Result{RequeueAfter: min(deadline, cmp.Or(m.after, deadlineRetry))}), nil
 	}
 	if m.stalled && done.record.Released != "" {
 		// The revocation is now known to be blocked, and a person has let go.
-		return urgent(d, ctrl.Result{RequeueAfter: releaseDelay}), nil
+		return urgent(d, done.record, ctrl.Result{RequeueAfter: releaseDelay}), nil
 	}
 	result, err := m.result(done.err)
-	return urgent(d, result), err
+	return urgent(d, done.record, result), err
 }
 
 // releaseDelay is how long after a blocked revocation a person's word for it is
@@ -105,17 +105,23 @@ func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d pol
 	return result
 }
 
-// The priorities of the queue: revocations overtake the rest.
+// The priorities of the queue: what the server is to be told that takes away
+// overtakes what was told and waits for its proof, and that the rest.
 const (
 	priorityRevoke = 100
+	priorityProve  = 50
 	priorityNormal = 0
 )
 
 // urgent gives a registration that must lose its client, or that will lose
-// something at its next deadline, a place at the front.
-func urgent(d policy.RegistrationDecision, result ctrl.Result) ctrl.Result {
+// something at its next deadline, a place at the front. Once the server was told,
+// all else can wait for those it was not told of.
+func urgent(d policy.RegistrationDecision, record policy.Record, result ctrl.Result) ctrl.Result {
 	priority := priorityNormal
-	if d.Verdict.Standing == policy.Refused || d.NextTakesAway {
+	switch told := lifecycle.StandingOf(record) == lifecycle.Deleted; {
+	case told:
+		priority = priorityProve
+	case d.Verdict.Standing == policy.Refused || d.NextTakesAway:
 		priority = priorityRevoke
 	}
 	result.Priority = &priority

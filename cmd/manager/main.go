@@ -182,7 +182,7 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 	if err := documents.setup(ctx, mgr, now, s.operatorNamespace); err != nil {
 		return err
 	}
-	metrics.Registry.MustRegister(controllers.NewCollector(ctx, mgr.GetCache()))
+	metrics.Registry.MustRegister(controllers.NewCollector(ctx, mgr.GetCache(), clock.RealClock{}))
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding health check: %w", err)
 	}

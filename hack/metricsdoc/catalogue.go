@@ -50,7 +50,7 @@ func register(ctx context.Context, registerer prometheus.Registerer) error {
 	if err := stream.Close(); err != nil {
 		return err
 	}
-	return registerer.Register(controllers.NewCollector(ctx, sample{}))
+	return registerer.Register(controllers.NewCollector(ctx, sample{}, clock.RealClock{}))
 }
 
 // registerGuard registers every metric of the guard but those of its audit
