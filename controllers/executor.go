@@ -91,6 +91,9 @@ func (x executor) enter(ctx context.Context, connection authserver.Config) (auth
 // its answer means is told and stored before anything else.
 func (x executor) step(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan) (done bool, out lifecycle.Outcome, err error) {
 	before := l.Record
+	for _, event := range plan.Events {
+		l.tell(event)
+	}
 	if err := l.keep(ctx, plan.Intent); err != nil {
 		return false, out, err
 	}

@@ -57,10 +57,6 @@ func revoked(f Facts, intent policy.Record, a Answer, now time.Time) Outcome {
 	}
 	r := f.begun(intent)
 	out := Outcome{Err: a.Err}
-	if f.Record.State == policy.RecordPending && f.Record.Cause == "" {
-		// What is about to end may have come into being unnoticed.
-		out.Events = append(out.Events, Event{UnconfirmedRegistration, r})
-	}
 	taken := a.DisabledAt
 	if a.Err == nil {
 		r.State, out.Wait = policy.RecordDeleted, f.proofDelay()

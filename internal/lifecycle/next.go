@@ -68,7 +68,7 @@ func Next(f Facts, now time.Time) Plan {
 		return Plan{Intent: given, Call: GiveProbeKey, After: func(a Answer, _ time.Time) Outcome { return keyGiven(f, given, a) }}
 	}
 	intent := f.intent()
-	return Plan{Intent: intent, Call: Revoke, After: func(a Answer, now time.Time) Outcome { return revoked(f, intent, a, now) }}
+	return Plan{Events: f.unnoticed(), Intent: intent, Call: Revoke, After: func(a Answer, now time.Time) Outcome { return revoked(f, intent, a, now) }}
 }
 
 // intent is what is stored before the server is told: why and since when, where
@@ -79,6 +79,15 @@ func (f Facts) intent() policy.Record {
 		return f.Record
 	}
 	return f.begun(f.Record)
+}
+
+// unnoticed tells, when its revocation begins, of a client that may have come into
+// being unnoticed.
+func (f Facts) unnoticed() []Event {
+	if f.Record.State != policy.RecordPending || f.Record.Cause != "" {
+		return nil
+	}
+	return []Event{{UnconfirmedRegistration, f.Record}}
 }
 
 // begun is a record with the cause and the instant of its revocation.

@@ -125,6 +125,8 @@ type Outcome struct {
 
 // Plan is the next step of a client that must not exist.
 type Plan struct {
+	// Events are to be told before Intent is stored.
+	Events []Event
 	// Intent is the record to be stored before the call. Where it is what is
 	// stored already nothing is written.
 	Intent policy.Record

@@ -118,6 +118,7 @@ func (w *walk) checkIntent(before policy.Record, plan Plan) error {
 		ahead.Replacing, ahead.WitnessKey, ahead.WitnessKeyID = before.Replacing, before.WitnessKey, before.WitnessKeyID
 	}
 	return first(
+		w.check(before.State == policy.RecordPending && before.Cause == "" && plan.Call == Revoke && len(plan.Events) == 0, "a request that may have been carried out is not told of"),
 		w.check(!reflect.DeepEqual(ahead, before), "the intent changes more than it must"),
 		w.check(before.Cause != "" && (plan.Intent.Cause != before.Cause || !plan.Intent.DueAt.Equal(before.DueAt)), "a revocation that began changes its cause"),
 		w.check(plan.Call == Revoke && !w.facts.Repeatable && plan.Intent.Cause == "", "the server is told before it is stored why"),
