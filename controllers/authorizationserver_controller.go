@@ -81,7 +81,7 @@ func (r *AuthorizationServerReconciler) observe(ctx context.Context, as *v1alpha
 		facts.Asked, facts.Metadata, facts.Err = !last.at.IsZero(), last.metadata, last.err
 		errs[1] = err
 	}
-	facts.Clients, errs[2] = r.count(ctx, as)
+	facts.Clients, facts.Manageable, errs[2] = r.count(ctx, as)
 	facts.Counted = errs[2] == nil
 	if facts.Asked && facts.Err == nil && facts.CredentialIs == policy.Present && r.inventoryDue(as, facts.Traits, now) {
 		facts.Inventory, errs[3] = r.takeInventory(ctx, as, now)
@@ -123,19 +123,22 @@ func (r *AuthorizationServerReconciler) discover(ctx context.Context, as *v1alph
 	return next, nil
 }
 
-// count counts the records of this server. Records come from the cache.
-func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.AuthorizationServer) (v1alpha1.ClientCounts, error) {
+// count counts the records of this server, and reads in them what registrations
+// showed of it. Records come from the cache.
+func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.AuthorizationServer) (v1alpha1.ClientCounts, policy.Knowledge, error) {
 	var counts v1alpha1.ClientCounts
 	var records corev1.SecretList
+	manageable := policy.Unknown
 	err := r.List(ctx, &records, client.InNamespace(r.Namespace),
 		client.MatchingFields{indexRecordServer: as.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return counts, fmt.Errorf("listing records: %w", err)
+		return counts, manageable, fmt.Errorf("listing records: %w", err)
 	}
 	suspects := map[string]time.Time{}
 	for i := range records.Items {
+		manageable = learnt(manageable, &records.Items[i], as)
 		if err := r.countRecord(ctx, &records.Items[i], &counts, r.suspicion(as.UID, suspects)); err != nil {
-			return counts, err
+			return counts, manageable, err
 		}
 	}
 	r.mu.Lock()
@@ -145,7 +148,22 @@ func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.
 	}
 	r.suspects[as.UID] = suspects
 	r.Metrics.Counted(as.Name, counts)
-	return counts, nil
+	return counts, manageable, nil
+}
+
+// learnt adds what a record shows of the management of clients: one that was
+// refused for want of it, by the server as it is, outweighs any number that were
+// registered.
+func learnt(known policy.Knowledge, secret *corev1.Secret, as *v1alpha1.AuthorizationServer) policy.Knowledge {
+	record, err := decodeRecord(secret)
+	switch {
+	case err != nil || known == policy.Absent:
+	case record.RefusedReason == v1alpha1.ReasonManagementUnsupported && record.RefusedServer == policy.ServerDigest(as):
+		return policy.Absent
+	case record.Live() && policy.SameServer(record.Connection, policy.Connection(as)):
+		return policy.Present
+	}
+	return known
 }
 
 // suspicion returns a function that notes a record whose registration was not
@@ -212,6 +230,10 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	// What needs a person is not hidden behind what is only waited for.
 	allowed.waiting = allowed.waiting && (discovered.waiting || discovered.status == metav1.ConditionTrue)
 	discovered.waiting = discovered.waiting && (allowed.waiting || allowed.status == metav1.ConditionTrue)
+	entries := []entry{allowed, discovered}
+	if d.Manageable != nil {
+		entries = append(entries, accepted(v1alpha1.ConditionManageable, *d.Manageable))
+	}
 	next := as.DeepCopy()
 	next.Status = v1alpha1.AuthorizationServerStatus{
 		ObservedGeneration: as.Generation,
@@ -220,7 +242,7 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 		Clients:            d.Clients,
 		Inventory:          d.Inventory,
 		ClockSkewSeconds:   d.ClockSkewSeconds,
-		Conditions:         conditions(as.Status.Conditions, as.Generation, now, allowed, discovered),
+		Conditions:         conditions(as.Status.Conditions, as.Generation, now, entries...),
 	}
 	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, as, next)
 	if w := classify(err); w.happened {

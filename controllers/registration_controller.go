@@ -37,6 +37,8 @@ type RegistrationReconciler struct {
 	Metrics     *Metrics
 	// Guards tells which guards have the news of a revocation; nil means none.
 	Guards *Guards
+	// Manageability is what registrations learnt of servers.
+	Manageability *Manageability
 	// Cluster is the UID of the cluster: ownership marks name it.
 	Cluster string
 

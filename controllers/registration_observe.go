@@ -36,6 +36,7 @@ func (r *RegistrationReconciler) observe(ctx context.Context, reg *v1alpha1.MCPC
 	errs[2] = r.observeGrants(ctx, reg, &seen.facts)
 	errs[3] = r.observeRecord(ctx, reg, &seen.facts)
 	seen.facts.Traits = r.Servers.Traits(seen.facts)
+	seen.facts.Unmanageable = r.Manageability.Refused(seen.facts.AuthorizationServer.Object)
 	if policy.Registration(seen.facts, now).Action != policy.Revoke {
 		r.repair(ctx, reg, &seen.facts)
 		errs[4] = r.observeCredentials(ctx, reg, &seen)

@@ -48,6 +48,11 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		// The absence of the client could not be witnessed without its key.
 		pending.WitnessKey, pending.WitnessKeyID = pair.private, pair.id
 	}
+	learnt, err := s.first()
+	if err != nil {
+		return err
+	}
+	defer func() { learnt(s.shown(done.record)) }()
 	if err := s.foretell(ctx, done, pending); err != nil {
 		return err
 	}
@@ -64,6 +69,26 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 		return s.registrationFailed(ctx, done, err)
 	}
 	return s.registered(ctx, done, answer, wish, pair)
+}
+
+// first waits for the first client of a server, where it is not known yet whether
+// its clients can be managed.
+func (s *step) first() (leave func(policy.Knowledge), err error) {
+	if s.traits().OwnClientID {
+		return func(policy.Knowledge) {}, nil
+	}
+	return s.Manageability.Enter(s.seen.facts.AuthorizationServer.Object)
+}
+
+// shown is what a registration showed of the management of clients.
+func (s *step) shown(record policy.Record) policy.Knowledge {
+	switch {
+	case record.Live() && !record.Client.ManagementToken.IsZero():
+		return policy.Present
+	case record.RefusedReason == v1alpha1.ReasonManagementUnsupported:
+		return policy.Absent
+	}
+	return policy.Unknown
 }
 
 // foretell stores the record of a request about to be sent. Whether it was stored
@@ -214,6 +239,9 @@ func (s *step) refused(record policy.Record, reason, code string) policy.Record 
 	}
 	record.RefusedReason, record.RefusedCode = reason, code
 	record.RefusedDigest, record.RefusedAt = policy.Digest(s.decision.Wish), s.Clock.Now()
+	if reason == v1alpha1.ReasonManagementUnsupported {
+		record.RefusedServer = policy.ServerDigest(s.seen.facts.AuthorizationServer.Object)
+	}
 	return record
 }
 

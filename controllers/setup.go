@@ -291,7 +291,7 @@ func usableChanged() predicate.Predicate {
 		}
 		m, n := before.Status.Metadata, after.Status.Metadata
 		metadata := (m == nil) == (n == nil) && (m == nil || *m == *n)
-		return before.Generation != after.Generation || !metadata ||
+		return before.Generation != after.Generation || !metadata || policy.Manageable(before) != policy.Manageable(after) ||
 			policy.Paused(before) != policy.Paused(after) ||
 			before.Status.ObservedGeneration != after.Status.ObservedGeneration ||
 			!slices.Equal(before.Status.Capabilities, after.Status.Capabilities) ||

@@ -37,6 +37,7 @@ var reasons = map[string]bool{
 	"IssuerMismatch":               true,
 	"JWKSNotAllowed":               true,
 	"LifetimeTooLong":              true,
+	"Managed":                      true,
 	"ManagementLost":               true,
 	"ManagementUnsupported":        true,
 	"MetadataMissing":              true,

@@ -40,6 +40,15 @@ const (
 	// Unknown: Unavailable, FactUnknown.
 	ConditionDiscovered = "Discovered"
 
+	// ConditionManageable (AuthorizationServer with dynamicRegistration): what
+	// answers to registrations taught about the management of clients (RFC 7592).
+	// Absent until something was learnt. What was learnt stands until the spec or
+	// the metadata change.
+	//
+	// True: Managed.
+	// False: ManagementUnsupported.
+	ConditionManageable = "Manageable"
+
 	// ConditionPKCEEnforced (MCPClientRegistration with AuthorizationCode):
 	// the authorization server was asked for a code without a code_challenge,
 	// and with the method plain, and refused (RFC 7636). Ready does not depend
@@ -236,6 +245,8 @@ const (
 	// management token while the client may be alive; delete the client
 	// there, then release it.
 	ReasonManagementLost = "ManagementLost"
+	// ReasonManaged: clients of this authorization server can be managed.
+	ReasonManaged = "Managed"
 	// ReasonRecordDamaged: the registration record lost labels or content to
 	// somebody else; find out who changes Secrets in the operator's namespace.
 	ReasonRecordDamaged = "RecordDamaged"

@@ -41,6 +41,8 @@ type AuthorizationServerFacts struct {
 	Asked    bool
 	Metadata authserver.Metadata
 	Err      error
+	// Manageable says what registrations showed of the management of clients.
+	Manageable Knowledge
 	// Counted says that the clients were counted.
 	Counted bool
 	Clients v1alpha1.ClientCounts
@@ -53,6 +55,9 @@ type AuthorizationServerDecision struct {
 	// Accepted and Discovered are the verdicts behind those conditions.
 	Accepted   Verdict
 	Discovered Verdict
+	// Manageable is the verdict behind that condition; nil until something was
+	// learnt.
+	Manageable *Verdict
 	// Metadata and Capabilities are what was found; nil and empty when the
 	// metadata may not be used.
 	Metadata     *v1alpha1.ServerMetadata
@@ -70,6 +75,7 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 	decision := AuthorizationServerDecision{
 		Accepted:     acceptAuthorizationServer(f),
 		Discovered:   judgeDiscovery(f),
+		Manageable:   judgeManageable(f),
 		Metadata:     f.Server.Status.Metadata,
 		Capabilities: f.Server.Status.Capabilities,
 		Clients:      f.Server.Status.Clients,

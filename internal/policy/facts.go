@@ -119,6 +119,9 @@ type RegistrationFacts struct {
 	AccountIs Knowledge
 	// Traits are those of the authorization server.
 	Traits authserver.Traits
+	// Unmanageable says that another registration just learnt that the server, as
+	// it is, gives no way to manage clients.
+	Unmanageable bool
 	// DriftCheckAt is the next instant at which the client is to be compared
 	// with what the authorization server holds; zero means not at all.
 	DriftCheckAt time.Time
@@ -228,6 +231,9 @@ type Record struct {
 	RefusedCode   string
 	RefusedDigest string
 	RefusedAt     time.Time
+	// RefusedServer is the ServerDigest of the server that gave no way to manage
+	// a client: until it changes nothing is asked of it again.
+	RefusedServer string
 
 	// Damage is what the record lost to another hand. It is not stored.
 	Damage Damage

@@ -63,6 +63,7 @@ var registrationRules = []registrationRule{
 	adoptionAllowed,
 	codeGrantHasPKCE,
 	orphansBounded,
+	serverManageable,
 	notRefusedBefore,
 	notPaused,
 	serviceAccountFree,

@@ -243,6 +243,9 @@ func orphansBounded(q *inquiry) *Verdict {
 
 // The same wish is not repeated for a while after a refusal.
 func notRefusedBefore(q *inquiry) *Verdict {
+	if q.unmanagedBefore() {
+		return &Verdict{Standing: Frozen, Reason: q.Record.RefusedReason, Message: refusedMessage(q.Record)}
+	}
 	if q.Record.RefusedReason == "" || q.Record.RefusedDigest != Digest(q.wish()) {
 		return nil
 	}
@@ -269,10 +272,13 @@ func refusedMessage(r Record) string {
 	case v1alpha1.ReasonSecretExpired:
 		return "the authorization server issued a client secret that had expired (client_secret_expires_at): no client is kept; ask the platform team to let secrets live longer, or use tokenEndpointAuthMethod: PrivateKeyJWT"
 	case v1alpha1.ReasonManagementUnsupported:
-		return "the authorization server gave no way to manage the client (RFC 7592): none is kept; look for the marks in status.possibleOrphans at the authorization server and delete what carries them"
+		return "the authorization server gave no way to manage the client (RFC 7592), so that it cannot be deleted again: nothing more is asked of it until the AuthorizationServer or its metadata change; look for the marks in status.possibleOrphans at the authorization server and delete what carries them"
 	}
 	if advice, known := policyAdvice[r.RefusedCode]; known {
 		return "the authorization server's own registration policy refuses the client: " + advice + "; it is asked again with the next drift check, or at once when the wish changes"
+	}
+	if r.RefusedCode == "unusable_answer" {
+		return "the authorization server's answer to the registration could not be used, and the client that it named was deleted again: ask the platform team to look at the operator's log, which says what was wrong with it; it is asked again with the next drift check, or at once when the wish changes"
 	}
 	if r.RefusedCode == "" {
 		return "the authorization server refuses the registration: correct the spec, or ask the platform team what it accepts"

@@ -86,6 +86,9 @@ func (a *answer) spoil(f Fault, o Operation) {
 	case FaultLarge:
 		a.ensureJSON()
 		a.pad()
+	case FaultPage:
+		a.status, a.body = f.Status, []byte("<!DOCTYPE html><title>Please wait</title><p>Back soon.")
+		a.header = http.Header{"Content-Type": {"text/html; charset=utf-8"}}
 	case FaultRedirect:
 		a.status, a.body = f.Status, nil
 		a.header = http.Header{"Location": {f.Location}}

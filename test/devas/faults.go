@@ -25,6 +25,9 @@ const (
 	FaultLarge FaultKind = "large"
 	// FaultRedirect redirects to Fault.Location.
 	FaultRedirect FaultKind = "redirect"
+	// FaultPage answers with Fault.Status and a page of HTML, as something that
+	// stands before the server does.
+	FaultPage FaultKind = "page"
 	// FaultHang never answers; it lasts until the client gives up or the
 	// server is stopped.
 	FaultHang FaultKind = "hang"
@@ -100,6 +103,10 @@ func (f Fault) validateKind() error {
 	case FaultStatus:
 		if class != 4 && class != 5 && f.Status != http.StatusNoContent {
 			return fmt.Errorf("status %d: want 204, or 400 to 599", f.Status)
+		}
+	case FaultPage:
+		if class < 2 || class > 5 {
+			return fmt.Errorf("status %d: want 200 to 599", f.Status)
 		}
 	case FaultRedirect:
 		if class != 3 || f.Location == "" {

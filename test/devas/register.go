@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -121,6 +122,12 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	with := maps.Clone(switches.AnswerWith)
+	if with == nil {
+		with = map[string]json.RawMessage{}
+	}
+	maps.Copy(with, switches.ReadWith)
+	switches.AnswerWith = with
 	s.tell(w, http.StatusOK, rec, switches)
 }
 
@@ -195,7 +202,9 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 func (s *Server) tell(w http.ResponseWriter, status int, rec *record, switches Switches) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
-	writeJSON(w, status, rec.answer(s.Issuer(), switches))
+	answer := rec.answer(s.Issuer(), switches)
+	rewrite(answer, switches.AnswerWith)
+	writeJSON(w, status, answer)
 }
 
 func bearer(r *http.Request) string {

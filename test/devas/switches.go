@@ -4,6 +4,7 @@
 package devas
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -86,6 +87,22 @@ type Switches struct {
 	// ClientURIOrigin replaces scheme://host:port of registration_client_uri
 	// in answers.
 	ClientURIOrigin string `json:"clientURIOrigin,omitempty"`
+	// AnswerWith are members of client information responses in place of the
+	// server's own; null leaves one out. The server itself goes by what it has.
+	AnswerWith map[string]json.RawMessage `json:"answerWith,omitempty"`
+	// ReadWith is AnswerWith for reads alone (RFC 7592 section 2.1).
+	ReadWith map[string]json.RawMessage `json:"readWith,omitempty"`
+}
+
+// rewrite puts what was ordered in place of members of an answer.
+func rewrite(answer map[string]any, with map[string]json.RawMessage) {
+	for name, value := range with {
+		if string(value) == "null" {
+			delete(answer, name)
+			continue
+		}
+		answer[name] = value
+	}
 }
 
 func (s Switches) validate() error {

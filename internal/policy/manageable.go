@@ -1,0 +1,91 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// What one answer taught about a server holds for all its clients: a server without
+// client management (RFC 7592) would be left with one more client that nobody can
+// remove by each registration that tries.
+
+// ServerDigest identifies an authorization server as it is configured and as it
+// describes itself: what was learnt about it stands until that changes.
+func ServerDigest(as *v1alpha1.AuthorizationServer) string {
+	if as == nil {
+		return ""
+	}
+	text, err := json.Marshal(struct {
+		UID        string
+		Generation int64
+		Metadata   *v1alpha1.ServerMetadata
+	}{string(as.UID), as.Generation, as.Status.Metadata})
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Manageable is what is known of the management of clients at a server: Absent
+// where it was shown to have none, as it is now.
+func Manageable(as *v1alpha1.AuthorizationServer) Knowledge {
+	if as == nil {
+		return Unknown
+	}
+	c := apimeta.FindStatusCondition(as.Status.Conditions, v1alpha1.ConditionManageable)
+	if c == nil || c.ObservedGeneration != as.Generation {
+		return Unknown
+	}
+	switch c.Status {
+	case metav1.ConditionTrue:
+		return Present
+	case metav1.ConditionFalse:
+		return Absent
+	case metav1.ConditionUnknown:
+	}
+	return Unknown
+}
+
+// judgeManageable is the verdict behind the condition Manageable; nil until
+// something was learnt.
+func judgeManageable(f AuthorizationServerFacts) *Verdict {
+	switch {
+	case f.Traits.OwnClientID || f.Manageable == Unknown:
+		return nil
+	case f.Manageable == Present:
+		return &Verdict{Standing: Allowed, Reason: v1alpha1.ReasonManaged, Message: "clients can be read, changed and deleted (RFC 7592)"}
+	}
+	return &Verdict{
+		Reason:  v1alpha1.ReasonManagementUnsupported,
+		Message: "the authorization server registers clients and gives no way to delete them again (RFC 7592: no registration_client_uri, or no registration_access_token): nothing more is registered there; enable client management, or manage clients in another way, then change this object; look for the marks in the registrations' status.possibleOrphans at the authorization server and delete what carries them",
+	}
+}
+
+// Where no client can be deleted again none is registered.
+func serverManageable(q *inquiry) *Verdict {
+	as := q.AuthorizationServer.Object
+	if as == nil || q.Traits.OwnClientID || q.Record.Live() || (Manageable(as) != Absent && !q.Unmanageable) {
+		return nil
+	}
+	return &Verdict{
+		Standing: Frozen, Reason: v1alpha1.ReasonManagementUnsupported,
+		Message: "spec.authorizationServerRef: the authorization server gives no way to delete clients again (RFC 7592): none is registered there until the platform team changes that",
+	}
+}
+
+// unmanagedBefore says that this registration was refused for that, by the server
+// as it is.
+func (q *inquiry) unmanagedBefore() bool {
+	return q.Record.RefusedReason == v1alpha1.ReasonManagementUnsupported && q.Record.RefusedServer != "" &&
+		q.Record.RefusedServer == ServerDigest(q.AuthorizationServer.Object)
+}
