@@ -26,7 +26,9 @@ type adapter struct {
 var adapters = map[authserver.Method]adapter{
 	authserver.DynamicRegistration: {
 		traits: func(authserver.Config) authserver.Traits { return dcr.Traits },
-		open:   func(config authserver.Config, options Options) (closer, error) { return openDCR(config, options) },
+		open: func(config authserver.Config, options Options) (closer, error) {
+			return openDCR(config, options, false)
+		},
 	},
 	authserver.Hydra: {
 		traits: func(authserver.Config) authserver.Traits { return hydra.Traits },
@@ -50,7 +52,7 @@ var adapters = map[authserver.Method]adapter{
 	authserver.MetadataDocument: {
 		traits: metadatadocument.Traits,
 		open: func(config authserver.Config, options Options) (closer, error) {
-			discovery, err := openDCR(config, options)
+			discovery, err := openDCR(config, options, true)
 			if err != nil {
 				return nil, err
 			}
@@ -59,10 +61,11 @@ var adapters = map[authserver.Method]adapter{
 	},
 }
 
-func openDCR(config authserver.Config, options Options) (*dcr.Server, error) {
+// openDCR opens a server of which, where that is so, only the metadata is read.
+func openDCR(config authserver.Config, options Options, metadataOnly bool) (*dcr.Server, error) {
 	return dcr.New(config, dcr.Options{
 		Now: options.Now, AllowPrivate: options.AllowPrivate, Sent: options.Metrics.Sent(config.Name),
-		Limiter: options.limiter,
+		Limiter: options.limiter, MetadataOnly: metadataOnly,
 	})
 }
 

@@ -92,7 +92,7 @@ func plainFaults(op Operation, effect bool) []faultCase {
 		{op, "500 after the work", Fault{Status: 500, AfterWork: true}, unavailable, "", effect},
 		{op, "no answer before the work", Fault{Form: Silent}, unavailable, "", effect},
 		{op, "no answer after the work", Fault{Form: Silent, AfterWork: true}, unavailable, "", effect},
-		{op, "redirect", Fault{Form: Redirected, Status: 307}, authserver.Rejected, "redirect_refused", effect},
+		{op, "redirect", Fault{Form: Redirected, Status: 307}, unavailable, "redirect_refused", effect},
 	}
 }
 
@@ -103,8 +103,14 @@ func missing(op Operation) []faultCase {
 			{op, "405", Fault{Status: 405}, authserver.Rejected, "registration_unsupported", false},
 		}
 	}
+	// Whom the token endpoint can be asked about is known to be there: then it is
+	// the management that is not.
+	code := "management_unsupported"
+	if op == Replace {
+		code = ""
+	}
 	return []faultCase{
-		{op, "404 for a live client", Fault{Status: 404}, authserver.Unauthorized, "", false},
+		{op, "404 for a live client", Fault{Status: 404}, authserver.Unauthorized, code, false},
 		{op, "405", Fault{Status: 405}, authserver.Rejected, "management_unsupported", false},
 	}
 }
@@ -121,7 +127,7 @@ func discoveryFaults() []faultCase {
 		{Discover, "500", Fault{Status: 500}, authserver.Unavailable, "", false},
 		{Discover, "503", Fault{Status: 503, RetryAfter: 9 * time.Second}, authserver.Unavailable, "", false},
 		{Discover, "no answer", Fault{Form: Silent}, authserver.Unavailable, "", false},
-		{Discover, "redirect", Fault{Form: Redirected, Status: 302}, authserver.Rejected, "redirect_refused", false},
+		{Discover, "redirect", Fault{Form: Redirected, Status: 302}, authserver.Unavailable, "redirect_refused", false},
 		{Discover, "an answer of 5 MiB", Fault{Form: Endless}, authserver.Unavailable, "too_large", false},
 	}
 }

@@ -23,6 +23,7 @@ func Run(t *testing.T, subject func(t *testing.T) Subject) {
 	t.Helper()
 	traits := subject(t).Server.Traits()
 	all := promised(traits)
+	maps.Copy(all, impostorCases(traits))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) { all[name](t, subject(t)) })
 	}

@@ -83,6 +83,10 @@ type Subject struct {
 	// Token says whether the credentials of a handle get a token with
 	// client_credentials now. Nil where there is no token endpoint.
 	Token func(t *testing.T, handle authserver.Handle) bool
+	// Stand puts somebody in the server's place at some steps, or nobody where
+	// the stance is nil; one that hides lets the server do its work all the same.
+	// It is false where the subject has no such step. Nil skips what needs it.
+	Stand func(stance *Stance, hides bool, steps ...Operation) bool
 	// PageSize is how many clients a page of List holds at most; 0 where it is
 	// more than the suite makes.
 	PageSize int

@@ -42,7 +42,7 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 	}
 	client, err := s.readClient(c, got)
 	if err != nil {
-		return authserver.Client{}, err
+		return client, err
 	}
 	complete(&client, wish)
 	return client, nil
@@ -59,6 +59,9 @@ func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver
 	switch got.verdict {
 	case alive:
 		client, err := s.readOwn(c, got.answer, handle)
+		if err == nil {
+			s.settle(ctx, c.Op, handle, &client)
+		}
 		return client, err == nil, err
 	case gone:
 		return authserver.Client{}, false, nil
@@ -91,9 +94,11 @@ func (s *Server) Replace(
 	}
 	client, err := s.readOwn(c, got, handle)
 	if err != nil {
-		return authserver.Client{}, err
+		return client, err
 	}
 	complete(&client, wish)
+	handle.AuthMethod = client.Registered.AuthMethod
+	s.settleWritten(ctx, c.Op, handle, &client)
 	return client, nil
 }
 
@@ -124,16 +129,19 @@ func unsupported(op string) error {
 	return &authserver.Error{Kind: authserver.Rejected, Op: op, Code: exchange.CodeUnsupported}
 }
 
+// readClient reads a client. Beside an error it holds what it takes to manage
+// the client, if that can be read.
 func (s *Server) readClient(c exchange.Call, a exchange.Answer) (authserver.Client, error) {
-	if a.BodyErr != nil {
-		return authserver.Client{}, exchange.Useless(c, a, nil)
-	}
-	client, err := parseClient(a.Body)
+	fields, err := exchange.Read(c, a)
 	if err != nil {
-		return authserver.Client{}, exchange.Useless(c, a, err)
+		return authserver.Client{}, err
+	}
+	client, err := parseClient(fields)
+	if err != nil {
+		return client, exchange.Useless(c, a, err)
 	}
 	if client.ManagementURI != "" && !s.exchange.Ours(client.ManagementURI) {
-		return authserver.Client{}, &authserver.Error{
+		return client, &authserver.Error{
 			Kind: authserver.Rejected, Op: c.Op, Status: a.Status,
 			Code: CodeForeignManagementURI, MaybeApplied: c.Effect,
 		}
@@ -142,16 +150,24 @@ func (s *Server) readClient(c exchange.Call, a exchange.Answer) (authserver.Clie
 }
 
 // readOwn also holds the answer to the client that was asked for: a client id
-// never changes (RFC 7592 §2.1).
+// never changes (RFC 7592 §2.1). Beside an error the client holds what is in
+// force in place of what the handle has; a management URI elsewhere is not.
 func (s *Server) readOwn(c exchange.Call, a exchange.Answer, handle authserver.Handle) (authserver.Client, error) {
 	client, err := s.readClient(c, a)
-	if err == nil && client.ID != handle.ClientID {
+	if handle.ClientID != "" && client.ID != "" && client.ID != handle.ClientID {
 		return authserver.Client{}, &authserver.Error{
 			Kind: authserver.Conflict, Op: c.Op, Status: a.Status,
 			Code: exchange.CodeClientMismatch, MaybeApplied: c.Effect,
 		}
 	}
-	return client, err
+	if err != nil {
+		kept := authserver.Client{ManagementToken: client.ManagementToken}
+		if s.exchange.Ours(client.ManagementURI) {
+			kept.ManagementURI = client.ManagementURI
+		}
+		return kept, err
+	}
+	return client, nil
 }
 
 func badWish(c exchange.Call, err error) error {

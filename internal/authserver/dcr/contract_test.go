@@ -21,7 +21,7 @@ func TestContract(t *testing.T) {
 			Alter: func(alter func(authserver.ClientMetadata) authserver.ClientMetadata) {
 				w.alter = alter
 			},
-			Fail: w.fail,
+			Fail: w.fail, Stand: w.stand,
 		}
 	})
 }

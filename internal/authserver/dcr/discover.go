@@ -57,27 +57,56 @@ func (s *Server) known(ctx context.Context) (authserver.Metadata, error) {
 	return s.Discover(ctx)
 }
 
+// discover reads the first document that is there. Where that has no registration
+// endpoint, the next one may: some servers name it in one of the two only.
 func (s *Server) discover(ctx context.Context) (authserver.Metadata, error) {
-	var last authserver.Metadata
-	for _, place := range s.wellKnown() {
-		c := exchange.Call{
-			Op: discoverOp, Method: http.MethodGet, URL: place, Missing: CodeMetadataNotFound,
-		}
-		got, err := s.exchange.Send(ctx, c)
-		if err != nil {
-			return last, err
-		}
-		switch got.Status {
-		case http.StatusOK:
-			return s.readMetadata(c, got)
-		case http.StatusNotFound:
-			continue
-		}
-		return last, s.exchange.Classify(c, got)
-	}
-	return last, &authserver.Error{
+	var first *authserver.Metadata
+	missing := &authserver.Error{
 		Kind: authserver.Rejected, Op: discoverOp, Status: http.StatusNotFound, Code: CodeMetadataNotFound,
 	}
+	for _, place := range s.wellKnown() {
+		metadata, err := s.readPlace(ctx, place)
+		failure, failed := errors.AsType[*authserver.Error](err)
+		switch {
+		case first != nil:
+			return merge(*first, metadata, failure)
+		case failed && failure.Status == http.StatusNotFound:
+			// Only the server's own word says that there is no document.
+			missing.Kind = min(missing.Kind, failure.Kind)
+		case err != nil, metadata.RegistrationEndpoint != "", s.options.MetadataOnly:
+			return metadata, err
+		default:
+			first = &metadata
+		}
+	}
+	if first != nil {
+		return *first, nil
+	}
+	return authserver.Metadata{}, missing
+}
+
+// merge takes the registration endpoint from a second document of the same
+// issuer. That there is none is for the server to say.
+func merge(first, second authserver.Metadata, failure *authserver.Error) (authserver.Metadata, error) {
+	if failure != nil && failure.Kind == authserver.Unavailable && failure.Status != http.StatusNotFound {
+		return authserver.Metadata{}, failure
+	}
+	first.RegistrationEndpoint = second.RegistrationEndpoint
+	return first, nil
+}
+
+func (s *Server) readPlace(ctx context.Context, place string) (authserver.Metadata, error) {
+	c := exchange.Call{
+		Op: discoverOp, Method: http.MethodGet, URL: place, Missing: CodeMetadataNotFound,
+	}
+	got, err := s.exchange.Send(ctx, c)
+	if err != nil {
+		return authserver.Metadata{}, err
+	}
+	if got.Status != http.StatusOK {
+		return authserver.Metadata{}, s.exchange.Classify(c, got)
+	}
+	return s.readMetadata(c, got)
 }
 
 // wellKnown returns the places of the metadata: RFC 8414 §3.1 puts its
@@ -94,10 +123,11 @@ func (s *Server) wellKnown() []string {
 }
 
 func (s *Server) readMetadata(c exchange.Call, a exchange.Answer) (authserver.Metadata, error) {
-	if a.BodyErr != nil {
-		return authserver.Metadata{}, exchange.Useless(c, a, nil)
+	fields, err := exchange.Read(c, a)
+	if err != nil {
+		return authserver.Metadata{}, err
 	}
-	metadata, err := parseMetadata(a.Body)
+	metadata, err := parseMetadata(fields)
 	if err != nil {
 		return authserver.Metadata{}, exchange.Useless(c, a, err)
 	}
@@ -135,11 +165,7 @@ func (s *Server) unfit(metadata authserver.Metadata) string {
 	return ""
 }
 
-func parseMetadata(raw []byte) (authserver.Metadata, error) {
-	fields, err := exchange.DecodeObject(raw)
-	if err != nil {
-		return authserver.Metadata{}, err
-	}
+func parseMetadata(fields *exchange.Object) (authserver.Metadata, error) {
 	metadata := authserver.Metadata{
 		Issuer:                   fields.Text("issuer", exchange.LongText),
 		AuthorizationEndpoint:    fields.Text("authorization_endpoint", exchange.LongText),
@@ -153,6 +179,9 @@ func parseMetadata(raw []byte) (authserver.Metadata, error) {
 		Scopes:                   fields.Texts("scopes_supported"),
 		ClientIDMetadataDocument: fields.Flag("client_id_metadata_document_supported"),
 		IssuerInResponse:         fields.Flag("authorization_response_iss_parameter_supported"),
+	}
+	if fields.Err() == nil && metadata.Issuer == "" {
+		fields.Fail("issuer")
 	}
 	return metadata, fields.Err()
 }

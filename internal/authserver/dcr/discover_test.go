@@ -94,8 +94,8 @@ func TestUnusableMetadata(t *testing.T) {
 	}{
 		"another issuer":            {func(_ *world, d map[string]any) { d["issuer"] = "https://evil.example" }, authserver.Rejected, CodeIssuerMismatch},
 		"the issuer with a slash":   {func(w *world, d map[string]any) { d["issuer"] = w.issuer() + "/" }, authserver.Rejected, CodeIssuerMismatch},
-		"no issuer":                 {func(_ *world, d map[string]any) { delete(d, "issuer") }, authserver.Rejected, CodeIssuerMismatch},
-		"issuer in capitals only":   {func(w *world, d map[string]any) { delete(d, "issuer"); d["ISSUER"] = w.issuer() }, authserver.Rejected, CodeIssuerMismatch},
+		"no issuer":                 {func(_ *world, d map[string]any) { delete(d, "issuer") }, authserver.Unavailable, exchange.CodeUndecodable},
+		"issuer in capitals only":   {func(w *world, d map[string]any) { delete(d, "issuer"); d["ISSUER"] = w.issuer() }, authserver.Unavailable, exchange.CodeUndecodable},
 		"a foreign registration":    {func(_ *world, d map[string]any) { d["registration_endpoint"] = "https://evil.example/r" }, authserver.Rejected, CodeForeignEndpoint},
 		"a foreign token endpoint":  {func(_ *world, d map[string]any) { d["token_endpoint"] = "http://127.0.0.1:1/token" }, authserver.Rejected, CodeForeignEndpoint},
 		"an endpoint without host":  {func(_ *world, d map[string]any) { d["token_endpoint"] = "/token" }, authserver.Rejected, CodeForeignEndpoint},

@@ -28,17 +28,21 @@ func FuzzParseClient(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		client, err := parseClient(raw)
+		fields, err := exchange.LookInto(raw)
+		if err != nil {
+			return
+		}
+		client, err := parseClient(fields)
+		for _, text := range []string{client.ID, client.Secret.Reveal(), client.ManagementToken.Reveal(), client.ManagementURI} {
+			if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("%q is not printable", text)
+			}
+		}
 		if err != nil {
 			return
 		}
 		if client.ID == "" {
 			t.Error("a client without id")
-		}
-		for _, text := range []string{client.ID, client.Secret.Reveal(), client.ManagementToken.Reveal(), client.ManagementURI} {
-			if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-				t.Errorf("%q is not printable", text)
-			}
 		}
 		if year := client.SecretExpiresAt.Year(); year > 9999 || year < 1 {
 			t.Errorf("expires in the year %d", year)

@@ -30,8 +30,8 @@ func byPolicy(failure *authserver.Error, a exchange.Answer) *authserver.Error {
 	if a.Status != http.StatusForbidden || a.BodyErr != nil {
 		return failure
 	}
-	fields, err := exchange.DecodeObject(a.Body)
-	if err != nil {
+	fields, err := exchange.LookInto(a.Body)
+	if err != nil || !a.Refuses() {
 		return failure
 	}
 	_, details, found := strings.Cut(fields.Text("error_description", exchange.LongText), policyRefuses)

@@ -27,7 +27,13 @@ const (
 	CodeMetadataNotFound = "metadata_not_found"
 	// CodeRegistrationUnsupported: there is no registration endpoint.
 	CodeRegistrationUnsupported = "registration_unsupported"
-	// CodeManagementUnsupported: the server does not manage this client.
+	// CodeTokenExpired: the server says that the management token ran out,
+	// which says nothing of the client.
+	CodeTokenExpired = "management_token_expired"
+	// CodeManagementUnsupported: the server has no management protocol (RFC
+	// 7592): it gave no management URI or token with the registration, or its
+	// endpoint does not know the method, or is not there while the client is.
+	// It will be so for the next client too.
 	CodeManagementUnsupported = "management_unsupported"
 	// CodeScopeNotAllowed: a policy of the server lets no client register with
 	// one of the scopes.
@@ -59,6 +65,9 @@ type Options struct {
 	Limiter *rate.Limiter
 	// Resolver looks up names; nil means the system's.
 	Resolver dialguard.Resolver
+	// MetadataOnly says that nothing is registered: no registration endpoint is
+	// looked for.
+	MetadataOnly bool
 }
 
 // Server is an authserver.Server over RFC 7591 and RFC 7592.

@@ -60,37 +60,39 @@ func encode(id string, wish authserver.ClientMetadata) ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// parseClient reads a client information response (RFC 7591 §3.2.1).
-func parseClient(raw []byte) (authserver.Client, error) {
-	fields, err := exchange.DecodeObject(raw)
-	if err != nil {
-		return authserver.Client{}, err
-	}
+// parseClient reads a client information response (RFC 7591 §3.2.1). Texts that
+// nobody decides by are never wrong. Beside an error the client holds what it
+// takes to manage it, as far as that can be read.
+func parseClient(fields *exchange.Object) (authserver.Client, error) {
 	client := authserver.Client{
-		ID:              fields.Visible("client_id", exchange.LongText),
+		ID:              fields.Identifier("client_id"),
 		Secret:          authserver.NewSecret(fields.Visible("client_secret", exchange.LongText)),
-		SecretExpiresAt: fields.Instant("client_secret_expires_at"),
 		ManagementURI:   fields.Visible("registration_client_uri", exchange.LongText),
 		ManagementToken: authserver.NewSecret(fields.Visible("registration_access_token", exchange.LongToken)),
-		Registered: authserver.ClientMetadata{
-			Name:            fields.Text("client_name", exchange.LongText),
-			SoftwareID:      fields.Text("software_id", exchange.LongText),
-			SoftwareVersion: fields.Text("software_version", exchange.LongText),
-			ApplicationType: fields.Text("application_type", exchange.LongText),
-			GrantTypes:      fields.Texts("grant_types"),
-			ResponseTypes:   fields.Texts("response_types"),
-			RedirectURIs:    fields.Texts("redirect_uris"),
-			Scopes:          fields.Words("scope"),
-			AuthMethod:      fields.Text("token_endpoint_auth_method", exchange.LongText),
-			JWKS:            fields.Set("jwks"),
-			JWKSURI:         fields.Text("jwks_uri", exchange.LongText),
-			Contacts:        fields.Texts("contacts"),
-		},
 	}
 	if fields.Err() == nil && client.ID == "" {
 		fields.Fail("client_id")
 	}
-	return client, fields.Err()
+	whole := client
+	whole.SecretExpiresAt = fields.Instant("client_secret_expires_at")
+	whole.Registered = authserver.ClientMetadata{
+		Name:            fields.Echo("client_name"),
+		SoftwareID:      fields.Echo("software_id"),
+		SoftwareVersion: fields.Echo("software_version"),
+		ApplicationType: fields.Echo("application_type"),
+		GrantTypes:      fields.Texts("grant_types"),
+		ResponseTypes:   fields.Texts("response_types"),
+		RedirectURIs:    fields.Texts("redirect_uris"),
+		Scopes:          fields.Words("scope"),
+		AuthMethod:      fields.Text("token_endpoint_auth_method", exchange.LongText),
+		JWKS:            fields.Set("jwks"),
+		JWKSURI:         fields.Text("jwks_uri", exchange.LongText),
+		Contacts:        fields.Echoes("contacts"),
+	}
+	if err := fields.Err(); err != nil {
+		return client, err
+	}
+	return whole, nil
 }
 
 // complete fills what an answer does not say about the reach of a client. RFC

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -18,6 +19,7 @@ import (
 const (
 	methodNone  = "none"
 	methodBasic = "client_secret_basic"
+	methodPost  = "client_secret_post"
 	methodKey   = "private_key_jwt"
 )
 
@@ -35,23 +37,40 @@ type testimony struct {
 	form          url.Values
 }
 
+// saying is what the token endpoint says of a client.
+type saying int
+
+const (
+	// silent: it could not be asked, or what it says proves nothing.
+	silent saying = iota
+	// knowsClient: it takes the client for one of its own.
+	knowsClient
+	// refusesClient: it refuses the client in every form.
+	refusesClient
+)
+
 // witness asks the token endpoint whether it knows the client, by redeeming a
 // made-up code: it answers invalid_client to an unknown client and something
 // else to a known one (RFC 6749 §5.2). It also answers invalid_client to a
 // known client with a wrong credential, so that this counts only with the
 // current credential at hand, in every form that servers accept.
-func (s *Server) witness(ctx context.Context, op string, handle authserver.Handle) (absent bool, err error) {
-	if handle.ClientID == "" || handle.TokenEndpoint == "" || !s.exchange.Ours(handle.TokenEndpoint) {
-		return false, nil
+func (s *Server) witness(ctx context.Context, op string, handle authserver.Handle) (saying, error) {
+	if !s.askable(handle) {
+		return silent, nil
 	}
-	testimonies := s.testimonies(handle)
-	for _, t := range testimonies {
-		refused, err := s.hear(ctx, op, handle, t)
-		if err != nil || !refused {
-			return false, err
+	for _, t := range s.testimonies(handle) {
+		said, err := s.hear(ctx, op, handle, t)
+		if err != nil || said != refusesClient {
+			return said, err
 		}
 	}
-	return len(testimonies) > 0, nil
+	return refusesClient, nil
+}
+
+// askable says that the token endpoint can be asked about a client.
+func (s *Server) askable(handle authserver.Handle) bool {
+	return handle.ClientID != "" && handle.TokenEndpoint != "" && s.exchange.Ours(handle.TokenEndpoint) &&
+		len(s.testimonies(handle)) > 0
 }
 
 // testimonies returns every introduction that must be refused before the
@@ -64,6 +83,10 @@ func (s *Server) testimonies(handle authserver.Handle) []testimony {
 		return nil
 	case handle.AuthMethod == methodBasic && !handle.ClientSecret.IsZero():
 		return basics(handle.ClientID, handle.ClientSecret)
+	case handle.AuthMethod == methodPost && !handle.ClientSecret.IsZero():
+		return []testimony{{form: url.Values{
+			"client_id": {handle.ClientID}, "client_secret": {handle.ClientSecret.Reveal()},
+		}}}
 	case handle.AuthMethod == methodKey && !handle.PrivateKey.IsZero():
 		return s.assertions(handle)
 	}
@@ -95,7 +118,32 @@ func (s *Server) assertions(handle authserver.Handle) []testimony {
 	return list
 }
 
-func (s *Server) hear(ctx context.Context, op string, handle authserver.Handle, t testimony) (bool, error) {
+func (s *Server) hear(ctx context.Context, op string, handle authserver.Handle, t testimony) (saying, error) {
+	code, err := s.redeem(ctx, op, handle, t)
+	switch {
+	case err != nil, code == aboutTime:
+		return silent, err
+	case code == "invalid_client":
+		return refusesClient, nil
+	}
+	return knowsClient, nil
+}
+
+// wrongSecret is Keycloak's invalid_client for a client that it knows:
+// unauthorized_client, with the status of the other.
+const wrongSecret = "unauthorized_client, 401"
+
+// tokenErrors are those of RFC 6749 §5.2.
+var tokenErrors = []string{
+	"invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope",
+}
+
+// aboutTime stands for an answer to an assertion that may be about the time.
+const aboutTime = "the clocks differ"
+
+// redeem asks for a token for a made-up code and returns the error code that
+// the token endpoint answers with; empty for a token.
+func (s *Server) redeem(ctx context.Context, op string, handle authserver.Handle, t testimony) (string, error) {
 	form := url.Values{
 		"grant_type":    {"authorization_code"},
 		"code":          {rand.Text() + rand.Text()},
@@ -112,30 +160,36 @@ func (s *Server) hear(ctx context.Context, op string, handle authserver.Handle, 
 	}
 	got, err := s.exchange.Send(ctx, c)
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	if handle.AuthMethod == methodKey && s.skewed(got) {
-		return false, nil
+	code, err := s.judge(c, got)
+	if err == nil && handle.AuthMethod == methodKey && s.skewed(got) {
+		return aboutTime, nil
 	}
-	return s.judge(c, got)
+	return code, err
 }
 
-// judge says whether the token endpoint refused the client itself.
-func (s *Server) judge(c exchange.Call, a exchange.Answer) (refused bool, err error) {
+// judge reads an answer of the token endpoint: a token, or an error of RFC 6749
+// §5.2 in the form of that section. All else is nobody's word.
+func (s *Server) judge(c exchange.Call, a exchange.Answer) (code string, err error) {
 	switch a.Status {
 	case http.StatusOK:
-		return false, nil
+		fields, err := exchange.Read(c, a)
+		if err == nil && fields.Visible("access_token", exchange.LongToken) == "" {
+			err = exchange.Useless(c, a, fields.Err())
+		}
+		return "", err
 	case http.StatusBadRequest, http.StatusUnauthorized:
-		switch exchange.ErrorCode(a) {
-		case "invalid_client":
-			return true, nil
-		case "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope":
-			return false, nil
+		switch code := exchange.ErrorCode(a); {
+		case code == "unauthorized_client" && a.Status == http.StatusUnauthorized:
+			return wrongSecret, nil
+		case slices.Contains(tokenErrors, code):
+			return code, nil
 		}
 	}
 	failure := s.exchange.Classify(c, a)
 	failure.Kind = authserver.Unavailable
-	return false, failure
+	return "", failure
 }
 
 // skewed says that the clocks differ too much, or that this cannot be told.

@@ -4,8 +4,10 @@
 package dcr
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -35,6 +37,7 @@ const (
 type world struct {
 	*httptest.Server
 
+	between  *contract.Intermediary
 	mu       sync.Mutex
 	clients  map[string]*registered
 	faults   map[contract.Operation][]contract.Fault
@@ -50,6 +53,10 @@ type world struct {
 	audience string
 	// onlyOpenID leaves out the well-known place of RFC 8414.
 	onlyOpenID bool
+	// openID, if set, answers the well-known place of OpenID.
+	openID http.HandlerFunc
+	// number counts clients in place of naming them.
+	number bool
 }
 
 type registered struct {
@@ -67,7 +74,8 @@ type seen struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{clients: map[string]*registered{}, faults: map[contract.Operation][]contract.Fault{}}
-	w.Server = httptest.NewServer(w)
+	w.between = &contract.Intermediary{Next: w, StepOf: w.stepOf}
+	w.Server = httptest.NewServer(w.between)
 	t.Cleanup(w.Close)
 	return w
 }
@@ -115,9 +123,28 @@ func (w *world) ServeHTTP(response http.ResponseWriter, r *http.Request) {
 	w.disturb(response, r, *fault)
 }
 
+func (w *world) stepOf(r *http.Request) contract.Operation {
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		return contract.Token
+	}
+	op, _ := w.route(r)
+	return op
+}
+
+func (w *world) stand(stance *contract.Stance, hides bool, steps ...contract.Operation) bool {
+	if stance == nil {
+		w.between.Stand(nil, false)
+	} else {
+		w.between.Stand(stance, hides, steps...)
+	}
+	return true
+}
+
 func (w *world) route(r *http.Request) (contract.Operation, http.HandlerFunc) {
 	path := strings.TrimPrefix(r.URL.Path, issuerPath)
 	switch {
+	case path == wellKnownOpenID && w.openID != nil:
+		return contract.Discover, w.openID
 	case r.URL.Path == wellKnownOAuth+issuerPath && !w.onlyOpenID, path == wellKnownOpenID:
 		return contract.Discover, w.discovery
 	case path == "/register" && r.Method == http.MethodPost:
@@ -152,7 +179,7 @@ func (w *world) disturb(response http.ResponseWriter, r *http.Request, fault con
 		} else if fault.RetryAfter > 0 {
 			response.Header().Set("Retry-After", strconv.Itoa(int(fault.RetryAfter.Seconds())))
 		}
-		reply(response, fault.Status, map[string]any{"error": fault.Code, "error_description": contract.Canary})
+		reply(response, fault.Status, map[string]any{"error": cmp.Or(fault.Code, contract.Canary), "error_description": contract.Canary})
 	}
 }
 
@@ -188,6 +215,9 @@ func (w *world) register(response http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := "c-" + strings.ToLower(rand.Text())
+	if w.number {
+		id = strconv.Itoa(len(w.clients) + 1)
+	}
 	if client.members["token_endpoint_auth_method"] == methodBasic {
 		client.secret = "secret-" + rand.Text()
 	}
@@ -232,6 +262,9 @@ func (w *world) describe(client *registered) map[string]any {
 func (w *world) send(response http.ResponseWriter, status int, document map[string]any) {
 	if w.answer != nil {
 		w.answer(document)
+	}
+	if w.number {
+		document["client_id"] = json.Number(fmt.Sprint(document["client_id"]))
 	}
 	reply(response, status, document)
 }

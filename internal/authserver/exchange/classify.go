@@ -28,7 +28,9 @@ var knownCodes = []string{
 }
 
 // Classify turns an answer that is not the expected one into an error. It is
-// the only judge of HTTP statuses that are not success.
+// the only judge of HTTP statuses that are not success. Only what the server
+// itself says is a refusal: see Voice. Of the rest nobody knows what was done
+// behind it, but that who asks for patience has done nothing.
 func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
 	failure := &authserver.Error{Op: c.Op, Status: a.Status, Kind: authserver.Unavailable}
 	switch a.Status {
@@ -38,35 +40,36 @@ func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
 		// Retry-After is it the server that turned the request away.
 		failure.MaybeApplied = c.Effect && a.Status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") == ""
 		return failure
-	case http.StatusRequestTimeout:
-		failure.MaybeApplied = c.Effect
-		return failure
 	case http.StatusTooEarly:
 		return failure
-	case http.StatusUnauthorized, http.StatusForbidden:
-		failure.Kind, failure.Code = authserver.Unauthorized, ErrorCode(a)
+	}
+	failure.MaybeApplied = c.Effect
+	switch class := a.Status / 100; {
+	case class == 3:
+		failure.Code = CodeRedirectRefused
 		return failure
-	case http.StatusConflict:
-		failure.Kind = authserver.Conflict
+	case class != 4 && a.Status != http.StatusNotImplemented, a.Status == http.StatusRequestTimeout:
 		return failure
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		failure.Kind, failure.Code = authserver.Rejected, c.Missing
+	case e.Refusal(a) == Strange:
+		failure.Code = CodeNotTheServer
 		return failure
 	}
-	return byClass(failure, c, a)
+	failure.MaybeApplied = false
+	failure.Kind, failure.Code = refusal(c, a)
+	return failure
 }
 
-func byClass(failure *authserver.Error, c Call, a Answer) *authserver.Error {
-	switch a.Status / 100 {
-	case 3:
-		failure.Kind, failure.Code = authserver.Rejected, CodeRedirectRefused
-		failure.MaybeApplied = c.Effect
-	case 4:
-		failure.Kind, failure.Code = authserver.Rejected, ErrorCode(a)
-	default:
-		failure.MaybeApplied = c.Effect
+// refusal is what a status means that the server itself gave.
+func refusal(c Call, a Answer) (authserver.Kind, string) {
+	switch a.Status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return authserver.Unauthorized, ErrorCode(a)
+	case http.StatusConflict:
+		return authserver.Conflict, ""
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return authserver.Rejected, c.Missing
 	}
-	return failure
+	return authserver.Rejected, ErrorCode(a)
 }
 
 // Useless is for an answer that says success but cannot be used: err says why,
@@ -96,17 +99,60 @@ func unanswered(c Call, err error, sent bool) *authserver.Error {
 	return failure
 }
 
-// ErrorCode returns the error code of an answer if it is a known one.
+// ErrorCode returns the error code of an answer if it is a known one, in the
+// server's own form.
 func ErrorCode(a Answer) string {
-	fields, err := DecodeObject(a.Body)
-	if a.BodyErr != nil || err != nil {
+	if !refuses(a) {
 		return ""
 	}
-	code := fields.Text("error", 64)
+	fields, err := LookInto(a.Body)
+	if err != nil {
+		return ""
+	}
+	code := fields.Shown("error", 64)
 	if !slices.Contains(knownCodes, code) {
 		return ""
 	}
 	return code
+}
+
+// Read reads the object that an answer of success must be, in the server's own
+// form but for the members, which are for the caller to see to.
+func Read(c Call, a Answer) (*Object, error) {
+	if err := unread(c, a); err != nil {
+		return nil, err
+	}
+	fields, err := LookInto(a.Body)
+	if err != nil {
+		return nil, Useless(c, a, err)
+	}
+	return fields, nil
+}
+
+// ReadList reads the list that an answer of success must be, as Read reads an
+// object.
+func ReadList(c Call, a Answer) ([]*Object, error) {
+	if err := unread(c, a); err != nil {
+		return nil, err
+	}
+	list, err := LookThrough(a.Body)
+	if err != nil {
+		return nil, Useless(c, a, err)
+	}
+	return list, nil
+}
+
+// unread is why an answer of success is not even to be decoded.
+func unread(c Call, a Answer) error {
+	if a.BodyErr != nil {
+		return Useless(c, a, nil)
+	}
+	if !a.typed() {
+		failure := Useless(c, a, nil)
+		failure.Code = CodeNotTheServer
+		return failure
+	}
+	return nil
 }
 
 // retryAfter reads both forms of Retry-After (RFC 9110 §10.2.3), clamped to

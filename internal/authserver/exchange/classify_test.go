@@ -52,7 +52,7 @@ func FuzzErrorCode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
 		a := Answer{Status: status, Header: http.Header{"Retry-After": {string(body)}}, Body: body}
 		failure := to.Classify(Call{Op: "testing", Effect: true}, a)
-		allowed := failure.Code == "" || failure.Code == CodeRedirectRefused
+		allowed := failure.Code == "" || failure.Code == CodeRedirectRefused || failure.Code == CodeNotTheServer
 		for _, code := range knownCodes {
 			allowed = allowed || failure.Code == code
 		}

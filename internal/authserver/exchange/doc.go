@@ -9,6 +9,7 @@
 // request is for, never follow a redirect, never send a request twice, and
 // never put an answer's text, a URL's query or a secret into an error.
 //
-// Start reading at New; send.go is the only place that sends, classify.go the
-// only one that judges a status, object.go the only one that decodes.
+// Start reading at New; send.go is the only place that sends, voice.go says whose
+// words an answer is in, classify.go is the only judge of a status, object.go and
+// lenient.go decode.
 package exchange

@@ -25,6 +25,9 @@ const (
 	// CodeAddressRefused: the host resolves to addresses that must not be
 	// dialled.
 	CodeAddressRefused = "address_refused"
+	// CodeNotTheServer: the answer is not in the server's own form; somebody
+	// between may have given it.
+	CodeNotTheServer = "not_the_server"
 	// CodeTooLarge: the answer is beyond the limit.
 	CodeTooLarge = "too_large"
 	// CodeUndecodable: the answer is not what is documented.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -19,13 +18,7 @@ const (
 	LongToken = 16 << 10
 )
 
-const (
-	deepest   = 32
-	mostItems = 1000
-	// lastSecond is the end of the year 9999, the last instant that RFC 3339
-	// can write.
-	lastSecond = 253402300799
-)
+const deepest = 32
 
 var (
 	errNotObject = errors.New("not a JSON object")
@@ -37,6 +30,7 @@ var (
 // wrong type or broken bound is kept for Err.
 type Object struct {
 	members map[string]json.RawMessage
+	raw     []byte
 	err     error
 }
 
@@ -143,49 +137,11 @@ func (o *Object) Visible(name string, longest int) string {
 	return value
 }
 
-// Texts reads an array of strings; nil means that the member is not there.
-func (o *Object) Texts(name string) []string {
-	var values []string
-	if !o.read(name, &values) {
-		return nil
-	}
-	bad := len(values) > mostItems
-	for _, value := range values {
-		bad = bad || len(value) > LongText || strings.ContainsFunc(value, control)
-	}
-	if bad {
-		o.Fail(name)
-		return nil
-	}
-	return values
-}
-
-// Words reads a space-separated list; nil means that the member is not there.
-func (o *Object) Words(name string) []string {
-	if !o.Has(name) {
-		return nil
-	}
-	return append([]string{}, strings.Fields(o.Text(name, LongToken))...)
-}
-
 // Flag reads a boolean.
 func (o *Object) Flag(name string) bool {
 	var value bool
 	o.read(name, &value)
 	return value
-}
-
-// Instant reads seconds since 1970, of which 0 is the zero time.
-func (o *Object) Instant(name string) time.Time {
-	var seconds int64
-	if !o.read(name, &seconds) || seconds == 0 {
-		return time.Time{}
-	}
-	if seconds < 0 || seconds > lastSecond {
-		o.Fail(name)
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0).UTC()
 }
 
 // Object reads an object; an empty one where the member is not there. What is
@@ -233,7 +189,7 @@ func (o *Object) Set(name string) string {
 		return ""
 	}
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, o.members[name]); err != nil {
+	if err := json.Compact(&compact, o.members[name]); err != nil || compact.Len() > longList {
 		o.Fail(name)
 		return ""
 	}

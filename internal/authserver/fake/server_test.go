@@ -79,7 +79,7 @@ func translate(traits authserver.Traits, op contract.Operation, fault contract.F
 	lost := &authserver.Error{Kind: authserver.Unavailable, Op: string(op), MaybeApplied: effect}
 	switch {
 	case fault.Form == contract.Redirected:
-		return &authserver.Error{Kind: authserver.Rejected, Code: "redirect_refused", MaybeApplied: effect}
+		return &authserver.Error{Kind: authserver.Unavailable, Code: "redirect_refused", MaybeApplied: effect}
 	case fault.Form == contract.Endless:
 		lost.Code = "too_large"
 		return lost
@@ -94,7 +94,7 @@ func translate(traits authserver.Traits, op contract.Operation, fault contract.F
 	switch {
 	case op == contract.Register && (fault.Status == 404 || fault.Status == 405):
 		answer.Kind, answer.Code = authserver.Rejected, "registration_unsupported"
-	case fault.Status == 405:
+	case fault.Status == 405, fault.Status == 404 && op != contract.Replace:
 		answer.Code = "management_unsupported"
 	case fault.Code != contract.Canary:
 		answer.Code = fault.Code

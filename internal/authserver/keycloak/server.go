@@ -110,7 +110,7 @@ func New(config authserver.Config, options Options) (*Server, error) {
 	}
 	public, err := dcr.New(config, dcr.Options{
 		Now: options.Now, AllowPrivate: options.AllowPrivate, Sent: options.Sent,
-		Timeout: options.Timeout, Limiter: options.Limiter, Resolver: options.Resolver,
+		Timeout: options.Timeout, Limiter: options.Limiter, Resolver: options.Resolver, MetadataOnly: true,
 	})
 	if err != nil {
 		return nil, err
