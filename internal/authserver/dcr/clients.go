@@ -60,7 +60,7 @@ func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver
 	case alive:
 		client, err := s.readOwn(c, got.answer, handle)
 		if err == nil {
-			s.settle(ctx, c.Op, handle, &client)
+			s.Settle(ctx, c.Op, handle, &client)
 		}
 		return client, err == nil, err
 	case gone:
@@ -98,7 +98,7 @@ func (s *Server) Replace(
 	}
 	complete(&client, wish)
 	handle.AuthMethod = client.Registered.AuthMethod
-	s.settleWritten(ctx, c.Op, handle, &client)
+	s.SettleWritten(ctx, c.Op, handle, &client)
 	return client, nil
 }
 

@@ -14,17 +14,20 @@ import (
 // all the same, or as a hash that names its algorithm.
 var mask = regexp.MustCompile(`\A([*•.xX#-]+|.{0,8}\*{3,}.{0,8}|\{[^{}]*\}.*|\$[0-9A-Za-z-]+\$.*)\z`)
 
-// settle decides which secret of a client that was read counts. One that is not
+// Masked says that a secret is shown as servers show one that they do not show.
+func Masked(secret authserver.Secret) bool { return mask.MatchString(secret.Reveal()) }
+
+// Settle decides which secret of a client that was read counts. One that is not
 // the handle's takes its place only if the token endpoint accepted it; otherwise
 // the handle's stays if that is accepted. Where neither was seen to be, there is
 // none, and the client is doubtful. Nothing is sent where the secrets agree.
-func (s *Server) settle(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
+func (s *Server) Settle(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
 	shown := client.Secret
 	if s.undisputed(handle, client) {
 		return
 	}
 	client.Secret = authserver.Secret{}
-	if !shown.Equal(handle.ClientSecret) && !mask.MatchString(shown.Reveal()) && s.accepts(ctx, op, handle, shown) == knowsClient {
+	if !shown.Equal(handle.ClientSecret) && !Masked(shown) && s.accepts(ctx, op, handle, shown) == knowsClient {
 		client.Secret = shown
 		return
 	}
@@ -35,15 +38,15 @@ func (s *Server) settle(ctx context.Context, op string, handle authserver.Handle
 	client.SecretDoubtful = true
 }
 
-// settleWritten decides the same of the answer to a write, by which a server may
+// SettleWritten decides the same of the answer to a write, by which a server may
 // renew a secret (RFC 7592 §2.2): one that cannot be tried is believed, and is
 // doubtful.
-func (s *Server) settleWritten(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
+func (s *Server) SettleWritten(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
 	shown := client.Secret
 	if s.undisputed(handle, client) {
 		return
 	}
-	if !mask.MatchString(shown.Reveal()) {
+	if !Masked(shown) {
 		switch s.accepts(ctx, op, handle, shown) {
 		case knowsClient:
 			return
@@ -74,7 +77,7 @@ func (s *Server) undisputed(handle authserver.Handle, client *authserver.Client)
 	case handle.AuthMethod != methodBasic && handle.AuthMethod != methodPost:
 		return true
 	}
-	return client.Secret.Equal(handle.ClientSecret) && !mask.MatchString(client.Secret.Reveal())
+	return client.Secret.Equal(handle.ClientSecret) && !Masked(client.Secret)
 }
 
 // accepts asks the token endpoint about one secret.

@@ -52,6 +52,9 @@ func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
 		return failure
 	case e.Refusal(a) == Strange:
 		failure.Code = CodeNotTheServer
+		if a.Status == http.StatusNotFound && c.Nowhere != "" {
+			failure.Code = c.Nowhere
+		}
 		return failure
 	}
 	failure.MaybeApplied = false

@@ -40,6 +40,9 @@ type Call struct {
 	// Missing is the code for an endpoint that is not there or does not know
 	// the method.
 	Missing string
+	// Nowhere is the code for a 404 that is not the server's: where the URL is
+	// configured, it may be wrong.
+	Nowhere string
 }
 
 // Answer is what came back, whatever its status.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/dcr"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
@@ -23,34 +24,82 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 }
 
 // Find reads a client by its id. That Hydra does not know the id is the proof
-// that the client is gone.
+// that the client is gone. Hydra shows no secret: one that is shown all the same
+// is tried first.
 func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver.Client, bool, error) {
-	return s.find(ctx, "finding client", handle)
-}
-
-func (s *Server) find(ctx context.Context, op string, handle authserver.Handle) (authserver.Client, bool, error) {
-	path, err := clientPath(op, handle.ClientID)
+	seen, found, err := s.look(ctx, "finding client", handle)
+	if err != nil || !found {
+		return authserver.Client{}, false, err
+	}
+	client, err := seen.whole()
 	if err != nil {
 		return authserver.Client{}, false, err
+	}
+	s.public.Settle(ctx, seen.call.Op, handle, &client)
+	return client, true, nil
+}
+
+// sighting is a client of which no more is read than what it is and whose: the
+// rest of an answer holds no deletion back.
+type sighting struct {
+	call   exchange.Call
+	answer exchange.Answer
+	fields *exchange.Object
+}
+
+// look sees whether there is a client of a handle. Conflict: it is another's.
+func (s *Server) look(ctx context.Context, op string, handle authserver.Handle) (sighting, bool, error) {
+	path, err := clientPath(op, handle.ClientID)
+	if err != nil {
+		return sighting{}, false, err
 	}
 	c := s.call(op, http.MethodGet, path)
 	got, err := s.exchange.Send(ctx, c)
 	switch {
 	case err != nil:
-		return authserver.Client{}, false, err
+		return sighting{}, false, err
 	case unknown(got):
-		return authserver.Client{}, false, nil
+		return sighting{}, false, nil
 	case got.Status != http.StatusOK:
-		return authserver.Client{}, false, s.exchange.Classify(c, got)
+		return sighting{}, false, s.exchange.Classify(c, got)
 	}
-	client, err := readClient(c, got, handle.ClientID)
+	seen, err := see(c, got, handle.ClientID)
 	if err != nil {
-		return authserver.Client{}, false, err
+		return sighting{}, false, err
 	}
-	if !handle.Adopting && !owned(client, handle) {
-		return authserver.Client{}, false, foreign(c, got)
+	if !handle.Adopting && !owned(seen.fields, handle) {
+		return sighting{}, false, foreign(c, got)
 	}
-	return client, true, nil
+	return seen, true, nil
+}
+
+// see reads which client an answer is about, and holds it to the one that was
+// asked for.
+func see(c exchange.Call, got exchange.Answer, id string) (sighting, error) {
+	fields, err := exchange.Read(c, got)
+	if err != nil {
+		return sighting{}, err
+	}
+	switch named := fields.Identifier("client_id"); named {
+	case id:
+		return sighting{call: c, answer: got, fields: fields}, nil
+	case "":
+		fields.Fail("client_id")
+		return sighting{}, exchange.Useless(c, got, fields.Err())
+	}
+	return sighting{}, &authserver.Error{
+		Kind: authserver.Conflict, Op: c.Op, Status: got.Status,
+		Code: exchange.CodeClientMismatch, MaybeApplied: c.Effect,
+	}
+}
+
+// whole reads the rest of a client.
+func (s sighting) whole() (authserver.Client, error) {
+	client, err := parseClient(s.fields)
+	if err != nil {
+		return authserver.Client{}, exchange.Useless(s.call, s.answer, err)
+	}
+	return client, nil
 }
 
 // Replace sends a whole new client: what is left out, Hydra forgets, but for
@@ -60,7 +109,7 @@ func (s *Server) Replace(
 	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
 	const op = "replacing client"
-	_, found, err := s.find(ctx, op, handle)
+	_, found, err := s.look(ctx, op, handle)
 	if err != nil {
 		return authserver.Client{}, err
 	}
@@ -71,10 +120,17 @@ func (s *Server) Replace(
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	return s.submit(ctx, s.call(op, http.MethodPut, path), handle.ClientID, wish)
+	client, err := s.submit(ctx, s.call(op, http.MethodPut, path), handle.ClientID, wish)
+	if err == nil && wish.Secret.IsZero() {
+		handle.AuthMethod = wish.AuthMethod
+		s.public.SettleWritten(ctx, op, handle, &client)
+	}
+	return client, err
 }
 
-// submit sends a client and reads what Hydra made of it.
+// submit sends a client and reads what Hydra made of it. A new client whose
+// answer cannot be used is named beside the error. A secret that was sent is the
+// client's, however it is shown.
 func (s *Server) submit(
 	ctx context.Context, c exchange.Call, id string, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
@@ -94,11 +150,15 @@ func (s *Server) submit(
 	case !got.Success():
 		return authserver.Client{}, s.exchange.Classify(c, got)
 	}
-	client, err := readClient(c, got, id)
+	seen, err := see(c, got, id)
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	if client.Secret.IsZero() && client.Registered.AuthMethod != methodNone {
+	client, err := seen.whole()
+	if err != nil {
+		return authserver.Client{ID: id}, err
+	}
+	if (client.Secret.IsZero() || dcr.Masked(client.Secret)) && client.Registered.AuthMethod != methodNone && !wish.Secret.IsZero() {
 		client.Secret = wish.Secret
 	}
 	return client, nil
@@ -112,7 +172,7 @@ func (s *Server) submit(
 func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
 	const op = "revoking client"
 	handle.Adopting = false
-	_, found, err := s.find(ctx, op, handle)
+	_, found, err := s.look(ctx, op, handle)
 	if err != nil {
 		return err
 	}
@@ -140,7 +200,7 @@ func (s *Server) remove(ctx context.Context, op, id string) error {
 	switch {
 	case err != nil:
 		return err
-	case got.Status == http.StatusNoContent, got.Status == http.StatusOK, unknown(got):
+	case got.Done(), unknown(got):
 		return nil
 	}
 	return s.exchange.Classify(c, got)
@@ -155,7 +215,7 @@ func (s *Server) endTokens(ctx context.Context, op, id string) error {
 	if err != nil {
 		return err
 	}
-	if got.Status == http.StatusNoContent || got.Status == http.StatusOK {
+	if got.Done() {
 		return nil
 	}
 	return s.exchange.Classify(c, got)
@@ -165,16 +225,17 @@ func (s *Server) endTokens(ctx context.Context, op, id string) error {
 // own errors. That of a proxy, or of another server at a wrong URL, proves
 // nothing.
 func unknown(got exchange.Answer) bool {
-	if got.Status != http.StatusNotFound || got.BodyErr != nil {
+	if got.Status != http.StatusNotFound || !got.Refuses() {
 		return false
 	}
-	fields, err := exchange.DecodeObject(got.Body)
-	return err == nil && fields.Text("error", exchange.LongText) != "" && fields.Err() == nil
+	fields, err := exchange.LookInto(got.Body)
+	return err == nil && fields.Shown("error", exchange.LongText) != ""
 }
 
 // owned says that a client carries the mark of the handle's owner.
-func owned(client authserver.Client, handle authserver.Handle) bool {
-	return handle.Owner != "" && client.Registered.SoftwareID == handle.Owner
+func owned(fields *exchange.Object, handle authserver.Handle) bool {
+	owner, _ := markOf(fields)
+	return handle.Owner != "" && owner == handle.Owner
 }
 
 func foreign(c exchange.Call, got exchange.Answer) error {
@@ -188,26 +249,4 @@ func gone(op string) error {
 	return &authserver.Error{
 		Kind: authserver.Unauthorized, Op: op, Status: http.StatusNotFound, Code: CodeClientNotFound,
 	}
-}
-
-// readClient also holds the answer to the client that was asked for.
-func readClient(c exchange.Call, got exchange.Answer, id string) (authserver.Client, error) {
-	if got.BodyErr != nil {
-		return authserver.Client{}, exchange.Useless(c, got, got.BodyErr)
-	}
-	fields, err := exchange.DecodeObject(got.Body)
-	if err != nil {
-		return authserver.Client{}, exchange.Useless(c, got, err)
-	}
-	client, err := parseClient(fields)
-	if err != nil {
-		return authserver.Client{}, exchange.Useless(c, got, err)
-	}
-	if client.ID != id {
-		return authserver.Client{}, &authserver.Error{
-			Kind: authserver.Conflict, Op: c.Op, Status: got.Status,
-			Code: exchange.CodeClientMismatch, MaybeApplied: c.Effect,
-		}
-	}
-	return client, nil
 }

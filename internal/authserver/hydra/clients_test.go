@@ -61,6 +61,9 @@ func scripted(t *testing.T, answer http.HandlerFunc) (*Server, *[]string) {
 
 func says(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
+		if strings.HasPrefix(body, "{") || strings.HasPrefix(body, "[") {
+			w.Header().Set("Content-Type", "application/json")
+		}
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}
@@ -137,13 +140,13 @@ func TestT20A404ThatIsNotHydrasProvesNothing(t *testing.T) {
 			server, sent := scripted(t, says(http.StatusNotFound, body))
 			handle := authserver.Handle{ClientID: "c-1", Owner: "us"}
 			_, found, err := server.Find(t.Context(), handle)
-			wantError(t, err, authserver.Rejected, CodeAdminAPINotFound)
+			wantError(t, err, authserver.Unavailable, CodeAdminAPINotFound)
 			if found {
 				t.Error("found")
 			}
-			wantError(t, server.Revoke(t.Context(), handle), authserver.Rejected, CodeAdminAPINotFound)
+			wantError(t, server.Revoke(t.Context(), handle), authserver.Unavailable, CodeAdminAPINotFound)
 			_, err = server.Replace(t.Context(), handle, contract.Wish())
-			wantError(t, err, authserver.Rejected, CodeAdminAPINotFound)
+			wantError(t, err, authserver.Unavailable, CodeAdminAPINotFound)
 			if slices.ContainsFunc(*sent, func(s string) bool { return !strings.HasPrefix(s, "GET ") }) {
 				t.Errorf("sent %v", *sent)
 			}

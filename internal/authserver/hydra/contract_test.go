@@ -4,7 +4,11 @@
 package hydra
 
 import (
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strconv"
@@ -21,10 +25,11 @@ import (
 func TestContractWithTheDevelopmentServer(t *testing.T) {
 	contract.Run(t, func(t *testing.T) contract.Subject {
 		as := startAS(t)
-		server := open(t, as, Options{Timeout: 2 * time.Second})
+		adminURL, stand := behind(t, as)
+		server := openAt(t, as, adminURL, Options{Timeout: 2 * time.Second})
 		server.pageSizes = []int{3, 2, 1}
 		s := subject(t, as, server)
-		s.PageSize = 3
+		s.PageSize, s.Stand = 3, stand
 		return s
 	})
 }
@@ -49,8 +54,13 @@ func startAS(t *testing.T) *devas.Server {
 
 func open(t *testing.T, as *devas.Server, options Options) *Server {
 	t.Helper()
+	return openAt(t, as, as.HydraURL(), options)
+}
+
+func openAt(t *testing.T, as *devas.Server, adminURL string, options Options) *Server {
+	t.Helper()
 	options.Now = time.Now
-	server, err := New(authserver.Config{Issuer: as.Issuer(), BaseURL: as.HydraURL(), MaxInFlight: 8}, options)
+	server, err := New(authserver.Config{Issuer: as.Issuer(), BaseURL: adminURL, MaxInFlight: 8}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +100,43 @@ func subject(t *testing.T, as *devas.Server, server *Server) contract.Subject {
 		},
 		Token: token,
 	}
+}
+
+// behind puts somebody between an adapter and the admin API.
+func behind(t *testing.T, as *devas.Server) (adminURL string, stand func(*contract.Stance, bool, ...contract.Operation) bool) {
+	t.Helper()
+	target, err := url.Parse(as.HydraURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	between := &contract.Intermediary{Next: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1,
+		ErrorLog: log.New(io.Discard, "", 0),
+	}, StepOf: stepOf}
+	front := httptest.NewServer(between)
+	t.Cleanup(front.Close)
+	return front.URL, func(stance *contract.Stance, hides bool, steps ...contract.Operation) bool {
+		if stance == nil {
+			between.Stand(nil, false)
+			return true
+		}
+		between.Stand(stance, hides, steps...)
+		return !slices.Contains(steps, contract.Discover)
+	}
+}
+
+func stepOf(r *http.Request) contract.Operation {
+	switch {
+	case r.Method == http.MethodPost:
+		return contract.Register
+	case r.Method == http.MethodPut:
+		return contract.Replace
+	case r.Method == http.MethodDelete:
+		return contract.Revoke
+	case strings.HasSuffix(r.URL.Path, pathClients):
+		return contract.List
+	}
+	return contract.Find
 }
 
 // stranger makes a client as somebody else does who uses the same server.

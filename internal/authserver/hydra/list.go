@@ -57,21 +57,18 @@ func (s *Server) list(ctx context.Context, cursor string, size int) (authserver.
 	if got.Status != http.StatusOK {
 		return authserver.Page{}, s.exchange.Classify(c, got)
 	}
-	page, err := readPage(got, cursor, size)
+	items, err := exchange.ReadList(c, got)
+	if err != nil {
+		return authserver.Page{}, err
+	}
+	page, err := readPage(items, got.Header, cursor, size)
 	if err != nil {
 		return authserver.Page{}, exchange.Useless(c, got, err)
 	}
 	return page, nil
 }
 
-func readPage(got exchange.Answer, cursor string, size int) (authserver.Page, error) {
-	if got.BodyErr != nil {
-		return authserver.Page{}, got.BodyErr
-	}
-	items, err := exchange.DecodeList(got.Body)
-	if err != nil {
-		return authserver.Page{}, err
-	}
+func readPage(items []*exchange.Object, header http.Header, cursor string, size int) (authserver.Page, error) {
 	var page authserver.Page
 	for _, fields := range items {
 		listed := authserver.Listed{
@@ -84,8 +81,9 @@ func readPage(got exchange.Answer, cursor string, size int) (authserver.Page, er
 		}
 		page.Clients = append(page.Clients, listed)
 	}
-	page.Next, err = nextCursor(got.Header, cursor)
-	if err == nil && page.Next == "" && len(got.Header.Values("Link")) == 0 && len(items) >= size {
+	var err error
+	page.Next, err = nextCursor(header, cursor)
+	if err == nil && page.Next == "" && len(header.Values("Link")) == 0 && len(items) >= size {
 		return authserver.Page{}, errNoLink
 	}
 	return page, err

@@ -137,7 +137,10 @@ func TestWhereAListEnds(t *testing.T) {
 
 func TestPagesThatAreNotLists(t *testing.T) {
 	for _, body := range []string{"{}", "null", "[null]", "[{}]", "[{\"client_id\":7}]", "[", ""} {
-		server, _ := scripted(t, says(200, body))
+		server, _ := scripted(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			says(200, body)(w, nil)
+		})
 		_, err := server.List(t.Context(), "")
 		wantError(t, err, authserver.Unavailable, exchange.CodeUndecodable)
 	}

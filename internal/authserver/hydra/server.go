@@ -114,7 +114,7 @@ func (s *Server) Disable(context.Context, authserver.Handle) error {
 }
 
 func (s *Server) call(op, method, path string) exchange.Call {
-	return exchange.Call{Op: op, Method: method, URL: s.base + path, Missing: CodeAdminAPINotFound}
+	return exchange.Call{Op: op, Method: method, URL: s.base + path, Missing: CodeAdminAPINotFound, Nowhere: CodeAdminAPINotFound}
 }
 
 // clientPath is where a client is managed. An id that a path cannot hold is

@@ -147,15 +147,15 @@ func (r *request) setLifetime(lifetime time.Duration) error {
 	return nil
 }
 
-// parseClient reads a client. What Hydra takes for a value that is not there
+// parseClient reads a client. Texts that nobody decides by are never wrong. What Hydra takes for a value that is not there
 // is that value: a client without grant types has authorization_code.
 func parseClient(fields *exchange.Object) (authserver.Client, error) {
 	client := authserver.Client{
-		ID:              fields.Visible("client_id", exchange.LongText),
+		ID:              fields.Identifier("client_id"),
 		Secret:          authserver.NewSecret(fields.Visible("client_secret", exchange.LongText)),
 		SecretExpiresAt: fields.Instant("client_secret_expires_at"),
 		Registered: authserver.ClientMetadata{
-			Name:          fields.Text("client_name", exchange.LongText),
+			Name:          fields.Echo("client_name"),
 			GrantTypes:    said(fields.Texts("grant_types")),
 			ResponseTypes: said(fields.Texts("response_types")),
 			RedirectURIs:  said(fields.Texts("redirect_uris")),
@@ -163,7 +163,7 @@ func parseClient(fields *exchange.Object) (authserver.Client, error) {
 			AuthMethod:    fields.Text("token_endpoint_auth_method", exchange.LongText),
 			JWKS:          keySet(fields),
 			JWKSURI:       fields.Text("jwks_uri", exchange.LongText),
-			Contacts:      fields.Texts("contacts"),
+			Contacts:      fields.Echoes("contacts"),
 			Audiences:     said(fields.Texts("audience")),
 			TokenLifetime: longestLifespan(fields),
 		},
@@ -183,17 +183,16 @@ func parseClient(fields *exchange.Object) (authserver.Client, error) {
 	return client, fields.Err()
 }
 
-// markOf reads the ownership mark. Both places must say the same: owner alone
-// is a field that others use as they like. A stranger's metadata may be of any
-// form, and is no mark.
+// markOf reads the ownership mark, and nothing else can be wrong with it. Both
+// places must say the same: owner alone is a field that others use as they like.
+// A stranger's metadata may be of any form, and is no mark.
 func markOf(fields *exchange.Object) (id, version string) {
 	metadata := fields.Object("metadata")
-	id = metadata.Text("software_id", exchange.LongText)
-	version = metadata.Text("software_version", exchange.LongText)
-	if metadata.Err() != nil || id == "" || id != fields.Shown("owner", exchange.LongText) {
+	id = metadata.Echo("software_id")
+	if id == "" || id != fields.Echo("owner") {
 		return "", ""
 	}
-	return id, version
+	return id, metadata.Echo("software_version")
 }
 
 // keySet reads jwks, which Hydra shows as an empty object where there is none.

@@ -126,7 +126,7 @@ func FuzzParseClient(f *testing.F) {
 		if len(client.Registered.GrantTypes) == 0 || client.Registered.Scopes == nil {
 			t.Errorf("%+v", client.Registered)
 		}
-		if owned(client, authserver.Handle{}) {
+		if owned(fields, authserver.Handle{}) {
 			t.Error("a client of nobody is ours")
 		}
 	})
