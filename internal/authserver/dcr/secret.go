@@ -4,6 +4,7 @@
 package dcr
 
 import (
+	"cmp"
 	"context"
 	"regexp"
 
@@ -23,6 +24,7 @@ func Masked(secret authserver.Secret) bool { return mask.MatchString(secret.Reve
 // none, and the client is doubtful. Nothing is sent where the secrets agree.
 func (s *Server) Settle(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
 	shown := client.Secret
+	handle.AuthMethod = cmp.Or(handle.AuthMethod, client.Registered.AuthMethod)
 	if s.undisputed(handle, client) {
 		return
 	}
@@ -43,6 +45,7 @@ func (s *Server) Settle(ctx context.Context, op string, handle authserver.Handle
 // doubtful.
 func (s *Server) SettleWritten(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
 	shown := client.Secret
+	handle.AuthMethod = cmp.Or(handle.AuthMethod, client.Registered.AuthMethod)
 	if s.undisputed(handle, client) {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/dcr"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
@@ -44,11 +45,18 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 
 // Find reads a client by its id: one request, or two where it is gone.
 func (s *Server) Find(ctx context.Context, handle authserver.Handle) (authserver.Client, bool, error) {
-	client, found, err := s.operation("finding client").own(ctx, handle)
+	const op = "finding client"
+	seen, found, err := s.operation(op).own(ctx, handle)
 	if err != nil || !found {
 		return authserver.Client{}, false, err
 	}
-	return client.client(), true, nil
+	whole, err := seen.whole()
+	if err != nil {
+		return authserver.Client{}, false, err
+	}
+	client := whole.client()
+	s.public.Settle(ctx, op, handle, &client)
+	return client, true, nil
 }
 
 // Replace makes a client what the wish says and enables it: three requests, and
@@ -62,18 +70,22 @@ func (s *Server) Replace(
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	current, found, err := o.own(ctx, handle)
+	seen, found, err := o.own(ctx, handle)
 	if err != nil {
 		return authserver.Client{}, err
 	}
 	if !found {
 		return authserver.Client{}, o.gone()
 	}
+	current, err := seen.whole()
+	if err != nil {
+		return authserver.Client{}, err
+	}
 	if err := o.withdraw(ctx, current, wish.Scopes); err != nil {
 		return authserver.Client{}, err
 	}
 	wished.otherURLs = otherURLs{new(""), new(""), new("")}
-	c, err := o.changeTo(http.MethodPut, clientPath(current), wished)
+	c, err := o.changeTo(http.MethodPut, clientPath(current.ID), wished)
 	if err != nil {
 		return authserver.Client{}, err
 	}
@@ -85,29 +97,45 @@ func (s *Server) Replace(
 		return authserver.Client{}, o.gone()
 	}
 	wish.ID = handle.ClientID
-	return o.settle(ctx, wish)
+	client, err := o.settle(ctx, wish)
+	if err == nil && wish.Secret.IsZero() {
+		handle.AuthMethod = wish.AuthMethod
+		s.public.Settle(ctx, o.name, handle, &client)
+	}
+	return client, err
 }
 
 // settle reads a client that was just written and gives it the client scopes
-// that it lacks.
+// that it lacks. A secret that was written is the client's, however it is shown.
 func (o *operation) settle(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
 	for _, last := range []bool{false, true} {
-		client, found, err := o.lookup(ctx, wish.ID)
+		seen, found, err := o.lookup(ctx, wish.ID)
 		if err != nil {
 			return authserver.Client{}, err
 		}
 		if !found {
 			return authserver.Client{}, o.gone()
 		}
+		client, err := seen.whole()
+		if err != nil {
+			return authserver.Client{ID: wish.ID}, o.failed(err)
+		}
 		lacking := client.lacking(wish.Scopes)
 		if len(lacking) == 0 || last {
-			return client.client(), nil
+			return written(client.client(), wish), nil
 		}
 		if err := o.assign(ctx, client, lacking, wish.SoftwareID); err != nil {
 			return authserver.Client{}, err
 		}
 	}
 	return authserver.Client{}, o.gone()
+}
+
+func written(client authserver.Client, wish authserver.ClientMetadata) authserver.Client {
+	if !wish.Secret.IsZero() && client.Registered.AuthMethod == methodBasic && (client.Secret.IsZero() || dcr.Masked(client.Secret)) {
+		client.Secret = wish.Secret
+	}
+	return client
 }
 
 // Disable disables a client and ends every token that it was issued up to now,
@@ -119,8 +147,8 @@ func (s *Server) Disable(ctx context.Context, handle authserver.Handle) error {
 	if err != nil || !found {
 		return err
 	}
-	c, err := o.changeTo(http.MethodPut, clientPath(current), map[string]any{
-		"clientId": current.ClientID, "enabled": false, "notBefore": s.tomorrow(),
+	c, err := o.changeTo(http.MethodPut, clientPath(current.uuid), map[string]any{
+		"clientId": handle.ClientID, "enabled": false, "notBefore": s.tomorrow(),
 	})
 	if err != nil {
 		return err
@@ -147,7 +175,7 @@ func (s *Server) Revoke(ctx context.Context, handle authserver.Handle) error {
 	if err != nil || !found {
 		return err
 	}
-	return o.end(ctx, o.change(http.MethodDelete, clientPath(current)), handle)
+	return o.end(ctx, o.change(http.MethodDelete, clientPath(current.uuid)), handle)
 }
 
 // end sends a request that takes a client away which was found just before. A 404
@@ -171,4 +199,4 @@ func (o *operation) gone() error {
 	})
 }
 
-func clientPath(client representation) string { return "/clients/" + url.PathEscape(client.ID) }
+func clientPath(uuid string) string { return "/clients/" + url.PathEscape(uuid) }

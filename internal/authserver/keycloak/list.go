@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 const (
@@ -61,12 +62,14 @@ func (s *Server) List(ctx context.Context, text string) (authserver.Page, error)
 }
 
 // page asks for clients; more says that there may be others behind them.
-func (o *operation) page(ctx context.Context, first int) (clients []representation, more bool, err error) {
+func (o *operation) page(ctx context.Context, first int) (clients []authserver.Listed, more bool, err error) {
 	for size := o.server.pageSize; ; size = max(size/smaller, 1) {
 		query := url.Values{"first": {strconv.Itoa(first)}, "max": {strconv.Itoa(size)}}
-		err := o.found(ctx, o.look("/clients?"+query.Encode()), &clients)
+		c := o.look("/clients?" + query.Encode())
+		items, got, err := o.items(ctx, c)
 		if err == nil {
-			return clients, len(clients) >= size, nil
+			clients, err = listed(items, c, got)
+			return clients, len(clients) >= size, err
 		}
 		if size == 1 || !isTooLarge(err) {
 			return nil, false, err
@@ -74,31 +77,43 @@ func (o *operation) page(ctx context.Context, first int) (clients []representati
 	}
 }
 
+// listed reads what is listed of clients: what else strangers store is nobody's
+// business.
+func listed(items []*exchange.Object, c exchange.Call, got exchange.Answer) ([]authserver.Listed, error) {
+	clients := make([]authserver.Listed, 0, len(items))
+	for _, fields := range items {
+		attributes := fields.Object("attributes")
+		client := authserver.Listed{
+			ID: fields.Echo("clientId"), Name: fields.Shown("name", exchange.LongText),
+			SoftwareID:      attributes.Echo(attributeSoftwareID),
+			SoftwareVersion: attributes.Echo(attributeSoftwareVersion),
+		}
+		if client.ID == "" {
+			return nil, exchange.Useless(c, got, errForm)
+		}
+		clients = append(clients, client)
+	}
+	return clients, nil
+}
+
 // lastOf is the place of the last client that was seen; -1 if none was.
-func lastOf(clients []representation, seen []string) int {
+func lastOf(clients []authserver.Listed, seen []string) int {
 	for i, client := range slices.Backward(clients) {
-		if slices.Contains(seen, client.ClientID) {
+		if slices.Contains(seen, client.ID) {
 			return i
 		}
 	}
 	return -1
 }
 
-func pageOf(clients []representation, known, first int, more bool) authserver.Page {
-	page := authserver.Page{Clients: []authserver.Listed{}}
-	for _, client := range clients[known+1:] {
-		page.Clients = append(page.Clients, authserver.Listed{
-			ID: client.ClientID, Name: client.Name,
-			SoftwareID:      client.Attributes[attributeSoftwareID],
-			SoftwareVersion: client.Attributes[attributeSoftwareVersion],
-		})
-	}
+func pageOf(clients []authserver.Listed, known, first int, more bool) authserver.Page {
+	page := authserver.Page{Clients: append([]authserver.Listed{}, clients[known+1:]...)}
 	if !more {
 		return page
 	}
 	next := cursor{First: first + len(clients)}
 	for _, client := range clients[len(clients)-min(overlap, len(clients)/2):] {
-		next.Seen = append(next.Seen, client.ClientID)
+		next.Seen = append(next.Seen, client.ID)
 	}
 	page.Next = next.text()
 	return page

@@ -28,7 +28,7 @@ func (s *Server) operation(name string) *operation { return &operation{server: s
 // admin API.
 func (o *operation) look(path string) exchange.Call {
 	return exchange.Call{
-		Op: o.name, Method: http.MethodGet, URL: o.server.admin + path, Missing: CodeRealmNotFound,
+		Op: o.name, Method: http.MethodGet, URL: o.server.admin + path, Missing: CodeRealmNotFound, Nowhere: CodeRealmNotFound,
 	}
 }
 
@@ -52,7 +52,7 @@ func (o *operation) changeTo(method, path string, body any) (exchange.Call, erro
 
 // send sends a request with the register's token, and once more with a new one
 // where that was refused. Only success and, so that callers can tell what it
-// means, 404 are answers.
+// means, 404 are answers, both in Keycloak's own form.
 func (o *operation) send(ctx context.Context, c exchange.Call) (exchange.Answer, error) {
 	var stale *adminToken
 	for {
@@ -65,7 +65,8 @@ func (o *operation) send(ctx context.Context, c exchange.Call) (exchange.Answer,
 		if err != nil {
 			return exchange.Answer{}, o.failed(err)
 		}
-		if got.Status == http.StatusUnauthorized && stale == nil {
+		refused := got.Status == http.StatusUnauthorized && o.server.exchange.Refusal(got) != exchange.Strange
+		if refused && stale == nil {
 			stale = token
 			continue
 		}
@@ -75,17 +76,22 @@ func (o *operation) send(ctx context.Context, c exchange.Call) (exchange.Answer,
 
 func (o *operation) judge(c exchange.Call, got exchange.Answer) error {
 	switch {
+	case accepted(c, got):
+		o.changed = o.changed || c.Effect
+		return nil
+	case got.Status == http.StatusNotFound && got.Refuses():
+		return nil
 	case got.Status/100 == 2:
 		o.changed = o.changed || c.Effect
-		if got.BodyErr != nil {
-			return o.failed(exchange.Useless(c, got, got.BodyErr))
+		failure := exchange.Useless(c, got, nil)
+		if got.BodyErr == nil {
+			failure.Code = exchange.CodeNotTheServer
 		}
-		return nil
-	case got.Status == http.StatusNotFound:
-		return nil
+		return o.failed(failure)
 	}
 	failure := o.server.exchange.Classify(c, got)
 	switch {
+	case failure.Kind == authserver.Unavailable:
 	case got.Status == http.StatusForbidden:
 		failure.Code = CodeMissingRole
 	case got.Status == http.StatusUnauthorized:
@@ -96,17 +102,38 @@ func (o *operation) judge(c exchange.Call, got exchange.Answer) error {
 	return o.failed(failure)
 }
 
-// found is the answer to a look at what must be there, decoded.
-func (o *operation) found(ctx context.Context, c exchange.Call, into any) error {
+// accepted says that Keycloak did as it was told, by the status that it has for
+// that. What a look is answered with is for who reads it.
+func accepted(c exchange.Call, got exchange.Answer) bool {
+	switch c.Method {
+	case http.MethodGet:
+		return got.Status == http.StatusOK
+	case http.MethodPost:
+		return got.Status == http.StatusCreated && got.Done()
+	case http.MethodPut:
+		return got.Status == http.StatusNoContent
+	}
+	return got.Done()
+}
+
+// items is the answer to a look at a list that must be there.
+func (o *operation) items(ctx context.Context, c exchange.Call) ([]*exchange.Object, exchange.Answer, error) {
 	got, err := o.send(ctx, c)
 	if err != nil {
-		return err
+		return nil, got, err
 	}
 	if got.Status == http.StatusNotFound {
-		return o.failed(o.server.exchange.Classify(c, got))
+		return nil, got, o.failed(o.server.exchange.Classify(c, got))
 	}
-	if _, err := exchange.DecodeList(got.Body); err != nil {
-		return o.failed(exchange.Useless(c, got, err))
+	list, err := exchange.ReadList(c, got)
+	return list, got, o.failed(err)
+}
+
+// found is the answer to a look at what must be there, decoded.
+func (o *operation) found(ctx context.Context, c exchange.Call, into any) error {
+	_, got, err := o.items(ctx, c)
+	if err != nil {
+		return err
 	}
 	if err := json.Unmarshal(got.Body, into); err != nil {
 		return o.failed(exchange.Useless(c, got, errForm))
@@ -126,25 +153,49 @@ func (o *operation) rejected(code string, err error) error {
 	return &authserver.Error{Kind: authserver.Rejected, Op: o.name, Code: code, Err: err}
 }
 
-// lookup reads a client by its id; found is false where Keycloak showed none.
-// That proves nothing: see absent.
-func (o *operation) lookup(ctx context.Context, id string) (client representation, found bool, err error) {
-	var answered []representation
-	c := o.look("/clients?" + url.Values{"clientId": {id}}.Encode())
-	if err := o.found(ctx, c, &answered); err != nil {
-		return representation{}, false, err
+// sighting is a client of which no more is read than what it is and whose: the
+// rest of an answer holds no deletion back.
+type sighting struct {
+	call   exchange.Call
+	answer exchange.Answer
+	// uuid is Keycloak's own id, owner the mark.
+	uuid, owner string
+	raw         []byte
+}
+
+// whole reads the rest of a client.
+func (s sighting) whole() (client representation, err error) {
+	if json.Unmarshal(s.raw, &client) != nil {
+		return client, exchange.Useless(s.call, s.answer, errForm)
 	}
-	for _, client := range answered {
-		if client.ClientID == id {
-			return client, true, nil
+	return client, nil
+}
+
+// lookup sees a client by its id; found is false where Keycloak showed none.
+// That proves nothing: see absent.
+func (o *operation) lookup(ctx context.Context, id string) (seen sighting, found bool, err error) {
+	c := o.look("/clients?" + url.Values{"clientId": {id}}.Encode())
+	answered, got, err := o.items(ctx, c)
+	if err != nil {
+		return sighting{}, false, err
+	}
+	for _, fields := range answered {
+		if fields.Echo("clientId") != id {
+			continue
 		}
+		uuid := fields.Visible("id", exchange.LongText)
+		if uuid == "" || uuid == "." || uuid == ".." {
+			return sighting{}, false, o.failed(exchange.Useless(c, got, errForm))
+		}
+		owner := fields.Object("attributes").Echo(attributeSoftwareID)
+		return sighting{call: c, answer: got, uuid: uuid, owner: owner, raw: fields.Raw()}, true, nil
 	}
 	if len(answered) > 0 {
-		return representation{}, false, o.failed(&authserver.Error{
+		return sighting{}, false, o.failed(&authserver.Error{
 			Kind: authserver.Unavailable, Op: o.name, Code: CodeLookupInexact,
 		})
 	}
-	return representation{}, false, nil
+	return sighting{}, false, nil
 }
 
 // absent proves that a client which a lookup did not show is gone: to one who
@@ -158,24 +209,24 @@ func (o *operation) absent(ctx context.Context) error {
 	return o.failed(&authserver.Error{Kind: authserver.Unauthorized, Op: o.name, Code: CodeMissingRole})
 }
 
-// own reads the client of a handle, if it carries the owner's mark. found is
+// own sees the client of a handle, if it carries the owner's mark. found is
 // false only when it is proven to be gone.
-func (o *operation) own(ctx context.Context, handle authserver.Handle) (client representation, found bool, err error) {
+func (o *operation) own(ctx context.Context, handle authserver.Handle) (seen sighting, found bool, err error) {
 	if handle.ClientID == "" {
-		return representation{}, false, o.rejected(CodeInvalidMetadata, nil)
+		return sighting{}, false, o.rejected(CodeInvalidMetadata, nil)
 	}
-	client, found, err = o.lookup(ctx, handle.ClientID)
+	seen, found, err = o.lookup(ctx, handle.ClientID)
 	switch {
 	case err != nil:
-		return representation{}, false, err
+		return sighting{}, false, err
 	case !found:
-		return representation{}, false, o.absent(ctx)
-	case !handle.Adopting && (handle.Owner == "" || client.Attributes[attributeSoftwareID] != handle.Owner):
-		return representation{}, false, &authserver.Error{
+		return sighting{}, false, o.absent(ctx)
+	case !handle.Adopting && (handle.Owner == "" || seen.owner != handle.Owner):
+		return sighting{}, false, &authserver.Error{
 			Kind: authserver.Conflict, Op: o.name, Code: exchange.CodeForeignClient,
 		}
 	}
-	return client, true, nil
+	return seen, true, nil
 }
 
 func isConflict(err error) bool {

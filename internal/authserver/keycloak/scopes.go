@@ -66,7 +66,7 @@ func (o *operation) withdraw(ctx context.Context, client representation, scopes 
 		if !known {
 			continue
 		}
-		if _, err := o.send(ctx, o.change(http.MethodDelete, clientPath(client)+path+url.PathEscape(id))); err != nil {
+		if _, err := o.send(ctx, o.change(http.MethodDelete, clientPath(client.ID)+path+url.PathEscape(id))); err != nil {
 			return err
 		}
 	}
@@ -84,7 +84,7 @@ func (o *operation) assign(ctx context.Context, client representation, names []s
 		if !known {
 			continue
 		}
-		path := clientPath(client) + "/optional-client-scopes/" + url.PathEscape(id)
+		path := clientPath(client.ID) + "/optional-client-scopes/" + url.PathEscape(id)
 		if _, err := o.send(ctx, o.change(http.MethodPut, path)); err != nil {
 			return err
 		}

@@ -74,7 +74,7 @@ func (s *Server) fetchToken(ctx context.Context, op string) (*adminToken, error)
 	c := exchange.Call{
 		Op: op, Method: http.MethodPost, URL: s.tokens, ContentType: exchange.FormType,
 		Authorization: exchange.Basic(s.config.AdminID, s.config.AdminPassword),
-		Body:          []byte("grant_type=client_credentials"), Missing: CodeRealmNotFound,
+		Body:          []byte("grant_type=client_credentials"), Missing: CodeRealmNotFound, Nowhere: CodeRealmNotFound,
 	}
 	asked := s.now()
 	got, err := s.exchange.Send(ctx, c)
@@ -83,12 +83,10 @@ func (s *Server) fetchToken(ctx context.Context, op string) (*adminToken, error)
 		return nil, err
 	case got.Status != http.StatusOK:
 		return nil, s.refusedToken(c, got)
-	case got.BodyErr != nil:
-		return nil, exchange.Useless(c, got, got.BodyErr)
 	}
-	fields, err := exchange.DecodeObject(got.Body)
+	fields, err := exchange.Read(c, got)
 	if err != nil {
-		return nil, exchange.Useless(c, got, err)
+		return nil, err
 	}
 	value := fields.Visible("access_token", exchange.LongToken)
 	if value == "" {

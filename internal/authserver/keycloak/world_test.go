@@ -34,6 +34,7 @@ const (
 type world struct {
 	*httptest.Server
 
+	between *contract.Intermediary
 	mu      sync.Mutex
 	clients map[string]map[string]any
 	scopes  map[string]string
@@ -52,6 +53,8 @@ type world struct {
 	careless bool
 	// refuse is a status for the token endpoint.
 	refuse int
+	// mask is shown in place of secrets.
+	mask string
 }
 
 func newWorld(t *testing.T) *world {
@@ -64,7 +67,8 @@ func newWorld(t *testing.T) *world {
 	for _, id := range []string{"account", "realm-management", registrar} {
 		w.add(map[string]any{"clientId": id, "secret": adminSecret, "name": "${client_" + id + "}"})
 	}
-	w.Server = httptest.NewServer(w)
+	w.between = &contract.Intermediary{Next: w, StepOf: w.stepOf}
+	w.Server = httptest.NewServer(w.between)
 	t.Cleanup(w.Close)
 	return w
 }
@@ -102,8 +106,43 @@ func (w *world) subject(t *testing.T) contract.Subject {
 			defer w.mu.Unlock()
 			w.add(map[string]any{"clientId": id, "name": "a stranger's"})
 		},
-		Token: w.grants,
+		Token: w.grants, Stand: w.stand,
 	}
+}
+
+// stepOf says what a request of the admin API is for. What Disable sends differs
+// from what Replace does in its body alone, so that both are Replace.
+func (w *world) stepOf(r *http.Request) contract.Operation {
+	path, admin := strings.CutPrefix(r.URL.Path, "/admin/realms/"+realm)
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/.well-known/"):
+		return contract.Discover
+	case !admin:
+		return contract.Token
+	case path == "/clients" && r.URL.Query().Has("clientId"):
+		return contract.Find
+	case path == "/clients" && r.Method == http.MethodGet:
+		return contract.List
+	case path == "/clients":
+		return contract.Register
+	case r.Method == http.MethodPut:
+		return contract.Replace
+	case r.Method == http.MethodDelete:
+		return contract.Revoke
+	}
+	return ""
+}
+
+func (w *world) stand(stance *contract.Stance, hides bool, steps ...contract.Operation) bool {
+	if stance == nil {
+		w.between.Stand(nil, false)
+		return true
+	}
+	if slices.Contains(steps, contract.Disable) {
+		steps = append(steps, contract.Replace)
+	}
+	w.between.Stand(stance, hides, steps...)
+	return true
 }
 
 func (w *world) live() []string {
@@ -325,7 +364,11 @@ func (w *world) look(out http.ResponseWriter, id string) {
 	found := []any{}
 	for _, known := range slices.Sorted(maps.Keys(w.clients)) {
 		if w.role != "query" && (w.careless || known == id) {
-			found = append(found, w.clients[known])
+			shown := maps.Clone(w.clients[known])
+			if w.mask != "" && shown["secret"] != nil {
+				shown["secret"] = w.mask
+			}
+			found = append(found, shown)
 		}
 	}
 	said(http.StatusOK, found)(out)
