@@ -43,6 +43,7 @@ func promised(traits authserver.Traits) cases {
 		"narrowing is visible":                         narrowing,
 		"widening is visible":                          widening,
 		"a cancelled context is Unavailable":           cancelled,
+		"every field of a wish comes back":             everyField,
 	}
 	for _, c := range []struct {
 		promise       bool

@@ -87,6 +87,9 @@ type Subject struct {
 	// the stance is nil; one that hides lets the server do its work all the same.
 	// It is false where the subject has no such step. Nil skips what needs it.
 	Stand func(stance *Stance, hides bool, steps ...Operation) bool
+	// Unsupported are the fields of authserver.ClientMetadata that the server, or
+	// its adapter, has no place for, beside those that its traits name.
+	Unsupported []string
 	// PageSize is how many clients a page of List holds at most; 0 where it is
 	// more than the suite makes.
 	PageSize int

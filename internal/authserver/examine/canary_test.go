@@ -73,6 +73,7 @@ func says(text string) func(http.ResponseWriter, *http.Request) {
 func refuses(status int, code string) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "7")
+		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_, _ = fmt.Fprintf(w, "{\"error\":%q,\"error_description\":\"canary\"}", code)
 	}
@@ -216,7 +217,7 @@ func TestCanaryTokenRefused(t *testing.T) {
 		"redirected": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://evil.example/token")
 			w.WriteHeader(http.StatusTemporaryRedirect)
-		}, authserver.Rejected, exchange.CodeRedirectRefused, 0, 1},
+		}, authserver.Unavailable, exchange.CodeRedirectRefused, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

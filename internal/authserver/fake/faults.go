@@ -40,6 +40,8 @@ const (
 	Accepting
 	// Hiding is a Page behind which the server does its work.
 	Hiding
+	// Patient is a Page that asks for patience (429): nothing was done.
+	Patient
 )
 
 // Switches change how the server answers. The zero value is a server that does
@@ -143,7 +145,7 @@ func (s *Server) begin(ctx context.Context, op Operation) (ending, error) {
 		return ending{}, &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Err: ctx.Err()}
 	}
 	if stand := s.stand(); stand != Itself && (stand != Accepting || op != Revoke) {
-		fault = Fault{AfterWork: stand == Hiding, Err: s.inPlace(op)}
+		fault = Fault{AfterWork: stand == Hiding, Err: s.inPlace(op, stand)}
 	}
 	if fault.Err != nil && !fault.AfterWork && !fault.Named {
 		return ending{}, fault.Err
@@ -158,9 +160,12 @@ func (s *Server) stand() Stand {
 }
 
 // inPlace is the error for an answer that is not the server's.
-func (s *Server) inPlace(op Operation) *authserver.Error {
+func (s *Server) inPlace(op Operation, stand Stand) *authserver.Error {
+	if stand == Patient {
+		return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Status: 429}
+	}
 	lasting := op != Discover && op != List && (op != Find || !s.traits.OwnClientID)
-	return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Code: "undecodable", MaybeApplied: lasting}
+	return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Code: "not_the_server", MaybeApplied: lasting}
 }
 
 func (s *Server) take(op Operation) (fault Fault, onCall func(context.Context, Operation)) {

@@ -6,6 +6,7 @@ package fake_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,11 +67,33 @@ func subject(server *fake.Server) contract.Subject {
 			return err == nil
 		},
 		PageSize: pageSize,
+		Stand: func(stance *contract.Stance, hides bool, steps ...contract.Operation) bool {
+			return stand(server, stance, hides, steps)
+		},
 	}
 	if server.Traits().OwnClientID {
 		s.Stranger = func(id string) { server.Strange(authserver.ClientMetadata{ID: id, Name: "somebody's"}) }
 	}
 	return s
+}
+
+// stand has somebody answer in the fake's place, which has no token endpoint to be
+// asked alone.
+func stand(server *fake.Server, stance *contract.Stance, hides bool, steps []contract.Operation) bool {
+	who := fake.Itself
+	switch {
+	case stance == nil:
+	case hides:
+		who = fake.Hiding
+	case stance.Patient:
+		who = fake.Patient
+	case stance.Deletes && !server.Traits().OwnClientID && !slices.Contains(steps, contract.Disable):
+		who = fake.Accepting
+	default:
+		who = fake.Page
+	}
+	server.Switch(func(s *fake.Switches) { s.Stand = who })
+	return stance == nil || !slices.Equal(steps, []contract.Operation{contract.Token})
 }
 
 // translate says with what error an adapter answers a fault.

@@ -70,7 +70,7 @@ func openAt(t *testing.T, as *devas.Server, adminURL string, options Options) *S
 
 func subject(t *testing.T, as *devas.Server, server *Server) contract.Subject {
 	return contract.Subject{
-		Server: server,
+		Server: server, Unsupported: []string{"ApplicationType"},
 		Live: func() []string {
 			var ids []string
 			for _, client := range as.Clients() {
