@@ -14,7 +14,7 @@ import (
 func impostorCases(traits authserver.Traits) cases {
 	all := cases{}
 	for _, op := range append(operations(traits), Discover) {
-		for _, stance := range stances() {
+		for _, stance := range Stances() {
 			all["in the server's place: "+string(op)+": "+stance.Name] = func(t *testing.T, s Subject) {
 				inPlace(t, s, op, stance, false)
 			}
@@ -25,7 +25,7 @@ func impostorCases(traits authserver.Traits) cases {
 			}
 		}
 	}
-	for _, stance := range stances() {
+	for _, stance := range Stances() {
 		all["in the server's place: proof: "+stance.Name] = func(t *testing.T, s Subject) { proofInPlace(t, s, stance) }
 		all["in the server's place: deletion and proof: "+stance.Name] = func(t *testing.T, s Subject) { deletionInPlace(t, s, stance) }
 		if !traits.OwnClientID {

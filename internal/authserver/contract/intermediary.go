@@ -35,8 +35,8 @@ const (
 	pageText = "<!doctype html><title>" + Canary + "</title>"
 )
 
-// stances are all there are.
-func stances() []Stance {
+// Stances are all there are.
+func Stances() []Stance {
 	page := map[string]string{"Content-Type": htmlType}
 	asJSON := map[string]string{"Content-Type": "application/json"}
 	list := []Stance{

@@ -71,7 +71,7 @@ type seen struct {
 	body                                []byte
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{clients: map[string]*registered{}, faults: map[contract.Operation][]contract.Fault{}}
 	w.between = &contract.Intermediary{Next: w, StepOf: w.stepOf}
@@ -83,7 +83,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) issuer() string { return w.URL + issuerPath }
 
 // connect returns an adapter for this world.
-func (w *world) connect(t *testing.T) *Server {
+func (w *world) connect(t testing.TB) *Server {
 	t.Helper()
 	server, err := New(authserver.Config{
 		Name: "test", Issuer: w.issuer(), MaxInFlight: 8,

@@ -5,12 +5,17 @@ package metadatadocument
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/contract"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/dcr"
 )
 
 const base = "https://clients.example.com/mcp"
@@ -129,9 +134,37 @@ func (w *world) live() []string {
 func TestContract(t *testing.T) {
 	contract.Run(t, func(t *testing.T) contract.Subject {
 		w := newWorld(t)
+		stand := w.discover(t)
 		return contract.Subject{
-			Server: w.server, Live: w.live,
+			Server: w.server, Live: w.live, Stand: stand,
 			Remove: func(id string) { w.host.withdraw(authserver.DocumentPath(id)) },
 		}
 	})
+}
+
+// discover has the adapter read the metadata over HTTP, which is all that it asks
+// of the authorization server, with somebody between.
+func (w *world) discover(t *testing.T) func(*contract.Stance, bool, ...contract.Operation) bool {
+	t.Helper()
+	between := &contract.Intermediary{StepOf: func(*http.Request) contract.Operation { return contract.Discover }}
+	front := httptest.NewServer(between)
+	t.Cleanup(front.Close)
+	between.Next = http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(out, `{"issuer":%q,"token_endpoint":%q,"client_id_metadata_document_supported":true}`, front.URL, front.URL+"/token")
+	})
+	discovery, err := dcr.New(authserver.Config{Issuer: front.URL}, dcr.Options{Now: time.Now, Timeout: 2 * time.Second, MetadataOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(discovery.Close)
+	w.server.discovery = discovery
+	return func(stance *contract.Stance, hides bool, steps ...contract.Operation) bool {
+		if stance == nil {
+			between.Stand(nil, false)
+			return true
+		}
+		between.Stand(stance, hides, steps...)
+		return slices.Contains(steps, contract.Discover)
+	}
 }
