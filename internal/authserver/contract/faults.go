@@ -210,6 +210,7 @@ func call(t *testing.T, s Subject, op Operation, handle authserver.Handle) error
 	case List:
 		_, err := s.Server.List(t.Context(), "")
 		return err
+	case Token:
 	}
 	t.Fatalf("unknown operation %s", op)
 	return nil

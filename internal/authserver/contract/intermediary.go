@@ -35,6 +35,13 @@ const (
 	pageText = "<!doctype html><title>" + Canary + "</title>"
 )
 
+// challenges are those of others than the server.
+var challenges = map[string]string{ //nolint:gosec // no credentials: what asks for them
+	"Basic": `Basic realm="proxy"`, "Negotiate": "Negotiate", "a page's Bearer": `Bearer realm="gateway", error="invalid_token"`,
+	"another origin's Bearer": `Bearer realm="https://sso.example/", error="invalid_token"`,
+	"another resource":        `Bearer error="invalid_token", resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"`,
+}
+
 // Stances are all there are.
 func Stances() []Stance {
 	page := map[string]string{"Content-Type": htmlType}
@@ -54,11 +61,7 @@ func Stances() []Stance {
 			Header: map[string]string{"Location": "http://127.0.0.1:1/login?" + Canary},
 		})
 	}
-	for name, challenge := range map[string]string{
-		"Basic": `Basic realm="proxy"`, "Negotiate": "Negotiate", "a page's Bearer": `Bearer realm="gateway", error="invalid_token"`,
-		"another origin's Bearer": `Bearer realm="https://sso.example/", error="invalid_token"`,
-		"another resource":        `Bearer error="invalid_token", resource_metadata="https://mcp.example/.well-known/oauth-protected-resource"`,
-	} {
+	for name, challenge := range challenges {
 		list = append(list, Stance{
 			Name: "a challenge: " + name, Status: 401, Body: pageText,
 			Header: map[string]string{"Content-Type": htmlType, "WWW-Authenticate": challenge},
@@ -112,13 +115,17 @@ func (i *Intermediary) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stands := stance != nil && slices.Contains(i.steps, i.StepOf(r))
 	i.mu.Unlock()
 	if !stands || hides {
-		var into http.ResponseWriter = w
-		if stands {
-			into = httptest.NewRecorder()
-		}
-		i.Next.ServeHTTP(into, r)
+		i.Next.ServeHTTP(unseen(w, stands), r)
 	}
 	if stands {
 		stance.ServeHTTP(w, r)
 	}
+}
+
+// unseen is where an answer goes that nobody sees, if it is one.
+func unseen(w http.ResponseWriter, is bool) http.ResponseWriter {
+	if is {
+		return httptest.NewRecorder()
+	}
+	return w
 }

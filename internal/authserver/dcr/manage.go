@@ -56,7 +56,7 @@ func (s *Server) manageable(c exchange.Call, handle authserver.Handle) *authserv
 // ask sends a GET or DELETE to the management endpoint. A refused token, or an
 // endpoint that is not found, proves nothing by itself: a stale token and an
 // unknown client look the same. After a deletion that was accepted it does, in
-// the server's own form.
+// the server's own form, but for a token that ran out.
 func (s *Server) ask(ctx context.Context, c exchange.Call, handle authserver.Handle) (finding, error) {
 	if err := s.manageable(c, handle); err != nil {
 		return s.hearWitness(ctx, c, handle, err)
@@ -71,7 +71,18 @@ func (s *Server) ask(ctx context.Context, c exchange.Call, handle authserver.Han
 	case !unknown(got.Status) && got.Status != http.StatusForbidden:
 		return finding{}, s.exchange.Classify(c, got)
 	}
+	return s.doubt(ctx, c, handle, got)
+}
+
+// doubt settles what a refusal means.
+func (s *Server) doubt(
+	ctx context.Context, c exchange.Call, handle authserver.Handle, got exchange.Answer,
+) (finding, error) {
 	doubt := s.refusal(c, got)
+	if doubt.Kind == authserver.Unauthorized && s.exchange.RanOut(got, handle.ManagementToken) {
+		doubt.Code = CodeTokenExpired
+		return s.hearWitness(ctx, c, handle, doubt)
+	}
 	if handle.Deleted && unknown(got.Status) {
 		return s.confirm(ctx, c, handle, got, doubt)
 	}
@@ -86,16 +97,13 @@ func unknown(status int) bool {
 // confirm says what a refusal means after a deletion that was accepted. One in
 // the server's own form is proof; where anybody could have given it, or the token
 // may be an old one, only if the token endpoint does not know the client either,
-// as far as it can be asked. One for a token that ran out says nothing.
+// as far as it can be asked.
 func (s *Server) confirm(
 	ctx context.Context, c exchange.Call, handle authserver.Handle, a exchange.Answer, doubt *authserver.Error,
 ) (finding, error) {
 	voice := s.exchange.Refusal(a)
 	switch {
 	case voice == exchange.Strange:
-		return s.hearWitness(ctx, c, handle, doubt)
-	case s.exchange.RanOut(a, handle.ManagementToken):
-		doubt.Code = CodeTokenExpired
 		return s.hearWitness(ctx, c, handle, doubt)
 	case voice == exchange.Own && !handle.Uncertain, !s.askable(handle):
 		return finding{verdict: gone}, nil

@@ -125,8 +125,8 @@ func TestRegistrationNamedInOneDocumentOnly(t *testing.T) {
 			reply(r, 200, map[string]any{"issuer": w.URL, "registration_endpoint": w.issuer() + "/register"})
 		}, false, authserver.Rejected},
 		"no second":     {func(r http.ResponseWriter, _ *world) { reply(r, 404, map[string]any{"error": "not_found"}) }, false, authserver.Rejected},
-		"a 404 page":    {func(r http.ResponseWriter, _ *world) { http.Error(r, "nothing here", 404) }, false, authserver.Rejected},
-		"a second page": {func(r http.ResponseWriter, _ *world) { http.Error(r, "later", 502) }, false, authserver.Unavailable},
+		"a 404 page":    {func(r http.ResponseWriter, _ *world) { http.Error(r, "nothing here", http.StatusNotFound) }, false, authserver.Rejected},
+		"a second page": {func(r http.ResponseWriter, _ *world) { http.Error(r, "later", http.StatusBadGateway) }, false, authserver.Unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -50,9 +50,7 @@ func (e *Exchange) Refusal(a Answer) Voice {
 	switch {
 	case challenged.elsewhere:
 		return Strange
-	case refuses(a):
-		return Own
-	case a.Status == http.StatusMethodNotAllowed && a.Header.Get("Allow") != "" && len(a.Body) == 0 && a.BodyErr == nil:
+	case refuses(a), knowsMethods(a):
 		return Own
 	case a.Status != http.StatusUnauthorized && a.Status != http.StatusForbidden:
 		return Strange
@@ -62,6 +60,12 @@ func (e *Exchange) Refusal(a Answer) Voice {
 		return Bare
 	}
 	return Strange
+}
+
+// knowsMethods says that an answer names the methods that there are (RFC 9110
+// §15.5.6), and nothing else.
+func knowsMethods(a Answer) bool {
+	return a.Status == http.StatusMethodNotAllowed && a.Header.Get("Allow") != "" && len(a.Body) == 0 && a.BodyErr == nil
 }
 
 // Done says that a change was accepted, by an answer that need not say more.
@@ -116,22 +120,26 @@ type challenged struct {
 func (e *Exchange) challenge(a Answer) challenged {
 	var c challenged
 	for _, parameters := range bearers(a.Header.Values("WWW-Authenticate")) {
-		c.bearer = true
+		realm := parameters["realm"]
+		c.bearer, c.realm = true, c.realm || realm != ""
+		if isURL(realm) {
+			c.here, c.elsewhere = c.here || e.Ours(realm), c.elsewhere || !e.Ours(realm)
+		}
 		if at, there := parameters["resource_metadata"]; there && !e.Ours(at) {
 			c.elsewhere = true
 		}
-		realm := parameters["realm"]
-		if named, err := url.Parse(realm); realm != "" && err == nil && named.Host != "" {
-			c.here = c.here || e.Ours(realm)
-			c.elsewhere = c.elsewhere || !e.Ours(realm)
-		}
-		c.realm = c.realm || realm != ""
 		c.about += " " + parameters["error_description"]
 		if code := parameters["error"]; realm == "" && slices.Contains(knownCodes, code) {
 			c.says = code
 		}
 	}
 	return c
+}
+
+// isURL says that a realm is more than a name.
+func isURL(realm string) bool {
+	parsed, err := url.Parse(realm)
+	return err == nil && parsed.Host != ""
 }
 
 // bearers are the parameters of each Bearer challenge (RFC 9110 §11.6.1), by

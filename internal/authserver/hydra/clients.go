@@ -129,8 +129,7 @@ func (s *Server) Replace(
 }
 
 // submit sends a client and reads what Hydra made of it. A new client whose
-// answer cannot be used is named beside the error. A secret that was sent is the
-// client's, however it is shown.
+// answer cannot be used is named beside the error.
 func (s *Server) submit(
 	ctx context.Context, c exchange.Call, id string, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
@@ -156,12 +155,26 @@ func (s *Server) submit(
 	}
 	client, err := seen.whole()
 	if err != nil {
-		return authserver.Client{ID: id}, err
+		return named(c, id), err
 	}
-	if (client.Secret.IsZero() || dcr.Masked(client.Secret)) && client.Registered.AuthMethod != methodNone && !wish.Secret.IsZero() {
+	return written(client, wish), nil
+}
+
+// named is what is left of an answer that cannot be used: the id of a new client.
+func named(c exchange.Call, id string) authserver.Client {
+	if c.Method != http.MethodPost {
+		return authserver.Client{}
+	}
+	return authserver.Client{ID: id}
+}
+
+// written gives a client the secret that was sent, however it is shown.
+func written(client authserver.Client, wish authserver.ClientMetadata) authserver.Client {
+	hidden := client.Secret.IsZero() || dcr.Masked(client.Secret)
+	if hidden && client.Registered.AuthMethod != methodNone && !wish.Secret.IsZero() {
 		client.Secret = wish.Secret
 	}
-	return client, nil
+	return client
 }
 
 // Revoke deletes the client and then what tokens it had. The client goes

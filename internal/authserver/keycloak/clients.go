@@ -98,15 +98,18 @@ func (s *Server) Replace(
 	}
 	wish.ID = handle.ClientID
 	client, err := o.settle(ctx, wish)
-	if err == nil && wish.Secret.IsZero() {
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	if wish.Secret.IsZero() {
 		handle.AuthMethod = wish.AuthMethod
 		s.public.Settle(ctx, o.name, handle, &client)
 	}
-	return client, err
+	return client, nil
 }
 
 // settle reads a client that was just written and gives it the client scopes
-// that it lacks. A secret that was written is the client's, however it is shown.
+// that it lacks. One that cannot be read is named beside the error.
 func (o *operation) settle(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
 	for _, last := range []bool{false, true} {
 		seen, found, err := o.lookup(ctx, wish.ID)
@@ -131,6 +134,7 @@ func (o *operation) settle(ctx context.Context, wish authserver.ClientMetadata) 
 	return authserver.Client{}, o.gone()
 }
 
+// written gives a client the secret that was sent, however it is shown.
 func written(client authserver.Client, wish authserver.ClientMetadata) authserver.Client {
 	if !wish.Secret.IsZero() && client.Registered.AuthMethod == methodBasic && (client.Secret.IsZero() || dcr.Masked(client.Secret)) {
 		client.Secret = wish.Secret

@@ -89,6 +89,11 @@ func (o *operation) judge(c exchange.Call, got exchange.Answer) error {
 		}
 		return o.failed(failure)
 	}
+	return o.failed(o.refusal(c, got))
+}
+
+// refusal is the error for what Keycloak refuses.
+func (o *operation) refusal(c exchange.Call, got exchange.Answer) *authserver.Error {
 	failure := o.server.exchange.Classify(c, got)
 	switch {
 	case failure.Kind == authserver.Unavailable:
@@ -99,7 +104,7 @@ func (o *operation) judge(c exchange.Call, got exchange.Answer) error {
 	case got.Status == http.StatusBadRequest && c.Effect && failure.Code == "":
 		failure.Code = CodeInvalidMetadata
 	}
-	return o.failed(failure)
+	return failure
 }
 
 // accepted says that Keycloak did as it was told, by the status that it has for
