@@ -54,10 +54,11 @@ func (m *Manageability) Enter(as *v1alpha1.AuthorizationServer) (leave func(poli
 	digest := policy.ServerDigest(as)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case m.known[digest]:
+	switch manageable, known := m.known[digest]; {
+	case manageable:
 		return func(policy.Knowledge) {}, nil
-	case m.trying[digest]:
+	case known, m.trying[digest]:
+		// It was learnt since the decision, or is about to be.
 		return nil, errFirst()
 	}
 	if m.trying == nil {

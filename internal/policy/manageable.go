@@ -82,10 +82,3 @@ func serverManageable(q *inquiry) *Verdict {
 		Message: "spec.authorizationServerRef: the authorization server gives no way to delete clients again (RFC 7592): none is registered there until the platform team changes that",
 	}
 }
-
-// unmanagedBefore says that this registration was refused for that, by the server
-// as it is.
-func (q *inquiry) unmanagedBefore() bool {
-	return q.Record.RefusedReason == v1alpha1.ReasonManagementUnsupported && q.Record.RefusedServer != "" &&
-		q.Record.RefusedServer == ServerDigest(q.AuthorizationServer.Object)
-}

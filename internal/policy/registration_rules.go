@@ -243,7 +243,11 @@ func orphansBounded(q *inquiry) *Verdict {
 
 // The same wish is not repeated for a while after a refusal.
 func notRefusedBefore(q *inquiry) *Verdict {
-	if q.unmanagedBefore() {
+	if server := q.Record.RefusedServer; server != "" {
+		// What was refused then is a fact about the server as it was.
+		if server != ServerDigest(q.AuthorizationServer.Object) {
+			return nil
+		}
 		return &Verdict{Standing: Frozen, Reason: q.Record.RefusedReason, Message: refusedMessage(q.Record)}
 	}
 	if q.Record.RefusedReason == "" || q.Record.RefusedDigest != Digest(q.wish()) {
