@@ -87,7 +87,7 @@ func (a *answer) spoil(f Fault, o Operation) {
 		a.ensureJSON()
 		a.pad()
 	case FaultPage:
-		a.status, a.body = f.Status, []byte("<!DOCTYPE html><title>Please wait</title><p>Back soon.")
+		a.status, a.body = f.Status, []byte("<!doctype html><title>Maintenance</title>")
 		a.header = http.Header{"Content-Type": {"text/html; charset=utf-8"}}
 	case FaultRedirect:
 		a.status, a.body = f.Status, nil

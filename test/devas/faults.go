@@ -23,11 +23,11 @@ const (
 	FaultTruncate FaultKind = "truncate"
 	// FaultLarge pads the JSON answer to more than 5 MiB.
 	FaultLarge FaultKind = "large"
+	// FaultPage answers with a page in HTML, as somebody does who stands in front
+	// of the server; Fault.Status, or 200.
+	FaultPage FaultKind = "page"
 	// FaultRedirect redirects to Fault.Location.
 	FaultRedirect FaultKind = "redirect"
-	// FaultPage answers with Fault.Status and a page of HTML, as something that
-	// stands before the server does.
-	FaultPage FaultKind = "page"
 	// FaultHang never answers; it lasts until the client gives up or the
 	// server is stopped.
 	FaultHang FaultKind = "hang"
@@ -57,8 +57,8 @@ type Fault struct {
 	When When `json:"when,omitempty"`
 	// Count is how many requests are spoilt. Zero means until cleared.
 	Count int `json:"count,omitempty"`
-	// Status is the status to answer with; required for FaultStatus, and
-	// 307 if left out for FaultRedirect.
+	// Status is the status to answer with; required for FaultStatus, 307 if left
+	// out for FaultRedirect, 200 for FaultPage.
 	Status int `json:"status,omitempty"`
 	// Error is the OAuth error code of the answer. Empty means one that
 	// fits the status.
@@ -81,6 +81,9 @@ func (f Fault) withDefaults() (Fault, error) {
 	}
 	if f.When == "" {
 		f.When = Before
+	}
+	if f.Kind == FaultPage && f.Status == 0 {
+		f.Status = http.StatusOK
 	}
 	if f.Kind == FaultRedirect && f.Status == 0 {
 		f.Status = http.StatusTemporaryRedirect
@@ -105,8 +108,8 @@ func (f Fault) validateKind() error {
 			return fmt.Errorf("status %d: want 204, or 400 to 599", f.Status)
 		}
 	case FaultPage:
-		if class < 2 || class > 5 {
-			return fmt.Errorf("status %d: want 200 to 599", f.Status)
+		if class != 2 && class != 4 && class != 5 {
+			return fmt.Errorf("status %d: a page wants success, or 400 to 599", f.Status)
 		}
 	case FaultRedirect:
 		if class != 3 || f.Location == "" {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,30 @@ func TestRedirectFault(t *testing.T) {
 	}
 }
 
+func TestPageFault(t *testing.T) {
+	f := start(t, devas.Options{})
+	for _, status := range []int{0, http.StatusNotFound} {
+		f.order(devas.Fault{Operation: devas.Read, Kind: devas.FaultPage, Status: status, Count: 1})
+		r := f.registered(public(nil))
+		got := f.get(r.text("registration_client_uri"), r.text("registration_access_token"))
+		if want := max(status, http.StatusOK); got.status != want || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
+			t.Errorf("got %d %v", got.status, got.header)
+		}
+	}
+}
+
+func TestSecretMask(t *testing.T) {
+	f := start(t, devas.Options{})
+	if err := f.server.Set(devas.Switches{SecretMask: "********"}); err != nil {
+		t.Fatal(err)
+	}
+	r := f.registered(map[string]any{"token_endpoint_auth_method": "client_secret_basic", "grant_types": []string{"client_credentials"}})
+	got := f.get(r.text("registration_client_uri"), r.text("registration_access_token"))
+	if r.text("client_secret") == "********" || got.text("client_secret") != "********" {
+		t.Errorf("registered with %q, read as %q", r.text("client_secret"), got.text("client_secret"))
+	}
+}
+
 func TestLatencyFault(t *testing.T) {
 	for _, when := range []devas.When{devas.Before, devas.After} {
 		f := start(t, devas.Options{})
@@ -205,6 +230,7 @@ func TestFaultRefused(t *testing.T) {
 		"unknown time":         {Status: 500, When: "during"},
 		"negative count":       {Status: 500, Count: -1},
 		"redirect to nowhere":  {Kind: devas.FaultRedirect},
+		"page of a redirect":   {Kind: devas.FaultPage, Status: 302},
 		"latency of no length": {Kind: devas.FaultLatency},
 	} {
 		if err := f.server.Order(fault); err == nil {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -122,12 +121,6 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	with := maps.Clone(switches.AnswerWith)
-	if with == nil {
-		with = map[string]json.RawMessage{}
-	}
-	maps.Copy(with, switches.ReadWith)
-	switches.AnswerWith = with
 	s.tell(w, http.StatusOK, rec, switches)
 }
 
@@ -202,9 +195,12 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 func (s *Server) tell(w http.ResponseWriter, status int, rec *record, switches Switches) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
-	answer := rec.answer(s.Issuer(), switches)
-	rewrite(answer, switches.AnswerWith)
-	writeJSON(w, status, answer)
+	said := rec.answer(s.Issuer(), switches)
+	if _, shown := said["client_secret"]; shown && switches.SecretMask != "" && status != http.StatusCreated {
+		said["client_secret"] = switches.SecretMask
+	}
+	rewrite(said, switches.AnswerWith)
+	writeJSON(w, status, said)
 }
 
 func bearer(r *http.Request) string {

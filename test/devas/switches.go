@@ -54,6 +54,9 @@ type Switches struct {
 	// SecretForPublic answers with a client_secret to a client that asked
 	// for the method "none".
 	SecretForPublic bool `json:"secretForPublic,omitempty"`
+	// SecretMask is shown in place of a secret by everything but the answer to a
+	// registration.
+	SecretMask string `json:"secretMask,omitempty"`
 	// SecretExpired gives every secret issued an expiry in the past; the
 	// token endpoint refuses such a secret.
 	SecretExpired bool `json:"secretExpired,omitempty"`
@@ -90,8 +93,6 @@ type Switches struct {
 	// AnswerWith are members of client information responses in place of the
 	// server's own; null leaves one out. The server itself goes by what it has.
 	AnswerWith map[string]json.RawMessage `json:"answerWith,omitempty"`
-	// ReadWith is AnswerWith for reads alone (RFC 7592 section 2.1).
-	ReadWith map[string]json.RawMessage `json:"readWith,omitempty"`
 }
 
 // rewrite puts what was ordered in place of members of an answer.

@@ -125,3 +125,34 @@ func asFault(op contract.Operation, fault contract.Fault) devas.Fault {
 	}
 	return ordered
 }
+
+// TestAMaskIsSeenThroughAtAWholeServer holds fault A6 against a token endpoint that
+// was not written for it.
+func TestAMaskIsSeenThroughAtAWholeServer(t *testing.T) {
+	as, err := devas.New(devas.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := as.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = as.Close() })
+	server, err := New(authserver.Config{Issuer: as.Issuer()}, Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	if err := as.Set(devas.Switches{SecretMask: "********"}); err != nil {
+		t.Fatal(err)
+	}
+	handle := confidentialHandle(t, server)
+	found, _, err := server.Find(t.Context(), handle)
+	if err != nil || !found.Secret.Equal(handle.ClientSecret) || found.SecretDoubtful {
+		t.Errorf("the secret at hand is good: %v, doubtful %t", err, found.SecretDoubtful)
+	}
+	handle.ClientSecret = authserver.NewSecret("outdated")
+	found, _, err = server.Find(t.Context(), handle)
+	if err != nil || !found.Secret.IsZero() || !found.SecretDoubtful {
+		t.Errorf("the secret at hand is outdated: %v, doubtful %t", err, found.SecretDoubtful)
+	}
+}
