@@ -23,6 +23,7 @@ type storedRecord struct {
 	Mark          string           `json:"mark,omitempty"`
 	Owner         string           `json:"owner,omitempty"`
 	Orphans       []string         `json:"orphans,omitempty"`
+	Unanswered    int              `json:"unanswered,omitempty"`
 	Connection    storedConnection `json:"connection"`
 	Client        storedClient     `json:"client"`
 	TokenEndpoint string           `json:"tokenEndpoint,omitempty"`
@@ -122,7 +123,7 @@ func store(r policy.Record) storedRecord {
 		r.Released = ""
 	}
 	return storedRecord{
-		State: r.State, Mark: r.Mark, Orphans: r.Orphans,
+		State: r.State, Mark: r.Mark, Orphans: r.Orphans, Unanswered: r.Unanswered,
 		Owner: r.Owner, Disabled: r.Disabled, Adopting: r.Adopting, Rotation: storeRotation(r.Rotation),
 		Connection: storeConnection(r.Connection),
 		Client: storedClient{
@@ -182,7 +183,7 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 		}
 	}
 	record := policy.Record{
-		State: s.State, Mark: s.Mark, Orphans: s.Orphans,
+		State: s.State, Mark: s.Mark, Orphans: s.Orphans, Unanswered: s.Unanswered,
 		Owner: s.Owner, Disabled: s.Disabled, Adopting: s.Adopting, Rotation: s.Rotation.rotation(),
 		Connection: s.Connection.config(),
 		Client: authserver.Client{

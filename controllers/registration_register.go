@@ -146,7 +146,7 @@ func (s *step) sound(ctx context.Context, server authserver.Server, old policy.R
 // and whatever becomes of both is one client.
 func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (policy.Record, error) {
 	record := policy.Record{
-		State: policy.RecordPending, Version: old.Version, Orphans: slices.Clone(old.Orphans),
+		State: policy.RecordPending, Version: old.Version, Orphans: slices.Clone(old.Orphans), Unanswered: old.Unanswered,
 		Connection: s.decision.Connection, TokenEndpoint: s.decision.TokenEndpoint, Owner: policy.Owner(s.Cluster, string(s.reg.UID)),
 		WishDigest: policy.Digest(wish), TokenLifetime: s.decision.TokenLifetime,
 		Reached:        policy.Reached(nil, s.decision.Grants),
@@ -204,17 +204,31 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 		record.Client = authserver.Client{}
 		done.again, err = atOnce, nil
-	case answer.MaybeApplied, late:
+	case late:
 		return s.administrators(answer, err)
+	case answer.MaybeApplied:
+		record = s.unheard(record)
 	default:
 		record.State, record.Client = "", authserver.Client{}
 	}
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
-	if putErr == nil {
+	if putErr == nil && !record.State.HoldsPlace() {
 		s.Places.Leave(s.reg.UID)
 	}
 	return errors.Join(s.administrators(answer, err), putErr)
+}
+
+// unheard notes that an answer was lost. What it may have made is asked for once
+// more; then a person has to say what became of it.
+func (s *step) unheard(record policy.Record) policy.Record {
+	if record.Unanswered++; !record.Unconfirmed() {
+		return record
+	}
+	s.orphaned(record, record.Mark)
+	record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
+	record.State, record.Client = "", authserver.Client{}
+	return record
 }
 
 // administrators says of an error that it is about the operator's own credential,
@@ -249,7 +263,7 @@ func (s *step) refused(record policy.Record, reason, code string) policy.Record 
 func (s *step) registered(ctx context.Context, done *outcome, answer authserver.Client, wish authserver.ClientMetadata, pair keyPair) error {
 	record := done.record
 	chosen := record.Client.Secret
-	record.State, record.Client, record.RegisteredAt = policy.RecordRegistered, answer, s.Clock.Now()
+	record.State, record.Client, record.RegisteredAt, record.Unanswered = policy.RecordRegistered, answer, s.Clock.Now(), 0
 	if record.Client.Secret.IsZero() {
 		record.Client.Secret = chosen
 	}

@@ -164,6 +164,8 @@ type Record struct {
 	Mark string
 	// Orphans are marks of requests whose outcome was never learnt.
 	Orphans []string
+	// Unanswered is how many requests in a row had no answer that could be used.
+	Unanswered int
 
 	// Owner is the software_id of the ownership mark that was sent.
 	Owner string
@@ -307,6 +309,9 @@ func (r Record) KeysSettle(now time.Time) bool {
 // lateRequest is for how long a registration request without an answer may
 // still be carried out: longer than it is waited for.
 const lateRequest = 30 * time.Second
+
+// Unconfirmed reports whether so many answers were lost that no more is asked for.
+func (r Record) Unconfirmed() bool { return r.Unanswered >= maxUnanswered }
 
 // MayComeLate says that the absence of a client proves nothing yet: the request
 // for it had no answer, and may be carried out after its deletion.

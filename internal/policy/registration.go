@@ -17,6 +17,10 @@ import (
 // is asked to look.
 const maxOrphans = 16
 
+// maxUnanswered is how many of them may be so because an answer was lost, and not
+// because a process ended: what lost one answer is likely to lose the next.
+const maxUnanswered = 2
+
 // inquiry is one decision in the making: the facts, and what the rules have
 // worked out so far.
 type inquiry struct {

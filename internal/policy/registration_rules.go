@@ -232,7 +232,7 @@ func codeGrantHasPKCE(q *inquiry) *Verdict {
 // A server that keeps losing answers is looked at by a person before more
 // clients are created that nobody knows.
 func orphansBounded(q *inquiry) *Verdict {
-	if q.Record.Live() || len(q.Record.Orphans) < maxOrphans {
+	if q.Record.Live() || (len(q.Record.Orphans) < maxOrphans && !q.Record.Unconfirmed()) {
 		return nil
 	}
 	return &Verdict{
