@@ -41,6 +41,10 @@ func untouched(*stage) {}
 // unowned takes the owner away, in the way that suits the object.
 func unowned(object client.Object) { delete(object.GetAnnotations(), v1alpha1.AnnotationOwner) }
 
+func owning(object client.Object, owner string) {
+	object.GetAnnotations()[v1alpha1.AnnotationOwner] = owner
+}
+
 func endAt(object client.Object, text string) {
 	object.GetAnnotations()[v1alpha1.AnnotationExpiresAt] = text
 }
@@ -182,6 +186,7 @@ func (s *stage) wantToken() {
 var serverCases = []reasonCase{
 	{"ready", "True/Ready", untouched},
 	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.server) }},
+	{"owner-invalid", "False/OwnerInvalid", func(s *stage) { owning(s.server, "team-invoices@example.com\n") }},
 	{"owner-not-allowed", "False/OwnerNotAllowed", func(s *stage) { s.ownersMatch("team-payments@.*") }},
 	{"catch-all-scope", "False/ScopeNotAllowed", func(s *stage) { s.server.Spec.Scopes[0].Name = "admin" }},
 	{"no-authorization-server", "False/AuthorizationServerNotFound", func(s *stage) { s.issuer = nil }},
@@ -238,6 +243,9 @@ var grantCases = []reasonCase{
 	{"not-applied", "False/NotApplied", func(s *stage) { s.reg.Spec.State = v1alpha1.StateSuspended }},
 	{"registration-pending", "Unknown/RegistrationPending", func(s *stage) { s.as.registration = unavailable }},
 	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.grant) }},
+	{"owner-invalid", "False/OwnerInvalid", func(s *stage) { owning(s.grant, "team-payments@example.com\u2028") }},
+	{"too-many-grants", "False/TooManyGrants", func(s *stage) { s.crowd(policy.MaxGrants, "invoices:read") }},
+	{"too-many-scopes", "False/TooManyScopes", func(s *stage) { s.crowd(1, s.longScopes(64)...) }},
 	{"owner-not-allowed", "False/OwnerNotAllowed", func(s *stage) {
 		s.ownersMatch("team-(payments|invoices)@.*")
 		s.grant.Annotations[v1alpha1.AnnotationOwner] = "nobody"
@@ -305,6 +313,11 @@ var registrationCases = []reasonCase{
 		s.as.Switch(func(w *fake.Switches) { w.Alter = fake.Narrow("invoices:export") })
 	}},
 	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.reg) }},
+	{"owner-invalid", "False/OwnerInvalid", func(s *stage) {
+		s.begin()
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { owning(reg, "team-payments@example.com\n") })
+	}},
+	{"client-name-not-allowed", "False/ClientNameNotAllowed", func(s *stage) { s.reg.Spec.ClientName = "Payment\nreconciler" }},
 	{"owner-lost", "False/OwnerMissing", func(s *stage) {
 		s.begin()
 		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { unowned(reg) })

@@ -152,7 +152,7 @@ func (s *step) pending(old policy.Record, wish authserver.ClientMetadata) (polic
 		Reached:        policy.Reached(nil, s.decision.Grants),
 		ServiceAccount: s.reg.Spec.ServiceAccountName, KeysSent: policy.KeysDigest(wish),
 	}
-	record.Rotation.Request = s.reg.Annotations[v1alpha1.AnnotationRotate]
+	record.Rotation.Request = policy.RotationRequest(s.reg)
 	if old.Findable() && !old.Adopting {
 		record.Mark, record.Client = old.Mark, old.Client
 		record.Reached = policy.Reached(old.Reached, s.decision.Grants)

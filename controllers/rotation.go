@@ -26,7 +26,7 @@ import (
 // rotate begins to replace the client's key or secret.
 func (s *step) rotate(ctx context.Context, done *outcome) error {
 	record := done.record
-	record.Rotation.Request = s.reg.Annotations[v1alpha1.AnnotationRotate]
+	record.Rotation.Request = policy.RotationRequest(s.reg)
 	if s.reg.Spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodClientSecretBasic {
 		secret, err := newClientSecret()
 		if err != nil {

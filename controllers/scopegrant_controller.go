@@ -66,7 +66,7 @@ func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.Scop
 		errs[2] = wrap("reading registration", err)
 		return facts, nil, errors.Join(errs[:]...)
 	}
-	facts.RegistrationIs = policy.Present
+	facts.RegistrationIs, facts.Carried = policy.Present, reg.Status.Scopes
 	facts.AuthorizationServer, errs[3] = getAuthorizationServer(ctx, r.Client, reg.Spec.AuthorizationServerRef.Name)
 	return facts, &reg, errors.Join(errs[:]...)
 }

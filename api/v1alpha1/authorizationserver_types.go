@@ -319,6 +319,7 @@ type AuthorizationServerStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime >= timestamp('0001-01-01T00:00:00Z'))",message="lastTransitionTime must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
@@ -335,6 +336,7 @@ type AuthorizationServerStatus struct {
 	// capabilities lists what the server was found to support.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
 	Capabilities []Capability `json:"capabilities,omitempty"`
 
 	// clients counts the clients that the operator knows of at this server.
@@ -422,12 +424,15 @@ const (
 type ServerMetadata struct {
 	// authorizationEndpoint is the URL of the authorization endpoint.
 	// +optional
+	// +kubebuilder:validation:MaxLength=4096
 	AuthorizationEndpoint string `json:"authorizationEndpoint,omitempty"`
 	// tokenEndpoint is the URL of the token endpoint.
 	// +optional
+	// +kubebuilder:validation:MaxLength=4096
 	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
 	// registrationEndpoint is the URL of the registration endpoint.
 	// +optional
+	// +kubebuilder:validation:MaxLength=4096
 	RegistrationEndpoint string `json:"registrationEndpoint,omitempty"`
 }
 

@@ -125,6 +125,9 @@ const (
 const (
 	// ReasonOwnerMissing: set the annotation mcp-registrar.dev/owner.
 	ReasonOwnerMissing = "OwnerMissing"
+	// ReasonOwnerInvalid: write the annotation mcp-registrar.dev/owner as one
+	// line of at most 256 characters, none of them invisible.
+	ReasonOwnerInvalid = "OwnerInvalid"
 	// ReasonOwnerNotAllowed: the owner does not match the pattern of the
 	// AuthorizationServer's policy.
 	ReasonOwnerNotAllowed = "OwnerNotAllowed"
@@ -141,6 +144,9 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonDeleting: the object is being deleted.
 	ReasonDeleting = "Deleting"
+	// ReasonClientNameNotAllowed: write spec.clientName as one line of at most
+	// 128 characters.
+	ReasonClientNameNotAllowed = "ClientNameNotAllowed"
 	// ReasonGrantTypeNotAllowed: the policy does not list a grant type.
 	ReasonGrantTypeNotAllowed = "GrantTypeNotAllowed"
 	// ReasonAuthMethodNotAllowed: the policy does not list the method.
@@ -154,6 +160,12 @@ const (
 	ReasonScopeNotAllowed = "ScopeNotAllowed"
 	// ReasonScopeUnknown: the server's catalogue does not list a scope.
 	ReasonScopeUnknown = "ScopeUnknown"
+	// ReasonTooManyGrants: as many grants as count are in force for the
+	// registration; delete one, or ask for more in one grant.
+	ReasonTooManyGrants = "TooManyGrants"
+	// ReasonTooManyScopes: with this grant the registration would have more
+	// scopes than it may; ask for fewer, or delete another grant.
+	ReasonTooManyScopes = "TooManyScopes"
 	// ReasonReasonMissing: spec.reason is required above tier Read.
 	ReasonReasonMissing = "ReasonMissing"
 	// ReasonSecretConflict: the named Secret exists and is not the

@@ -100,6 +100,7 @@ type Credentials struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('mcp-registrar.dev/'))",message="annotations must not use mcp-registrar.dev/: the operator sets those, for example annotations: {reloader.example.com/match: 'true'}"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="annotations must have keys that Kubernetes accepts, for example annotations: {reloader.example.com/match: 'true'}"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 4096)",message="annotations must have values of at most 4096 characters, for example annotations: {reloader.example.com/match: 'true'}"
+	// +kubebuilder:validation:XValidation:rule="self.map(k, size(self[k])).sum() <= 16384",message="annotations must have values of at most 16384 characters together: keep what they say elsewhere, for example in a ConfigMap"
 	Annotations map[string]string `json:"annotations,omitempty"`
 
 	// rotateAfterSeconds is after how many seconds the key or secret that the
@@ -144,6 +145,7 @@ type MCPClientRegistrationSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]*$')`,message="clientName must be one line without control or text-direction characters, for example Desktop assistant"
+	// +kubebuilder:validation:XValidation:rule="self.trim() == self",message="clientName must not begin or end with white space, for example Desktop assistant"
 	ClientName string `json:"clientName"`
 
 	// applicationType: Native (runs on a user's machine, may redirect to
@@ -263,6 +265,7 @@ type Revocation struct {
 
 	// clientID is the client that was revoked.
 	// +optional
+	// +kubebuilder:validation:MaxLength=4096
 	ClientID string `json:"clientID,omitempty"`
 
 	// dueAt is the instant from which the client should not have existed.
@@ -313,6 +316,12 @@ type EffectiveScope struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=253
 	Grants []string `json:"grants"`
+
+	// grantsOmitted is how many more it comes from than grants has room for.
+	// Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	GrantsOmitted int32 `json:"grantsOmitted,omitempty"`
 }
 
 // MCPClientRegistrationStatus is what is true of the client.
@@ -322,6 +331,7 @@ type MCPClientRegistrationStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime >= timestamp('0001-01-01T00:00:00Z'))",message="lastTransitionTime must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
@@ -333,6 +343,7 @@ type MCPClientRegistrationStatus struct {
 	// clientID is the client identifier at the authorization server, while
 	// there is a client.
 	// +optional
+	// +kubebuilder:validation:MaxLength=4096
 	ClientID string `json:"clientID,omitempty"`
 
 	// scopes are those in force at the authorization server, each with the
@@ -342,6 +353,12 @@ type MCPClientRegistrationStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=1024
 	Scopes []EffectiveScope `json:"scopes,omitempty"`
+
+	// scopesOmitted is how many more are in force than scopes has room for.
+	// Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ScopesOmitted int32 `json:"scopesOmitted,omitempty"`
 
 	// expiresAt is the effective end: the earliest of the annotation and the
 	// term's start plus the policy's maximum.
@@ -372,15 +389,24 @@ type MCPClientRegistrationStatus struct {
 
 	// secretName is the Secret that holds the credentials, if there is one.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	SecretName string `json:"secretName,omitempty"`
 
 	// possibleOrphans lists the marks of registration requests whose outcome
 	// was never learnt. A client whose client_name or software_version holds
 	// such a mark, other than the one in clientID, belongs to nobody and
-	// should be deleted at the authorization server.
+	// should be deleted at the authorization server. At most the first 64.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=128
 	PossibleOrphans []string `json:"possibleOrphans,omitempty"`
+
+	// possibleOrphansOmitted is how many more there are than possibleOrphans
+	// has room for. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	PossibleOrphansOmitted int32 `json:"possibleOrphansOmitted,omitempty"`
 
 	// revocation is the record of the last revocation.
 	// +optional

@@ -85,6 +85,7 @@ type GrantPolicy struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule="self.map(p, size(p.namespace) + size(p.client) + p.scopes.map(s, size(s)).sum()).sum() <= 32768",message="preApproved must have names of at most 32768 characters together: remove entries that have ended, or approve single grants, for example with kubectl patch scopegrant"
 	PreApproved []PreApproval `json:"preApproved,omitempty"`
 }
 
@@ -230,6 +231,7 @@ type MCPServerSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:XValidation:rule="self.map(s, size(s.name) + (has(s.description) ? size(s.description) : 0) + (has(s.tools) ? s.tools.map(t, size(t)).sum() : 0)).sum() <= 32768",message="scopes must have names, descriptions and tools of at most 32768 characters together: shorten the descriptions, or spread the scopes over several MCPServers, for example one for each group of tools"
 	Scopes []Scope `json:"scopes"`
 
 	// accessTokenLifetimeSeconds is the upper bound of the lifetime of access
@@ -286,6 +288,7 @@ type MCPServerStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime >= timestamp('0001-01-01T00:00:00Z'))",message="lastTransitionTime must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
@@ -306,6 +309,12 @@ type MCPServerStatus struct {
 	// +kubebuilder:validation:MaxItems=50
 	PendingGrants []PendingGrant `json:"pendingGrants,omitempty"`
 
+	// pendingGrantsOmitted is how many more wait than pendingGrants has room
+	// for. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	PendingGrantsOmitted int32 `json:"pendingGrantsOmitted,omitempty"`
+
 	// tools are those that the live server offered when it was last asked, at
 	// most the first 256 by name.
 	// +optional
@@ -314,6 +323,12 @@ type MCPServerStatus struct {
 	// +kubebuilder:validation:MaxItems=256
 	Tools []ToolDigest `json:"tools,omitempty"`
 
+	// toolsOmitted is how many more the server offered than tools has room for.
+	// Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ToolsOmitted int32 `json:"toolsOmitted,omitempty"`
+
 	// unmappedTools are those of them that no scope leads to, at most the
 	// first 50 by name.
 	// +optional
@@ -321,6 +336,12 @@ type MCPServerStatus struct {
 	// +kubebuilder:validation:MaxItems=50
 	// +kubebuilder:validation:items:MaxLength=128
 	UnmappedTools []string `json:"unmappedTools,omitempty"`
+
+	// unmappedToolsOmitted is how many more of them there are than unmappedTools
+	// has room for. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	UnmappedToolsOmitted int32 `json:"unmappedToolsOmitted,omitempty"`
 }
 
 // GrantCounts counts the grants of an MCP server.

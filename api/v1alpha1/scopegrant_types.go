@@ -113,6 +113,7 @@ type ScopeGrantStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime >= timestamp('0001-01-01T00:00:00Z'))",message="lastTransitionTime must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
@@ -155,6 +156,12 @@ type ScopeGrantStatus struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=128
 	ChangedTools []string `json:"changedTools,omitempty"`
+
+	// changedToolsOmitted is how many more there are than changedTools has room
+	// for. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ChangedToolsOmitted int32 `json:"changedToolsOmitted,omitempty"`
 }
 
 // ToolSnapshot is what the tools of a grant were at one time.
@@ -164,19 +171,26 @@ type ToolSnapshot struct {
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
 	TakenAt metav1.Time `json:"takenAt"`
 
-	// scopes whose tools it holds.
+	// scopes whose tools it holds, at most 256: those that are granted no more
+	// go first.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=128
 	Scopes []string `json:"scopes,omitempty"`
 
-	// tools that were there.
+	// tools that were there, at most the first 256 by name.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
 	Tools []ToolDigest `json:"tools,omitempty"`
+
+	// toolsOmitted is how many more there were than tools has room for. Left
+	// out, none. A tool that is left out counts as changed.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ToolsOmitted int32 `json:"toolsOmitted,omitempty"`
 }
 
 // ScopeGrant lets one client use some scopes of one MCP server until an end

@@ -53,6 +53,9 @@ type GrantFacts struct {
 	Grant *v1alpha1.ScopeGrant
 	// RegistrationIs says whether the registration was found.
 	RegistrationIs Knowledge
+	// Carried are the scopes that the registration carries by its status, for a
+	// grant that is decided on by itself: it must find room beside them.
+	Carried []v1alpha1.EffectiveScope
 	// Server is the MCPServer that the grant names.
 	Server ServerFact
 	// ServerNamespace is the namespace of that server.

@@ -23,6 +23,8 @@ func redirectRefusal(text string) string {
 	switch {
 	case err != nil || uri.Hostname() == "" || uri.User != nil:
 		return fmt.Sprintf("%q is not an absolute URI: give each in full, %s", text, example)
+	case len(text) > maxURI:
+		return fmt.Sprintf("%q has more than %d characters: give a shorter one, %s", shorten(text), maxURI, example)
 	case strings.Contains(text, "*"):
 		return fmt.Sprintf("%q contains a wildcard: list each one, %s", text, example)
 	case strings.Contains(text, "#"):
@@ -60,6 +62,9 @@ func publicJWKS(text string) (set, refusal string) {
 		return "", "the set holds a private or symmetric member (d, p, q, dp, dq, qi, oth, k) or a URL (x5u): " + remedy
 	}
 	for _, key := range read.Keys {
+		if wordy(key.KeyID) || wordy(key.Algorithm) || wordy(key.Use) {
+			return "", "kid, alg and use of a key must each be one line of at most 256 characters: " + remedy
+		}
 		if !key.Valid() || !key.IsPublic() || key.CertificatesURL != nil {
 			return "", "a key of the set is not a valid public key: " + remedy
 		}
@@ -69,6 +74,11 @@ func publicJWKS(text string) (set, refusal string) {
 		return "", "this is not a JWK set (RFC 7517): " + remedy
 	}
 	return string(written), ""
+}
+
+// wordy says that a word about a key is not one that is sent on.
+func wordy(word string) bool {
+	return longer(word, maxKeyWord) || strings.ContainsFunc(word, breaksLine)
 }
 
 // privateMember finds members that no public key has, wherever they stand.

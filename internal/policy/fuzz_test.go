@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -105,7 +107,7 @@ func FuzzAnnotations(f *testing.F) {
 		if known && (expired(parsed.Add(-1), read.at) || !expired(parsed, read.at)) {
 			t.Errorf("%q has not come when it has, or has when it has not", end)
 		}
-		if (readOwner(reg) == nil) != (strings.TrimSpace(owner) != "") {
+		if (readOwner(reg) == nil) != plainOwner(owner) {
 			t.Errorf("owner %q", owner)
 		}
 		as := authorizationServer(func(as *v1alpha1.AuthorizationServer) {
@@ -115,6 +117,21 @@ func FuzzAnnotations(f *testing.F) {
 			t.Errorf("paused: %q", owner)
 		}
 	})
+}
+
+var ownerLine = regexp.MustCompile(`\A[^\pC\p{Zl}\p{Zp}]{1,256}\z`)
+
+// plainOwner says in other words than the rules whether an owner is one. What is
+// not assigned, for private use or no character at all says nothing either way in
+// the rules.
+func plainOwner(owner string) bool {
+	unassigned := func(r rune) rune {
+		if unicode.Is(unicode.Co, r) || (unicode.Is(unicode.C, r) && !unicode.In(r, unicode.Cc, unicode.Cf)) || r == utf8.RuneError {
+			return 'x'
+		}
+		return r
+	}
+	return utf8.ValidString(owner) && ownerLine.MatchString(strings.Map(unassigned, owner)) && strings.TrimSpace(owner) == owner
 }
 
 // FuzzT17Keys gives any text as key set, as a place to fetch one from and as a

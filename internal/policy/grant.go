@@ -30,6 +30,8 @@ func scopeRefusal(name v1alpha1.ScopeName) string {
 	switch {
 	case name == "":
 		return "a scope name is empty: name what it allows, for example invoices:read"
+	case len(name) > maxScopeName:
+		return fmt.Sprintf("scope %q has more than %d characters: give it a shorter name, for example invoices:read", shorten(string(name)), maxScopeName)
 	case !scopeToken.MatchString(string(name)):
 		return fmt.Sprintf("scope %q is not a scope token (RFC 6749 section 3.3): use printable characters without space, quote and backslash, for example invoices:read", name)
 	case strings.Contains(string(name), "*"):
@@ -84,6 +86,9 @@ func Grant(f GrantFacts, now time.Time) GrantDecision {
 	decision.ExpiresAt, decision.Term = earliest(decision.ExpiresAt, consent.until), term.accepted
 	if term.accepted == nil {
 		return decision.refuse(*term.refusal, now)
+	}
+	if refusal := crowded(f); refusal != nil {
+		return decision.refuse(*refusal, now)
 	}
 	decision.InForce, decision.Basis = true, consent.basis
 	decision.Resource = f.Server.Object.Spec.Resource

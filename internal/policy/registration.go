@@ -50,6 +50,7 @@ var registrationRules = []registrationRule{
 	ownerAllowed,
 	withinTerm,
 	notSuspended,
+	clientNameAllowed,
 	grantTypesAllowed,
 	authMethodAllowed,
 	redirectURIsAllowed,
@@ -108,11 +109,13 @@ func (q *inquiry) prepare() {
 		}
 	}
 	q.disownKey()
-	sources := map[v1alpha1.ScopeName][]string{}
 	for _, facts := range q.Grants {
-		grant := Grant(facts, q.now)
-		q.grants = append(q.grants, grant)
-		if !grant.InForce {
+		q.grants = append(q.grants, Grant(facts, q.now))
+	}
+	q.share()
+	sources := map[v1alpha1.ScopeName][]string{}
+	for i, facts := range q.Grants {
+		if !q.grants[i].InForce {
 			continue
 		}
 		for _, name := range facts.Grant.Spec.Scopes {
@@ -267,6 +270,10 @@ func authMethodAllowed(q *inquiry) *Verdict {
 // of the policy if it has any.
 func redirectURIsAllowed(q *inquiry) *Verdict {
 	patterns := registrationPolicy(q.AuthorizationServer).RedirectURIPatterns
+	if given := len(q.Registration.Spec.RedirectURIs); given > maxURIs {
+		return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
+			fmt.Sprintf("spec.redirectURIs: %d are listed, and at most %d may be: remove those that are not used", given, maxURIs))
+	}
 	for _, uri := range q.Registration.Spec.RedirectURIs {
 		if refusal := redirectRefusal(string(uri)); refusal != "" {
 			return notAllowed(v1alpha1.ReasonRedirectURINotAllowed, "spec.redirectURIs: "+refusal)
@@ -297,6 +304,10 @@ func keysAllowed(q *inquiry) *Verdict {
 	}
 	if spec.JWKSURI == "" || q.AuthorizationServer.Object == nil {
 		return nil
+	}
+	if len(spec.JWKSURI) > maxURI || !plainASCII.MatchString(spec.JWKSURI) {
+		return notAllowed(v1alpha1.ReasonJWKSNotAllowed,
+			fmt.Sprintf("spec.jwksURI must be a URI of at most %d characters (RFC 3986): correct it, for example https://app.example.com/jwks.json", maxURI))
 	}
 	switch matchesAny(registrationPolicy(q.AuthorizationServer).JWKSURIPatterns, spec.JWKSURI) {
 	case Unknown:

@@ -140,7 +140,7 @@ func (q *inquiry) rotationDue() bool {
 	if !q.Record.Live() || !Rotatable(q.Registration.Spec, q.Traits) || r.Waits() || !r.OldEnded(q.now) || Paused(q.AuthorizationServer.Object) {
 		return false
 	}
-	if asked := q.Registration.Annotations[v1alpha1.AnnotationRotate]; asked != "" && asked != r.Request {
+	if asked := RotationRequest(q.Registration); asked != "" && asked != r.Request {
 		return true
 	}
 	at := q.rotationAt()

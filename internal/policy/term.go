@@ -5,7 +5,6 @@ package policy
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,17 +59,6 @@ func expiredVerdict(at time.Time) *Verdict {
 		Reason: v1alpha1.ReasonExpired, Cause: v1alpha1.CauseExpired, DueAt: at,
 		Message: fmt.Sprintf("expired at %s: move the annotation mcp-registrar.dev/expires-at forward to renew, %s", at.UTC().Format(time.RFC3339), expiryExample),
 	}
-}
-
-// readOwner refuses an object for which nobody answers.
-func readOwner(object metav1.Object) *Verdict {
-	if strings.TrimSpace(object.GetAnnotations()[v1alpha1.AnnotationOwner]) == "" {
-		return &Verdict{
-			Reason: v1alpha1.ReasonOwnerMissing, Cause: v1alpha1.CauseOwnerMissing,
-			Message: "annotation mcp-registrar.dev/owner is missing: set it, " + ownerExample,
-		}
-	}
-	return nil
 }
 
 // term is a period of validity as decided.

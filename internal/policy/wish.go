@@ -41,7 +41,7 @@ func wish(reg *v1alpha1.MCPClientRegistration, scopes []v1alpha1.EffectiveScope)
 		ApplicationType: strings.ToLower(string(reg.Spec.ApplicationType)),
 		AuthMethod:      wireAuthMethods[reg.Spec.TokenEndpointAuthMethod],
 		JWKSURI:         reg.Spec.JWKSURI,
-		Contacts:        []string{reg.Annotations[v1alpha1.AnnotationOwner]},
+		Contacts:        contacts(reg),
 	}
 	metadata.JWKS, _ = publicJWKS(reg.Spec.JWKS)
 	for _, grant := range reg.Spec.GrantTypes {
@@ -225,7 +225,7 @@ func (d *difference) list(what string, asked, got []string) {
 // control characters out.
 func shorten(value string) string {
 	value = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7F {
+		if breaksLine(r) {
 			return '?'
 		}
 		return r

@@ -4,6 +4,7 @@
 package admission
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ const rounds = 3000
 // order in which those ask.
 var saidBy = []struct{ reason, words string }{
 	{v1alpha1.ReasonOwnerMissing, "mcp-registrar.dev/owner is missing"},
+	{v1alpha1.ReasonOwnerInvalid, "mcp-registrar.dev/owner must be one line"},
 	{v1alpha1.ReasonExpiryMissing, "mcp-registrar.dev/expires-at is missing"},
 	{v1alpha1.ReasonExpiryInvalid, "mcp-registrar.dev/expires-at is not an RFC 3339 instant"},
 	{v1alpha1.ReasonExpired, "mcp-registrar.dev/expires-at has passed already"},
@@ -90,7 +92,8 @@ func write(t *testing.T, objects ...client.Object) string {
 	for _, object := range objects {
 		content, err := yaml.Marshal(object)
 		if err != nil {
-			t.Fatal(err)
+			// YAML has no control characters.
+			content = fmt.Appendf(nil, "%+q\n", object)
 		}
 		all.Write(content)
 	}
@@ -135,7 +138,7 @@ func TestServersAreJudgedAlike(t *testing.T) {
 			t.Fatalf("the authorization server was\n%s", write(t, as))
 		}
 	}
-	count.saw(t, v1alpha1.ReasonOwnerMissing, v1alpha1.ReasonOwnerNotAllowed)
+	count.saw(t, v1alpha1.ReasonOwnerMissing, v1alpha1.ReasonOwnerInvalid, v1alpha1.ReasonOwnerNotAllowed)
 }
 
 // The authorization server of a grant is that of its registration, which a
@@ -149,7 +152,7 @@ func TestGrantsAreJudgedAlike(t *testing.T) {
 		said := firstReason(t, ask(t, policies, question{who: alice, object: g}))
 		count.compare(t, g, said, known(decision.Verdict.Reason))
 	}
-	count.saw(t, v1alpha1.ReasonOwnerMissing, v1alpha1.ReasonExpiryMissing, v1alpha1.ReasonExpiryInvalid, v1alpha1.ReasonExpired)
+	count.saw(t, v1alpha1.ReasonOwnerMissing, v1alpha1.ReasonOwnerInvalid, v1alpha1.ReasonExpiryMissing, v1alpha1.ReasonExpiryInvalid, v1alpha1.ReasonExpired)
 }
 
 // An approval that the API server admits from a user with the verb grant is one
@@ -212,7 +215,7 @@ func TestScopesAreJudgedAlike(t *testing.T) {
 		said := ""
 		if refusal := refuses(s); refusal != "" {
 			said = v1alpha1.ReasonScopeNotAllowed
-			if !strings.Contains(refusal, "a scope must") {
+			if !strings.Contains(refusal, "a scope must") && !strings.Contains(refusal, "Too long") {
 				t.Fatalf("refused in another way: %s", refusal)
 			}
 		}
@@ -223,4 +226,31 @@ func TestScopesAreJudgedAlike(t *testing.T) {
 		count.compare(t, s, said, want)
 	}
 	count.saw(t, v1alpha1.ReasonScopeNotAllowed)
+}
+
+// What the schema refuses of the names of clients is what the rules in Go refuse,
+// but for white space at the ends, which only the schema minds.
+func TestClientNamesAreJudgedAlike(t *testing.T) {
+	t.Parallel()
+	d, count, refuses := throw(t), tally{}, schemaOf(t, "mcpclientregistrations")
+	for range rounds {
+		r, as := registration("random"), open("strict")
+		r.Spec.ClientName = d.clientName()
+		as.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}
+		decision := policy.Registration(policy.RegistrationFacts{
+			Registration: r, AuthorizationServer: policy.AuthorizationServerFact{Is: policy.Present, Object: as},
+			Namespace: policy.NamespaceFact{Is: policy.Present, Name: r.Namespace}, GrantsAre: policy.Present, RecordIs: policy.Absent,
+		}, created)
+		said := ""
+		refusal := refuses(r)
+		if refusal != "" && !strings.Contains(refusal, "white space") {
+			said = v1alpha1.ReasonClientNameNotAllowed
+		}
+		want := ""
+		if decision.Verdict.Reason == v1alpha1.ReasonClientNameNotAllowed {
+			want = decision.Verdict.Reason
+		}
+		count.compare(t, r, said, want)
+	}
+	count.saw(t, v1alpha1.ReasonClientNameNotAllowed)
 }

@@ -72,7 +72,30 @@ func (d dice) owner() string {
 		return pick(d, testOwner, "team-b@example.com", "a")
 	}
 	return pick(d, "x", "X team-payments@example.com", "team-payments@example.com\n", " ", "\t\n",
-		"\u00a0", "\u2003\u3000", "\u0085", "\u200b", "\ufeff", "", "a", "b", "[", "äö@example.com")
+		"\u00a0", "\u2003\u3000", "\u0085", "\u200b", "\ufeff", "", "a", "b", "[", "äö@example.com", d.oddOwner())
+}
+
+// oddOwner is an owner with a character that it may not have, or at its bound.
+func (d dice) oddOwner() string {
+	if d.IntN(3) == 0 {
+		return strings.Repeat(pick(d, "a", "ä", "😀"), pick(d, 255, 256, 257, 1000))
+	}
+	odd := pick(d, "\x00", "\t", "\r", "\n", "\x1b", "\x7f", "\u0080", "\u0085", "\u009f", "\u00ad", "\u061c", "\u200b", "\u200d", "\u200e",
+		"\u2028", "\u2029", "\u202e", "\u2066", "\ufeff", "\U000e0041", "\u00a0", " ", "\u2003", "é", "\u0301", "😀", "\ue000", "\U0010ffff", "\u0378")
+	at := d.IntN(len(testOwner) + 1)
+	return testOwner[:at] + odd + testOwner[at:]
+}
+
+// clientName is a name that people may see, or may not.
+func (d dice) clientName() string {
+	name := []rune("Desktop assistant")
+	if d.IntN(4) == 0 {
+		name = []rune(strings.Repeat(pick(d, "a", "😀"), pick(d, 127, 128, 129, 300)))
+	}
+	for range d.IntN(3) {
+		name[d.IntN(len(name))] = pick(d, 0, '\t', '\n', 0x1f, 0x7f, 0x80, 0x9f, 0xa0, 0xad, 0x200b, 0x200d, 0x2027, 0x2028, 0x2029, 0x202a, 0x202e, 0x202f, 0x2065, 0x2066, 0x2069, 0x206a, 0xfeff)
+	}
+	return string(name)
 }
 
 func (d dice) annotations() map[string]string {
@@ -175,6 +198,9 @@ func (d dice) scope() v1alpha1.ScopeName {
 	var name strings.Builder
 	for range 1 + d.IntN(5) {
 		name.WriteString(pick(d, parts...))
+	}
+	if d.IntN(10) == 0 {
+		name.WriteString(strings.Repeat("s", max(pick(d, 127, 128, 129, 200)-name.Len(), 0)))
 	}
 	return v1alpha1.ScopeName(name.String())
 }
