@@ -32,8 +32,11 @@ func (w *world) unbound(t *testing.T, policy string, do func()) {
 		t.Fatal(err)
 	}
 	offends := with(without(registration("probe"), v1alpha1.AnnotationOwner), v1alpha1.AnnotationExpiresAt, "never")
-	if policy == operatorOnly {
+	switch policy {
+	case operatorOnly:
 		offends = with(registration("probe"), "mcp-registrar.dev/probe", "x")
+	case sizeOnly:
+		offends = filled(registration("probe"), 65537, "a")
 	}
 	offence := func() error {
 		return w.clients[alice].Create(t.Context(), offends.DeepCopy(), client.DryRunAll)

@@ -62,6 +62,10 @@ func TestIdentityOnCreation(t *testing.T) {
 				[]string{"mcp-registrar.dev/owner is missing"}},
 			attempt{kind + " with a blank owner", tenant, edit(func(o client.Object) { with(o, v1alpha1.AnnotationOwner, " \t\u00a0") }), identity,
 				[]string{"mcp-registrar.dev/owner is missing"}},
+			attempt{kind + " with an owner whose line ends", tenant, edit(func(o client.Object) { with(o, v1alpha1.AnnotationOwner, testOwner+"\n") }), identity,
+				[]string{"mcp-registrar.dev/owner must be one line of at most 256 characters", "for example"}},
+			attempt{kind + " with an owner that is too long", tenant, edit(func(o client.Object) { with(o, v1alpha1.AnnotationOwner, strings.Repeat("a", 257)) }), identity,
+				[]string{"mcp-registrar.dev/owner must be one line of at most 256 characters"}},
 		)
 	}
 	try(t, attempts)
@@ -112,6 +116,7 @@ func TestT15IdentityStays(t *testing.T) {
 	for name, object := range map[string]client.Object{"registration": r, "grant": g, "registration being deleted": held} {
 		attempts = append(attempts,
 			attempt{name + " loses its owner", alice, patching(object, annotations(v1alpha1.AnnotationOwner, nil)), identity, missing},
+			attempt{name + " gets an owner whose line ends", alice, patching(object, annotations(v1alpha1.AnnotationOwner, "team\r\n")), identity, []string{"must be one line"}},
 			attempt{name + " loses its end", alice, patching(object, annotations(v1alpha1.AnnotationExpiresAt, nil)), identity, missing},
 			attempt{name + " gets a bad end", alice, patching(object, annotations(v1alpha1.AnnotationExpiresAt, "never")), identity, invalid},
 			attempt{name + " gets a bad end by the operator", operator, patching(registration(r.Name), annotations(v1alpha1.AnnotationExpiresAt, "never")), identity, invalid},

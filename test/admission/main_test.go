@@ -144,6 +144,9 @@ func (w *world) awaitPolicies(ctx context.Context) error {
 		"mcp-registrar-operator": func(ctx context.Context) error {
 			return w.clients[alice].Create(ctx, with(registration("probe"), "mcp-registrar.dev/probe", "x"), client.DryRunAll)
 		},
+		sizeOnly: func(ctx context.Context) error {
+			return w.clients[alice].Create(ctx, filled(registration("probe"), 65537, "a"), client.DryRunAll)
+		},
 		"mcp-registrar-records": func(ctx context.Context) error {
 			return w.clients[releaser].Create(ctx, record("probe", clientsNamespace), client.DryRunAll)
 		},

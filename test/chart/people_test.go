@@ -5,6 +5,7 @@ package chart
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,6 +53,9 @@ func TestRolesAndPoliciesTogether(t *testing.T) {
 			t.Errorf("the finalizers are %q", reg.Finalizers)
 		}
 	})
+	t.Run("the commands of the pages about credentials and adoption", func(t *testing.T) {
+		mayRotateAndAdopt(t, plane, developer)
+	})
 	asked := grant("asked")
 	if err := developer.Create(t.Context(), asked); err != nil {
 		t.Fatal(err)
@@ -94,6 +98,46 @@ func TestRolesAndPoliciesTogether(t *testing.T) {
 			t.Errorf("the answer is %v, want a refusal by the policy mcp-registrar-approval", err)
 		}
 	})
+}
+
+// mayRotateAndAdopt holds that who the pages tell to rotate and to adopt can, by
+// the roles of the chart alone, and that others cannot.
+func mayRotateAndAdopt(t *testing.T, plane *env.ControlPlane, developer client.Client) {
+	t.Helper()
+	reg := registration("rotated")
+	if err := developer.Create(t.Context(), reg); err != nil {
+		t.Fatal(err)
+	}
+	annotate := func(c client.Client, key string) error {
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"2027-03-31T00:00:00Z"}}}`, key)
+		return c.Patch(t.Context(), reg.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+	}
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		last = annotate(developer, "mcp-registrar.dev/probe")
+		return last != nil && strings.Contains(last.Error(), "mcp-registrar-operator"), nil
+	})
+	if err != nil {
+		t.Fatalf("the policy mcp-registrar-operator did not take effect: %v: %v", err, last)
+	}
+	for _, key := range []string{v1alpha1.AnnotationRotate, v1alpha1.AnnotationAdopt} {
+		for who, c := range map[string]client.Client{"a client developer": developer, "a registrar admin": person(t, plane, "paul", "platform-team")} {
+			if err := annotate(c, key); err != nil {
+				t.Errorf("%s by %s: %v", key, who, err)
+			}
+		}
+		for _, who := range [][2]string{{"otto", "team-invoices"}, {"anna", "auditors"}} {
+			err := annotate(person(t, plane, who[0], who[1]), key)
+			if err == nil || !strings.Contains(err.Error(), "cannot patch resource") {
+				t.Errorf("%s by one of %s: %v", key, who[1], err)
+			}
+		}
+	}
+	adopting := registration("adopting")
+	adopting.Annotations[v1alpha1.AnnotationAdopt] = "desktop-app"
+	if err := developer.Create(t.Context(), adopting); err != nil {
+		t.Errorf("adopting on creation: %v", err)
+	}
 }
 
 func approve(ctx context.Context, c client.Client, asked *v1alpha1.ScopeGrant) error {
