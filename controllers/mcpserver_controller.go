@@ -48,7 +48,8 @@ func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MC
 	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace})
 	after := server.DeepCopy()
 	if countErr == nil {
-		after.Status.Grants, after.Status.PendingGrants = counts, pending
+		after.Status.Grants, after.Status.PendingGrants = counts, pending[:min(len(pending), maxPending)]
+		after.Status.PendingGrantsOmitted = count32(len(pending) - len(after.Status.PendingGrants))
 	}
 	live, liveErr := r.protect(ctx, after, policy.ProbeSubject{Server: server, AuthorizationServer: as, Verdict: verdict}, now)
 	entries := append([]entry{accepted(v1alpha1.ConditionAccepted, verdict)}, live...)
@@ -83,7 +84,7 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 	slices.SortFunc(pending, func(a, b v1alpha1.PendingGrant) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
-	return counts, pending[:min(len(pending), maxPending)], nil
+	return counts, pending, nil
 }
 
 // awaitsApproval says that a grant waits for an owner of its server.

@@ -28,7 +28,9 @@ func (r *MCPServerReconciler) protect(ctx context.Context, after *v1alpha1.MCPSe
 	}
 	r.Probes.want(s, plan)
 	seen, known := r.Probes.found(s.Server)
-	after.Status.Tools, after.Status.UnmappedTools = policy.Offered(s.Server, plan, seen.facts)
+	offered := policy.Offered(s.Server, plan, seen.facts)
+	after.Status.Tools, after.Status.ToolsOmitted = offered.Tools, count32(offered.Omitted)
+	after.Status.UnmappedTools, after.Status.UnmappedToolsOmitted = offered.Unmapped, count32(offered.UnmappedOmitted)
 	switch {
 	case !plan.On:
 		return nil, nil

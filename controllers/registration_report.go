@@ -137,6 +137,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 		Term:               old.Term,
 		ClientID:           old.ClientID,
 		Scopes:             old.Scopes,
+		ScopesOmitted:      old.ScopesOmitted,
 		RegisteredAt:       old.RegisteredAt,
 		SecretName:         old.SecretName,
 		RotatedAt:          timeOf(record.Rotation.MadeAt),
@@ -168,6 +169,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 func describeClient(status *v1alpha1.MCPClientRegistrationStatus, reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, record policy.Record) {
 	before := status.Scopes
 	status.ClientID, status.Scopes, status.RegisteredAt, status.SecretName = "", nil, nil, ""
+	status.ScopesOmitted = 0
 	if record.Live() || record.State == policy.RecordDeleted {
 		status.ClientID = record.Client.ID
 		status.RegisteredAt = timeOf(record.RegisteredAt)

@@ -173,6 +173,7 @@ func conditions(previous []metav1.Condition, generation int64, now time.Time, en
 type reported interface {
 	client.Object
 	GetConditions() []metav1.Condition
+	SetConditions(conditions []metav1.Condition)
 }
 
 // settling says that a new object still waits for others and its status can
@@ -230,6 +231,7 @@ func (w reporter) write(ctx context.Context, before, after reported) error {
 	if w.written.over(before) {
 		return errStale
 	}
+	fit(after)
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
 	}

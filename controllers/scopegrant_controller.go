@@ -148,7 +148,7 @@ func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration
 	status := v1alpha1.ScopeGrantStatus{
 		ObservedGeneration: grant.Generation, ExpiresAt: timeOf(d.ExpiresAt),
 		Approval: grant.Status.Approval.DeepCopy(), Basis: d.Basis, Term: d.Term,
-		ToolSnapshot: review.Snapshot, ChangedTools: review.Changed,
+		ToolSnapshot: review.Snapshot, ChangedTools: review.Changed, ChangedToolsOmitted: count32(review.Omitted),
 	}
 	if d.Undecided && grant.Status.ObservedGeneration == grant.Generation {
 		// The end that was decided on stands: the annotation is the team's own.

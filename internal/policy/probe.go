@@ -156,9 +156,8 @@ func (s ProbeSubject) scopes(now time.Time) []string {
 // maxUnmapped is how many unmapped tools the status of a server names.
 const maxUnmapped = 50
 
-// Unmapped are the tools that no scope of the server leads to, the first ones
-// by name.
-func Unmapped(server *v1alpha1.MCPServer, tools []v1alpha1.ToolDigest) []string {
+// unmapped are the tools that no scope of the server leads to, by name.
+func unmapped(server *v1alpha1.MCPServer, tools []v1alpha1.ToolDigest) []string {
 	entry := ServerOf(server)
 	var names []string
 	for _, tool := range tools {
@@ -167,7 +166,7 @@ func Unmapped(server *v1alpha1.MCPServer, tools []v1alpha1.ToolDigest) []string 
 		}
 	}
 	slices.Sort(names)
-	return names[:min(len(names), maxUnmapped)]
+	return names
 }
 
 // maxTools is how many tools the status of a server holds.
@@ -194,16 +193,30 @@ func priority(server ServerEntry, tool v1alpha1.ToolDigest) int {
 	return 1
 }
 
-// Offered are the tools of a server for its status, and those of them that no
-// scope leads to: as they were last seen, by the client that is named for it.
-func Offered(server *v1alpha1.MCPServer, plan ProbePlan, f ProbeFacts) (tools []v1alpha1.ToolDigest, unmapped []string) {
+// OfferedTools are the tools of a server for its status, and those of them that no
+// scope leads to, with how many of each there is no room for.
+type OfferedTools struct {
+	Tools           []v1alpha1.ToolDigest
+	Omitted         int
+	Unmapped        []string
+	UnmappedOmitted int
+}
+
+// Offered are the tools of a server as they were last seen, by the client that is
+// named for it.
+func Offered(server *v1alpha1.MCPServer, plan ProbePlan, f ProbeFacts) OfferedTools {
+	var offered OfferedTools
 	switch {
 	case !plan.On, !plan.WithClient && plan.Obstacle == "":
-		return nil, nil
+		return offered
 	case f.ToolsAre == Present:
-		tools = kept(server, f.Tools)
+		offered.Tools = kept(server, f.Tools)
+		offered.Omitted = len(f.Tools) - len(offered.Tools)
 	default:
-		tools = server.Status.Tools
+		offered.Tools, offered.Omitted = server.Status.Tools, int(server.Status.ToolsOmitted)
 	}
-	return tools, Unmapped(server, tools)
+	names := unmapped(server, offered.Tools)
+	offered.Unmapped = names[:min(len(names), maxUnmapped)]
+	offered.UnmappedOmitted = len(names) - len(offered.Unmapped)
+	return offered
 }

@@ -176,17 +176,25 @@ func TestOffered(t *testing.T) {
 		s := server(func(s *v1alpha1.MCPServer) {
 			s.Spec.Scopes[0].Tools, s.Status.Tools = []string{"get"}, before
 		})
-		got, unmapped := Offered(s, c.plan, c.facts)
-		if !cmp.Equal(got, c.tools) || strings.Join(unmapped, " ") != strings.Join(c.unmapped, " ") {
-			t.Errorf("%s: %v, %v", name, got, unmapped)
+		got := Offered(s, c.plan, c.facts)
+		if !cmp.Equal(got.Tools, c.tools) || strings.Join(got.Unmapped, " ") != strings.Join(c.unmapped, " ") {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 	var many []v1alpha1.ToolDigest
 	for i := range 60 {
 		many = append(many, v1alpha1.ToolDigest{Name: fmt.Sprintf("tool-%02d", 99-i)})
 	}
-	if unmapped := Unmapped(server(), many); len(unmapped) != maxUnmapped || unmapped[0] != "tool-40" {
-		t.Errorf("%d unmapped: %v", len(unmapped), unmapped)
+	got := Offered(server(), ProbePlan{On: true, WithClient: true}, ProbeFacts{ToolsAre: Present, Tools: many})
+	if len(got.Unmapped) != maxUnmapped || got.Unmapped[0] != "tool-40" || got.UnmappedOmitted != 10 || got.Omitted != 0 {
+		t.Errorf("%d unmapped, %d left out: %v", len(got.Unmapped), got.UnmappedOmitted, got.Unmapped)
+	}
+	for i := range 300 {
+		many = append(many, v1alpha1.ToolDigest{Name: fmt.Sprintf("more-%03d", i)})
+	}
+	got = Offered(server(), ProbePlan{On: true, WithClient: true}, ProbeFacts{ToolsAre: Present, Tools: many})
+	if len(got.Tools) != maxTools || got.Omitted != 104 || got.UnmappedOmitted != maxTools-maxUnmapped {
+		t.Errorf("%d tools, %d and %d left out", len(got.Tools), got.Omitted, got.UnmappedOmitted)
 	}
 }
 

@@ -18,12 +18,17 @@ import (
 // many there may be more: then every tool of the grant counts as changed.
 const maxChangedTools = 256
 
+// maxSnapshotScopes is how many scopes a snapshot names.
+const maxSnapshotScopes = 256
+
 // ToolReview is what became of the tools of a grant since it was approved.
 type ToolReview struct {
 	// Snapshot is what they are held against; nil while nothing is known.
 	Snapshot *v1alpha1.ToolSnapshot
-	// Changed are the tools whose definition is not in the snapshot.
+	// Changed are the tools whose definition is not in the snapshot, and Omitted
+	// is how many more there are than a status names.
 	Changed []string
+	Omitted int
 	// Message says it to those who approve; empty when nothing changed.
 	Message string
 }
@@ -37,7 +42,7 @@ type ToolReview struct {
 func Review(f GrantFacts, d GrantDecision, now time.Time) ToolReview {
 	status := f.Grant.Status
 	if d.Undecided || !d.InForce || f.Server.Object == nil || len(f.Server.Object.Status.Tools) == 0 {
-		return reviewed(status.ToolSnapshot, status.ChangedTools, f)
+		return reviewed(status.ToolSnapshot, status.ChangedTools, int(status.ChangedToolsOmitted), f)
 	}
 	live := toolsOf(f, f.Grant.Spec.Scopes)
 	snapshot := status.ToolSnapshot
@@ -47,7 +52,9 @@ func Review(f GrantFacts, d GrantDecision, now time.Time) ToolReview {
 		}}
 	}
 	snapshot = extended(snapshot, f)
-	return reviewed(snapshot, changedTools(snapshot, live, f), f)
+	changed := changedTools(snapshot, live, f)
+	named := changed[:min(len(changed), maxChangedTools)]
+	return reviewed(snapshot, named, len(changed)-len(named), f)
 }
 
 // extended takes in the tools of scopes that were not granted before. What is
@@ -63,12 +70,30 @@ func extended(snapshot *v1alpha1.ToolSnapshot, f GrantFacts) *v1alpha1.ToolSnaps
 	longer := snapshot.DeepCopy()
 	longer.Scopes = append(longer.Scopes, namesOf(added)...)
 	for _, tool := range toolsOf(f, added) {
-		if !named(longer.Tools, tool.Name) && len(longer.Tools) < maxChangedTools {
+		switch {
+		case named(longer.Tools, tool.Name):
+		case len(longer.Tools) >= maxChangedTools:
+			longer.ToolsOmitted++
+		default:
 			longer.Tools = append(longer.Tools, tool)
 		}
 	}
 	slices.SortFunc(longer.Tools, byName)
+	longer.Scopes = latest(longer.Scopes, f.Grant)
 	return longer
+}
+
+// latest are the scopes that a snapshot has room for: those that are granted no
+// more go first, the oldest of them before others.
+func latest(scopes []string, grant *v1alpha1.ScopeGrant) []string {
+	over := len(scopes) - maxSnapshotScopes
+	return slices.DeleteFunc(scopes, func(scope string) bool {
+		if over <= 0 || slices.Contains(grant.Spec.Scopes, v1alpha1.ScopeName(scope)) {
+			return false
+		}
+		over--
+		return true
+	})
 }
 
 // changedTools are the tools of a grant that are not as they were in a snapshot.
@@ -85,7 +110,7 @@ func changedTools(snapshot *v1alpha1.ToolSnapshot, live []v1alpha1.ToolDigest, f
 		}
 	}
 	slices.Sort(changed)
-	return changed[:min(len(changed), maxChangedTools)]
+	return changed
 }
 
 func namesOf(scopes []v1alpha1.ScopeName) []string {
@@ -102,8 +127,8 @@ func named(tools []v1alpha1.ToolDigest, name string) bool {
 
 func byName(a, b v1alpha1.ToolDigest) int { return strings.Compare(a.Name, b.Name) }
 
-func reviewed(snapshot *v1alpha1.ToolSnapshot, changed []string, f GrantFacts) ToolReview {
-	review := ToolReview{Snapshot: snapshot.DeepCopy(), Changed: slices.Clone(changed)}
+func reviewed(snapshot *v1alpha1.ToolSnapshot, changed []string, omitted int, f GrantFacts) ToolReview {
+	review := ToolReview{Snapshot: snapshot.DeepCopy(), Changed: slices.Clone(changed), Omitted: omitted}
 	if len(changed) == 0 {
 		return review
 	}

@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -102,4 +103,36 @@ func TestReview(t *testing.T) {
 			t.Errorf("%s: the snapshot is %v, want %v of %v", test.name, got.Snapshot, test.tools, test.taken)
 		}
 	}
+}
+
+// A snapshot has room for so many scopes and tools: of the scopes those go that are
+// granted no more, and what is left out of the tools is counted.
+func TestSnapshotsAreBounded(t *testing.T) {
+	f := grantFacts(grant(giving("reader", "now:read")))
+	snapshot := &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(now)}
+	for i := range 256 {
+		snapshot.Scopes = append(snapshot.Scopes, fmt.Sprintf("old:%03d", i))
+		snapshot.Tools = append(snapshot.Tools, v1alpha1.ToolDigest{Name: fmt.Sprintf("tool-%03d", i), Digest: "d"})
+	}
+	f.Server.Object.Spec.Scopes = []v1alpha1.Scope{{Name: "now:read", Tier: v1alpha1.TierRead, Tools: []string{"new-1", "new-2"}}}
+	f.Server.Object.Status.Tools = []v1alpha1.ToolDigest{{Name: "new-1", Digest: "a"}, {Name: "new-2", Digest: "b"}}
+	longer := extended(snapshot, f)
+	equal(t, "scopes", 256, len(longer.Scopes))
+	equal(t, "the first is gone", "old:001", longer.Scopes[0])
+	equal(t, "the last", "now:read", longer.Scopes[255])
+	equal(t, "tools", 256, len(longer.Tools))
+	equal(t, "left out", int32(2), longer.ToolsOmitted)
+	equal(t, "what is left out counts as changed", []string{"new-1", "new-2"}, changedTools(longer, f.Server.Object.Status.Tools, f))
+	equal(t, "again", longer, extended(longer, f))
+
+	f.Grant.Status.ToolSnapshot = &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(now), Scopes: []string{"now:read"}}
+	f.Server.Object.Status.Tools, f.Server.Object.Spec.Scopes[0].Tools = nil, nil
+	for i := range 300 {
+		name := fmt.Sprintf("tool-%03d", i)
+		f.Server.Object.Spec.Scopes[0].Tools = append(f.Server.Object.Spec.Scopes[0].Tools, name)
+		f.Server.Object.Status.Tools = append(f.Server.Object.Status.Tools, v1alpha1.ToolDigest{Name: name, Digest: "d"})
+	}
+	review := Review(f, inForce(defaultTokenLifetime), now)
+	equal(t, "changed", maxChangedTools, len(review.Changed))
+	equal(t, "omitted", 44, review.Omitted)
 }

@@ -1,0 +1,154 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"math"
+	"unicode/utf8"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// The bounds of the schemas of status. A status beyond one of them is refused as a
+// whole by the API server, and what it had to say would be heard by nobody.
+const (
+	maxConditions    = 16
+	maxCapabilities  = 16
+	maxMessage       = 32768
+	maxSources       = 256
+	maxCarried       = 1024
+	maxMarks         = 64
+	maxMark          = 128
+	maxName          = 128
+	maxObjectName    = 253
+	maxLongText      = 4096
+	maxPerson        = 1024
+	maxTools         = 256
+	maxUnmapped      = 50
+	maxOrphansNamed  = 50
+	maxSnapshotNamed = 256
+)
+
+// fit cuts the lists and texts of a status to the bounds of its schema, and says
+// how much was left out. What it cuts is a copy: lists are shared with the object
+// as it was, and with what was decided on.
+func fit(object reported) {
+	switch o := object.(type) {
+	case *v1alpha1.MCPClientRegistration:
+		o.Status = *o.Status.DeepCopy()
+		fitRegistration(&o.Status)
+	case *v1alpha1.ScopeGrant:
+		o.Status = *o.Status.DeepCopy()
+		fitGrant(&o.Status)
+	case *v1alpha1.MCPServer:
+		o.Status = *o.Status.DeepCopy()
+		fitServer(&o.Status)
+	case *v1alpha1.AuthorizationServer:
+		o.Status = *o.Status.DeepCopy()
+		fitAuthorizationServer(&o.Status)
+	}
+	conditions := object.GetConditions()
+	conditions = conditions[:min(len(conditions), maxConditions)]
+	for i := range conditions {
+		conditions[i].Message = shortText(conditions[i].Message, maxMessage)
+	}
+	object.SetConditions(conditions)
+}
+
+func fitRegistration(s *v1alpha1.MCPClientRegistrationStatus) {
+	s.ClientID, s.SecretName = shortText(s.ClientID, maxLongText), shortText(s.SecretName, maxObjectName)
+	s.Scopes, s.ScopesOmitted = firstOf(s.Scopes, maxCarried, s.ScopesOmitted)
+	for i := range s.Scopes {
+		scope := &s.Scopes[i]
+		scope.Name = shortText(scope.Name, maxName)
+		scope.Grants, scope.GrantsOmitted = firstOf(scope.Grants, maxSources, scope.GrantsOmitted)
+		shortTexts(scope.Grants, maxObjectName)
+	}
+	s.PossibleOrphans, s.PossibleOrphansOmitted = firstOf(s.PossibleOrphans, maxMarks, s.PossibleOrphansOmitted)
+	shortTexts(s.PossibleOrphans, maxMark)
+	if s.Revocation != nil {
+		s.Revocation.ClientID = shortText(s.Revocation.ClientID, maxLongText)
+	}
+}
+
+func fitGrant(s *v1alpha1.ScopeGrantStatus) {
+	s.ChangedTools, s.ChangedToolsOmitted = firstOf(s.ChangedTools, maxTools, s.ChangedToolsOmitted)
+	shortTexts(s.ChangedTools, maxName)
+	if shot := s.ToolSnapshot; shot != nil {
+		shot.Scopes = shot.Scopes[:min(len(shot.Scopes), maxSnapshotNamed)]
+		shortTexts(shot.Scopes, maxName)
+		shot.Tools, shot.ToolsOmitted = firstOf(shot.Tools, maxTools, shot.ToolsOmitted)
+		fitDigests(shot.Tools)
+	}
+	if a := s.Approval; a != nil {
+		a.Reason, a.ApprovedBy, a.Seal = shortText(a.Reason, maxPerson), shortText(a.ApprovedBy, maxPerson), shortText(a.Seal, maxMark)
+	}
+}
+
+func fitServer(s *v1alpha1.MCPServerStatus) {
+	s.PendingGrants, s.PendingGrantsOmitted = firstOf(s.PendingGrants, maxPending, s.PendingGrantsOmitted)
+	for i := range s.PendingGrants {
+		pending := &s.PendingGrants[i]
+		pending.Namespace, pending.Name = shortText(pending.Namespace, 63), shortText(pending.Name, maxObjectName)
+		pending.Client, pending.RequestedBy = shortText(pending.Client, maxObjectName), shortText(pending.RequestedBy, maxPerson)
+	}
+	s.Tools, s.ToolsOmitted = firstOf(s.Tools, maxTools, s.ToolsOmitted)
+	fitDigests(s.Tools)
+	s.UnmappedTools, s.UnmappedToolsOmitted = firstOf(s.UnmappedTools, maxUnmapped, s.UnmappedToolsOmitted)
+	shortTexts(s.UnmappedTools, maxName)
+}
+
+func fitAuthorizationServer(s *v1alpha1.AuthorizationServerStatus) {
+	s.Capabilities = s.Capabilities[:min(len(s.Capabilities), maxCapabilities)]
+	if m := s.Metadata; m != nil {
+		m.AuthorizationEndpoint, m.TokenEndpoint = shortText(m.AuthorizationEndpoint, maxLongText), shortText(m.TokenEndpoint, maxLongText)
+		m.RegistrationEndpoint = shortText(m.RegistrationEndpoint, maxLongText)
+	}
+	// How many there are is counted beside these lists.
+	if list := s.Inventory; list != nil {
+		list.UnmanagedClients = list.UnmanagedClients[:min(len(list.UnmanagedClients), maxNamed)]
+		shortTexts(list.UnmanagedClients, maxID)
+		list.OrphanedClients = list.OrphanedClients[:min(len(list.OrphanedClients), maxOrphansNamed)]
+		for i := range list.OrphanedClients {
+			list.OrphanedClients[i].ClientID = shortText(list.OrphanedClients[i].ClientID, maxID)
+		}
+	}
+}
+
+func fitDigests(tools []v1alpha1.ToolDigest) {
+	for i := range tools {
+		tools[i].Name, tools[i].Digest = shortText(tools[i].Name, maxName), shortText(tools[i].Digest, 64)
+	}
+}
+
+// firstOf cuts a list to its first elements, and adds to how many were left out.
+func firstOf[T any](list []T, most int, omitted int32) (kept []T, left int32) {
+	if len(list) <= most {
+		return list, omitted
+	}
+	return list[:most], count32(int(omitted) + len(list) - most)
+}
+
+func count32(n int) int32 { return int32(min(max(n, 0), math.MaxInt32)) }
+
+func shortTexts(texts []string, most int) {
+	for i := range texts {
+		texts[i] = shortText(texts[i], most)
+	}
+}
+
+// shortText cuts a text to a number of characters.
+func shortText(text string, most int) string {
+	if len(text) <= most || utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	cut, count := 0, 0
+	for cut = range text {
+		if count == most {
+			break
+		}
+		count++
+	}
+	return text[:cut]
+}
