@@ -106,24 +106,26 @@ func refusals(t *testing.T, schema apiextensionsv1.JSONSchemaProps, object repor
 
 // stuff fills a value with far too much of everything.
 func stuff(value reflect.Value, salt *int) {
-	switch value.Kind() {
-	case reflect.Pointer:
+	if value.Kind() == reflect.Pointer {
 		value.Set(reflect.New(value.Type().Elem()))
-		stuff(value.Elem(), salt)
-	case reflect.Struct:
+		value = value.Elem()
+	}
+	if value.Kind() == reflect.Struct {
 		for i := range value.NumField() {
 			if value.Field(i).CanSet() && value.Type().Field(i).Name != "Time" {
 				stuff(value.Field(i), salt)
 			}
 		}
-	case reflect.Slice:
+	}
+	if value.Kind() == reflect.Slice {
 		value.Set(reflect.MakeSlice(value.Type(), 1500, 1500))
-		for i := range min(value.Len(), 1500) {
+		for i := range value.Len() {
 			if i < 3 || value.Index(i).Kind() == reflect.String {
 				stuff(value.Index(i), salt)
 			}
 		}
-	case reflect.String:
+	}
+	if value.Kind() == reflect.String {
 		*salt++
 		length := 300
 		if *salt%50 == 0 {

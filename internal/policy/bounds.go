@@ -83,8 +83,20 @@ func (l *load) full(grant *v1alpha1.ScopeGrant) *Verdict {
 }
 
 // crowded refuses a grant for which there is no room beside what the registration
-// carries.
-func crowded(f GrantFacts) *Verdict { return carriedLoad(f.Carried).full(f.Grant) }
+// carries. One that is carried itself, with all its scopes, has its room: whether
+// it keeps it is for the registration to say.
+func crowded(f GrantFacts) *Verdict {
+	has := 0
+	for _, scope := range f.Carried {
+		if slices.Contains(f.Grant.Spec.Scopes, v1alpha1.ScopeName(scope.Name)) && slices.Contains(scope.Grants, f.Grant.Name) {
+			has++
+		}
+	}
+	if has == len(f.Grant.Spec.Scopes) {
+		return nil
+	}
+	return carriedLoad(f.Carried).full(f.Grant)
+}
 
 // share gives the grants in force what room there is: those first that the client
 // lives on, so that none loses its scopes to a newer one; then the older ones. A

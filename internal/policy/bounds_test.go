@@ -126,6 +126,27 @@ func TestGrantsAreBounded(t *testing.T) {
 	}
 }
 
+// A status from before the bounds, or one that is out of date, takes nothing from
+// the grants that it names: the registration decides which of them go.
+func TestCarriedGrantsKeepTheirWord(t *testing.T) {
+	f := having()
+	for i := range 5 {
+		f.Grants = append(f.Grants, asks(fmt.Sprintf("g-%d", i), i, scopesOf(fmt.Sprintf("s%d", i), 0, 40, 20)...))
+		for _, name := range f.Grants[i].Grant.Spec.Scopes {
+			f.Registration.Status.Scopes = append(f.Registration.Status.Scopes, v1alpha1.EffectiveScope{Name: string(name), Grants: []string{f.Grants[i].Grant.Name}})
+		}
+	}
+	f.use(f.AuthorizationServer)
+	own := byThemselves(f)
+	for i := range 5 {
+		equal(t, "carried", true, own[fmt.Sprintf("g-%d", i)].InForce)
+	}
+	d := Registration(f, now)
+	equal(t, "in force", []string{"g-0", "g-1", "g-2"}, inForceOf(d))
+	own = byThemselves(carrying(f, d))
+	equal(t, "over the bound", v1alpha1.ReasonTooManyScopes, own["g-3"].Verdict.Reason)
+}
+
 // What is not in force takes no room.
 func TestOnlyGrantsInForceCount(t *testing.T) {
 	var grants []GrantFacts

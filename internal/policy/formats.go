@@ -62,11 +62,8 @@ func publicJWKS(text string) (set, refusal string) {
 		return "", "the set holds a private or symmetric member (d, p, q, dp, dq, qi, oth, k) or a URL (x5u): " + remedy
 	}
 	for _, key := range read.Keys {
-		if wordy(key.KeyID) || wordy(key.Algorithm) || wordy(key.Use) {
-			return "", "kid, alg and use of a key must each be one line of at most 256 characters: " + remedy
-		}
-		if !key.Valid() || !key.IsPublic() || key.CertificatesURL != nil {
-			return "", "a key of the set is not a valid public key: " + remedy
+		if refusal := keyRefusal(key); refusal != "" {
+			return "", refusal + ": " + remedy
 		}
 	}
 	written, err := json.Marshal(read)
@@ -74,6 +71,17 @@ func publicJWKS(text string) (set, refusal string) {
 		return "", "this is not a JWK set (RFC 7517): " + remedy
 	}
 	return string(written), ""
+}
+
+// keyRefusal says why a key is not one that is sent on; empty when it is.
+func keyRefusal(key jose.JSONWebKey) string {
+	switch {
+	case wordy(key.KeyID), wordy(key.Algorithm), wordy(key.Use):
+		return "kid, alg and use of a key must each be one line of at most 256 characters"
+	case !key.Valid(), !key.IsPublic(), key.CertificatesURL != nil:
+		return "a key of the set is not a valid public key"
+	}
+	return ""
 }
 
 // wordy says that a word about a key is not one that is sent on.
