@@ -150,7 +150,7 @@ func TestLimitsOfWork(t *testing.T) {
 	})
 	annotated := at("large", interactive(small))
 	for i := range 128 - len(annotated.Annotations) {
-		annotated.Annotations[fmt.Sprintf("example.com/%04d-%s", i, strings.Repeat("k", 40))] = strings.Repeat("v", 1900)
+		annotated.Annotations[fmt.Sprintf("example.com/%04d-%s", i, strings.Repeat("k", 40))] = strings.Repeat("v", 450)
 	}
 	try(t, []attempt{
 		{"small", alice, one(at("large", interactive(small))), "", nil},

@@ -5,6 +5,7 @@ package admission
 
 import (
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +36,7 @@ func registration(name string) *v1alpha1.MCPClientRegistration {
 		ObjectMeta: meta(name, clientsNamespace),
 		Spec: v1alpha1.MCPClientRegistrationSpec{
 			AuthorizationServerRef:  v1alpha1.AuthorizationServerReference{Name: "strict"},
-			ClientName:              "Client " + name,
+			ClientName:              strings.TrimSpace("Client " + name),
 			ApplicationType:         v1alpha1.ApplicationWeb,
 			GrantTypes:              []v1alpha1.GrantType{v1alpha1.GrantClientCredentials},
 			TokenEndpointAuthMethod: v1alpha1.AuthMethodPrivateKeyJWT,
