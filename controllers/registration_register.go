@@ -63,7 +63,7 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	answer, err := server.Register(ctx, request)
 	leave()
 	switch {
-	case err != nil && answer.Named() && !s.traits().OwnClientID:
+	case err != nil && answer.Named() && !s.traits().OwnClientID && onlyUnavailable(err):
 		return s.unusable(ctx, done, answer, err)
 	case err != nil:
 		return s.registrationFailed(ctx, done, err)
