@@ -300,6 +300,25 @@ const (
 	ReasonTooLongLived = "TooLongLived"
 )
 
+// Reasons of Ready on an AccessDenial.
+const (
+	// ReasonEnforced: every guard refuses whom the denial names. No remedy
+	// needed.
+	ReasonEnforced = "Enforced"
+	// ReasonGuardsPending: waiting for guards that are not known to have it;
+	// status.pendingGuards names them.
+	ReasonGuardsPending = "GuardsPending"
+	// ReasonNoGuard: no guard is known, so nobody enforces it. Remedy: put a
+	// guard with a Lease in front of the MCP servers.
+	ReasonNoGuard = "NoGuard"
+	// ReasonGuardsUnknown: the operator does not watch all namespaces, so there
+	// may be guards that it does not know of.
+	ReasonGuardsUnknown = "GuardsUnknown"
+	// ReasonNotUnderstood: the denial names nobody that this release knows.
+	// Remedy: upgrade the operator and the guards.
+	ReasonNotUnderstood = "NotUnderstood"
+)
+
 // Reasons of Protected and ReviewRequired: what was found at a live MCP server.
 const (
 	// ReasonProtected: the server refuses what it has to refuse. No remedy

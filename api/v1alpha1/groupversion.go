@@ -23,6 +23,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&MCPServer{}, &MCPServerList{},
 		&MCPClientRegistration{}, &MCPClientRegistrationList{},
 		&ScopeGrant{}, &ScopeGrantList{},
+		&AccessDenial{}, &AccessDenialList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -90,6 +90,10 @@ const (
 	LabelGuard = "mcp-registrar.dev/guard"
 )
 
+// AnnotationRegistration on an AccessDenial that the operator made names the
+// MCPClientRegistration that it stands in for, as namespace/name.
+const AnnotationRegistration = "mcp-registrar.dev/registration"
+
 // Annotations that a guard sets on its Lease.
 const (
 	// AnnotationGuards lists the MCPServers that a guard is in front of, each
@@ -100,6 +104,11 @@ const (
 	// name the resourceVersion up to which the guard acts on its
 	// MCPClientRegistrations.
 	AnnotationSeen = "mcp-registrar.dev/seen"
+
+	// AnnotationDenials holds, as a JSON object, up to where the guard acts on
+	// AccessDenials: "seen" is the resourceVersion, "open" the names of those
+	// that it knows and does not act on, "more" that there are more of them.
+	AnnotationDenials = "mcp-registrar.dev/denials"
 )
 
 // Finalizer holds an MCPClientRegistration until its client is proven to be
