@@ -73,6 +73,7 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		{&v1alpha1.MCPClientRegistration{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
+		{&v1alpha1.AccessDenial{}, indexDenied, deniedRegistration},
 		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {
 			return []string{recordClient(object.(*corev1.Secret))}
 		}},

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,7 +20,10 @@ import (
 const width = 120
 
 // age is what kubectl prints of a time just past.
-var age = regexp.MustCompile(`\s\d+s$`)
+var (
+	age  = regexp.MustCompile(`\s\d+s$`)
+	ages = regexp.MustCompile(`\s\d+s\s`)
+)
 
 func TestColumns(t *testing.T) {
 	c, namespace := useCluster(t)
@@ -71,6 +75,15 @@ func TestColumns(t *testing.T) {
 				"desktop-reads-invoices|False|" + reason + "|" + expires + "|desktop|invoices|AGE",
 			},
 		},
+		{
+			shortName: "mcpdeny",
+			object:    edited(accessDenial(), set("metadata.name", "incident-4711"), set("expirationTime", expires)),
+			status:    map[string]any{"enforcedTime": time.Now().UTC().Format(time.RFC3339)},
+			want: []string{
+				"NAME|CLIENT|REGISTRATION|REASON|ENFORCED|EXPIRES|AGE",
+				"incident-4711|5f0c7d6e|Key|leaked,|incident|4711|ENFORCED|" + expires + "|AGE",
+			},
+		},
 	} {
 		t.Run(table.shortName, func(t *testing.T) {
 			create(t, c, namespace, table.object, reason, table.status)
@@ -110,7 +123,7 @@ func TestCategoryNamesEveryKind(t *testing.T) {
 // create stores an object that is not Ready for a reason with a long name.
 func create(t *testing.T, c *cluster, namespace string, object *unstructured.Unstructured, reason string, status map[string]any) {
 	t.Helper()
-	if object.GetKind() != "AuthorizationServer" {
+	if !clusterScoped(object.GetKind()) {
 		object.SetNamespace(namespace)
 	}
 	if err := c.Create(t.Context(), object); err != nil {
@@ -137,7 +150,7 @@ func cells(t *testing.T, output string) []string {
 		if len(line) > width {
 			t.Errorf("a line has %d columns, want at most %d:\n%s", len(line), width, line)
 		}
-		line = age.ReplaceAllString(line, " AGE")
+		line = ages.ReplaceAllString(age.ReplaceAllString(line, " AGE"), " ENFORCED ")
 		lines = append(lines, strings.Join(strings.Fields(line), "|"))
 	}
 	return lines

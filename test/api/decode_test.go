@@ -190,6 +190,8 @@ func (r *trial) settle(random, admitted any) any {
 		ways = slices.DeleteFunc(ways, func(way string) bool { return spec[way] == nil })
 		r.keepOne(spec, ways...)
 		agree(spec["allowedNamespaces"], "from")
+	case "AccessDenial":
+		r.keepOne(spec, "client", "registration")
 	case "MCPServer":
 		agree(spec["allowedClients"], "namespaces")
 	case "MCPClientRegistration":

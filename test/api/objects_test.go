@@ -59,14 +59,24 @@ func scopeGrant() *unstructured.Unstructured {
 	})
 }
 
+func accessDenial() *unstructured.Unstructured {
+	return object("AccessDenial", map[string]any{
+		"client": map[string]any{"authorizationServerRef": map[string]any{"name": "company"}, "clientID": "5f0c7d6e"},
+		"reason": "Key leaked, incident 4711",
+	})
+}
+
+// clusterScoped says that objects of a kind belong to no namespace.
+func clusterScoped(kind string) bool { return kind == "AuthorizationServer" || kind == "AccessDenial" }
+
 // kinds makes one object of each kind.
 func kinds() []func() *unstructured.Unstructured {
-	return []func() *unstructured.Unstructured{authorizationServer, mcpServer, desktop, scopeGrant}
+	return []func() *unstructured.Unstructured{authorizationServer, mcpServer, desktop, scopeGrant, accessDenial}
 }
 
 // place gives an object a name of its own, and a namespace if its kind has one.
 func place(object *unstructured.Unstructured, namespace string) {
-	if object.GetKind() != "AuthorizationServer" {
+	if !clusterScoped(object.GetKind()) {
 		object.SetNamespace(namespace)
 	}
 	object.SetGenerateName(object.GetName() + "-")

@@ -34,7 +34,7 @@ func check(t *testing.T, base func() *unstructured.Unstructured, rules []rule) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			object := edited(base(), r.create...)
-			if object.GetKind() != "AuthorizationServer" {
+			if !clusterScoped(object.GetKind()) {
 				object.SetNamespace(namespace)
 			}
 			err := ask(t, c, object, r.update)

@@ -38,12 +38,16 @@ var reasons = []reason{
 	},
 	{
 		group: "mcp-registrar.dev", verbs: "get patch update",
-		resources: "authorizationservers/status mcpservers/status scopegrants/status mcpclientregistrations/status",
+		resources: "accessdenials/status authorizationservers/status mcpservers/status scopegrants/status mcpclientregistrations/status",
 		because:   "reports",
 	},
 	{
 		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants mcpclientregistrations", verbs: "operate",
 		because: "the admission policies know the operator by it",
+	},
+	{
+		group: "mcp-registrar.dev", resources: "accessdenials", verbs: "get list watch create update delete operate",
+		because: "denials that no object of a tenant carries: who is denied, and those that the operator makes itself",
 	},
 	{
 		resources: "namespaces", verbs: "get list watch",

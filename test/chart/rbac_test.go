@@ -59,7 +59,7 @@ func TestT10GrantsAreNoWiderThanNeeded(t *testing.T) {
 func TestT10AListOfNamespacesHoldsNothingElsewhere(t *testing.T) {
 	t.Parallel()
 	allowed := []string{
-		"namespaces", "authorizationservers", "authorizationservers/status",
+		"namespaces", "accessdenials", "accessdenials/status", "authorizationservers", "authorizationservers/status",
 		"validatingadmissionpolicies", "validatingadmissionpolicybindings", "tokenreviews", "subjectaccessreviews",
 	}
 	for _, mode := range []string{"watch-list", "watch-single"} {

@@ -35,6 +35,10 @@ func TestRolesForPeople(t *testing.T) {
 	}{
 		{group: "platform-team", want: with(reads, map[question]bool{
 			{verb: "create", resource: "mcp/authorizationservers"}:                              true,
+			{verb: "create", resource: "mcp/accessdenials"}:                                     true,
+			{verb: "delete", resource: "mcp/accessdenials"}:                                     true,
+			{verb: "patch", resource: "mcp/accessdenials"}:                                      true,
+			{verb: "update", resource: "mcp/accessdenials/status"}:                              false,
 			{verb: "update", resource: "mcp/authorizationservers/status"}:                       false,
 			{namespace: "payments", verb: "release", resource: "mcp/mcpclientregistrations"}:    true,
 			{namespace: "payments", verb: "delete", resource: "mcp/mcpclientregistrations"}:     true,
@@ -61,6 +65,8 @@ func TestRolesForPeople(t *testing.T) {
 			{namespace: "payments", verb: "create", resource: "mcp/mcpclientregistrations"}: false,
 			{namespace: "invoices", verb: "get", resource: "core/secrets"}:                  false,
 			{verb: "list", resource: "mcp/authorizationservers"}:                            false,
+			{verb: "create", resource: "mcp/accessdenials"}:                                 false,
+			{verb: "delete", resource: "mcp/accessdenials"}:                                 false,
 		}},
 		{group: "team-payments", want: map[question]bool{
 			{namespace: "payments", verb: "create", resource: "mcp/mcpclientregistrations"}:       true,
@@ -73,6 +79,8 @@ func TestRolesForPeople(t *testing.T) {
 			{namespace: "payments", verb: "get", resource: "core/secrets"}:                        false,
 			{namespace: "invoices", verb: "get", resource: "mcp/mcpservers"}:                      false,
 			{namespace: "invoices", verb: "grant", resource: "mcp/mcpservers"}:                    false,
+			{verb: "create", resource: "mcp/accessdenials"}:                                       false,
+			{verb: "delete", resource: "mcp/accessdenials"}:                                       false,
 		}},
 		{group: "auditors", want: with(reads, map[question]bool{
 			{namespace: "payments", verb: "get", resource: "core/secrets"}:                  false,
@@ -81,6 +89,8 @@ func TestRolesForPeople(t *testing.T) {
 			{namespace: "payments", verb: "patch", resource: "mcp/scopegrants/status"}:      false,
 			{namespace: "payments", verb: "delete", resource: "mcp/scopegrants"}:            false,
 			{verb: "patch", resource: "mcp/authorizationservers"}:                           false,
+			{verb: "list", resource: "mcp/accessdenials"}:                                   true,
+			{verb: "create", resource: "mcp/accessdenials"}:                                 false,
 		})},
 	} {
 		t.Run(c.group, func(t *testing.T) {
