@@ -59,6 +59,7 @@ type scene struct {
 	unknown  bool
 	client   policy.ClientEntry
 	grant    policy.GrantEntry
+	denied   bool
 	withhold bool
 	token    guard.Reason
 	scopes   []string
@@ -96,6 +97,13 @@ func (s *scene) Clients(_, id string) []policy.ClientEntry {
 	return []policy.ClientEntry{s.client}
 }
 
+func (s *scene) Denials(guard.Server, string) []policy.DenialEntry {
+	if s.denied {
+		return []policy.DenialEntry{{Name: "incident"}}
+	}
+	return nil
+}
+
 func (s *scene) Grants(string, string) []policy.GrantEntry        { return []policy.GrantEntry{s.grant} }
 func (s *scene) Age(time.Time) (age time.Duration, complete bool) { return s.age, true }
 func (s *scene) OnChange(func(guard.Change))                      {}
@@ -118,6 +126,7 @@ func sceneOf(reason guard.Reason) *scene {
 		guard.SessionForeign:                       func() { s.request.Foreign = func(guard.Token) bool { return true } },
 		guard.ServerUnknown:                        func() { s.unknown = true },
 		guard.RegisterStale:                        func() { s.age = time.Hour },
+		guard.Reason(policy.RefusedDenied):         func() { s.denied = true },
 		guard.Reason(policy.RefusedUnknownClient):  func() { s.client.ClientID = "two" },
 		guard.Reason(policy.RefusedRevoked):        func() { s.client.Left = policy.RefusedRevoked },
 		guard.Reason(policy.RefusedSuspended):      func() { s.client.Left = policy.RefusedSuspended },

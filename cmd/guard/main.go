@@ -98,11 +98,8 @@ func run(ctx context.Context, s settings, log logr.Logger) error {
 func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.Stream) error {
 	options := record.Options{
 		Registerer: p.metrics, Clock: p.clock,
-		Stats: func() (clients, grants int, age time.Duration, complete bool) {
-			stats := p.register.Stats()
-			return stats.Clients, stats.Grants, stats.Age, stats.Complete
-		},
-		Open: func() int { return p.engine.Open() },
+		Stats: func() record.Stats { return record.Stats(p.register.Stats()) },
+		Open:  func() int { return p.engine.Open() },
 	}
 	if stream != nil {
 		options.Stream = stream

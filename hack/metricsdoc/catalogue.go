@@ -58,7 +58,7 @@ func register(ctx context.Context, registerer prometheus.Registerer) error {
 func registerGuard(registerer prometheus.Registerer) error {
 	r, err := record.New(record.Options{
 		Registerer: registerer, Clock: clock.RealClock{},
-		Stats: func() (clients, grants int, age time.Duration, complete bool) { return 0, 0, 0, true },
+		Stats: func() record.Stats { return record.Stats{Complete: true} },
 		Open:  func() int { return 0 },
 	})
 	if err != nil {

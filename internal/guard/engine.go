@@ -164,6 +164,7 @@ func (e *Engine) weigh(server Server, r Request, token Token) Verdict {
 func (e *Engine) facts(server Server, token Token) policy.CallFacts {
 	facts := policy.CallFacts{Server: server.ServerEntry, Scopes: token.Scopes}
 	facts.Clients = e.register.Clients(server.AuthorizationServer, token.ClientID)
+	facts.Denials = e.register.Denials(server, token.ClientID)
 	if len(facts.Clients) == 1 {
 		facts.Grants = e.register.Grants(facts.Clients[0].Namespace, facts.Clients[0].Name)
 	}

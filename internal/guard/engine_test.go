@@ -25,6 +25,7 @@ type world struct {
 	complete bool
 	server   *Server
 	client   policy.ClientEntry
+	denials  []policy.DenialEntry
 	grant    policy.GrantEntry
 	token    Token
 	refused  Reason
@@ -65,6 +66,12 @@ func (w *world) Server(name ServerName) (Server, bool) {
 		return Server{}, false
 	}
 	return *w.server, true
+}
+
+func (w *world) Denials(Server, string) []policy.DenialEntry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.denials
 }
 
 func (w *world) Clients(as, id string) []policy.ClientEntry {
@@ -270,6 +277,34 @@ func TestHold(t *testing.T) {
 		}
 		cancel()
 		<-done
+	}
+}
+
+// A denial ends what is under way, and nothing that the register says of the
+// client helps, until it has ended itself.
+func TestADenialGoesBeforeTheRegister(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	e := w.engine()
+	r := call("read_invoice")
+	held, release := e.Hold(t.Context(), r, e.Decide(t.Context(), r))
+	defer release()
+	w.change(func() { w.denials = []policy.DenialEntry{{Name: "incident", EndsAt: testNow.Add(time.Minute)}} })
+	if !errors.Is(context.Cause(held), ErrEnded) {
+		t.Errorf("it goes on: %v", context.Cause(held))
+	}
+	v := e.Decide(t.Context(), r)
+	if v.Reason != Reason(policy.RefusedDenied) || v.Status != 401 || v.Decision.Client.Name != "bot" || e.Callable(v)("read_invoice") {
+		t.Errorf("got %+v", v)
+	}
+	w.change(func() { w.client.ClientID = "another" })
+	if v := e.Decide(t.Context(), r); v.Reason != Reason(policy.RefusedDenied) || v.Decision.Client.Name != "" {
+		t.Errorf("a client that is not on the register: got %+v", v)
+	}
+	w.change(func() { w.client.ClientID = "c1" })
+	w.clock.Step(time.Minute)
+	if v := e.Decide(t.Context(), r); !v.Allowed() {
+		t.Errorf("after its end: got %+v", v)
 	}
 }
 

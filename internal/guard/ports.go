@@ -31,12 +31,7 @@ type Register interface {
 	// Server returns a server; known is false where there is none, or where its
 	// authorization server is not known.
 	Server(name ServerName) (server Server, known bool)
-	// Clients returns the registrations with a client id at an authorization
-	// server: one, unless something is wrong.
-	Clients(authorizationServer, clientID string) []policy.ClientEntry
-	// Grants returns the grants of a registration at the servers that are
-	// guarded here.
-	Grants(namespace, client string) []policy.GrantEntry
+	Entries
 	// Age is for how long nothing was heard of the API server; complete is false
 	// before everything was read once.
 	Age(now time.Time) (age time.Duration, complete bool)
@@ -44,6 +39,19 @@ type Register interface {
 	// made it: it must return at once. It is called before the change counts as
 	// seen.
 	OnChange(changed func(Change))
+}
+
+// Entries are what is known of clients.
+type Entries interface {
+	// Clients returns the registrations with a client id at an authorization
+	// server: one, unless something is wrong.
+	Clients(authorizationServer, clientID string) []policy.ClientEntry
+	// Denials returns the denials that name a client of the issuer of a server, or
+	// a registration that has it; also those that have ended.
+	Denials(server Server, clientID string) []policy.DenialEntry
+	// Grants returns the grants of a registration at the servers that are
+	// guarded here.
+	Grants(namespace, client string) []policy.GrantEntry
 }
 
 // Change says what changed in the register.

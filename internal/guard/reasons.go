@@ -78,7 +78,7 @@ func Reasons() []Reason {
 		ReasonAllowed,
 		TokenMissing, TokenAmbiguous, TokenMalformed, TokenAlgorithm, TokenSignature, TokenIssuer, TokenAudience,
 		TokenExpired, TokenNotYetValid, TokenInactive, TokenUnverifiable,
-		Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
+		Reason(policy.RefusedDenied), Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
 		Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing), Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired),
 		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported, SessionForeign, ClientBusy,
 		ServerUnknown, GuardNotNamed, RegisterStale,

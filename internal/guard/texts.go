@@ -25,6 +25,7 @@ var texts = map[Reason]string{
 	ClientBusy:        "the client has too many requests under way: end some, and try again",
 	TokenUnverifiable: "the token cannot be verified now, because its authorization server does not answer: try again later",
 
+	Reason(policy.RefusedDenied):         "the client is denied by an AccessDenial: ask the platform team",
 	Reason(policy.RefusedUnknownClient):  "no MCPClientRegistration has this client",
 	Reason(policy.RefusedRevoked):        "the client was revoked",
 	Reason(policy.RefusedSuspended):      "the client is suspended",

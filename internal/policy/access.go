@@ -187,6 +187,8 @@ type Refusal string
 
 // The values of Refusal that the register gives.
 const (
+	// RefusedDenied: an AccessDenial names the client.
+	RefusedDenied Refusal = "Denied"
 	// RefusedUnknownClient: no registration has this client id.
 	RefusedUnknownClient Refusal = "UnknownClient"
 	// RefusedRevoked: the registration is being deleted, or has no owner.
@@ -211,6 +213,9 @@ type CallFacts struct {
 	// Clients are the registrations with the token's client id at the server's
 	// authorization server: one, unless something is wrong.
 	Clients []ClientEntry
+	// Denials are those that name the token's client, also where no registration
+	// has it.
+	Denials []DenialEntry
 	// Grants are those of that client.
 	Grants []GrantEntry
 	// Scopes are those of the token.
@@ -240,6 +245,13 @@ type CallDecision struct {
 // Call decides whether a client may do something at a server. The order of the
 // questions is the policy.
 func Call(f CallFacts, now time.Time) CallDecision {
+	if f.denied(now) {
+		d := CallDecision{Refusal: RefusedDenied}
+		if len(f.Clients) == 1 {
+			d.Client = f.Clients[0]
+		}
+		return d
+	}
 	if len(f.Clients) != 1 || f.Clients[0].ClientID == "" {
 		return CallDecision{Refusal: RefusedUnknownClient}
 	}

@@ -14,13 +14,15 @@ import (
 
 // Guard is a guard as its Lease tells of it.
 type Guard struct {
-	// Namespace is where it runs.
-	Namespace string
+	// Namespace is where it runs, Name that of its Lease.
+	Namespace, Name string
 	// Servers are the MCPServers it is in front of, as namespace/name.
 	Servers []string
 	// Seen is the resourceVersion up to which it acts on the registrations of
 	// the authorization server; empty when it does not say.
 	Seen string
+	// Denials is what it tells of AccessDenials.
+	Denials GuardDenials
 	// Until is until when it lets anything pass if it renews no more.
 	Until time.Time
 }

@@ -37,6 +37,8 @@ func (k *known) Server(name guard.ServerName) (guard.Server, bool) {
 	return k.server, name == guard.ServerName{Namespace: k.server.Namespace, Name: k.server.Name}
 }
 
+func (k *known) Denials(guard.Server, string) []policy.DenialEntry { return nil }
+
 func (k *known) Clients(_, clientID string) []policy.ClientEntry {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -50,6 +50,8 @@ func (r *register) Server(name guard.ServerName) (guard.Server, bool) {
 	return server, known
 }
 
+func (r *register) Denials(guard.Server, string) []policy.DenialEntry { return nil }
+
 func (r *register) Clients(_, clientID string) []policy.ClientEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -33,10 +33,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Clock tells when a decision was made. Required.
 	Clock clock.PassiveClock
-	// Stats tells how much of the register is known, for how long nothing was
-	// heard of the API server, and whether everything was read once. Nil leaves
-	// out the metrics of the register.
-	Stats func() (clients, grants int, age time.Duration, complete bool)
+	// Stats tells how the register stands. Nil leaves out its metrics.
+	Stats func() Stats
 	// Open tells how many requests are under way. Nil leaves out its metric.
 	Open func() int
 }

@@ -213,7 +213,9 @@ func TestTheRegisterAndWhatIsOpenAreMeasured(t *testing.T) {
 	t.Parallel()
 	complete := false
 	s := newSetup(t, func(o *Options) {
-		o.Stats = func() (int, int, time.Duration, bool) { return 3, 5, 1500 * time.Millisecond, complete }
+		o.Stats = func() Stats {
+			return Stats{Clients: 3, Grants: 5, Denials: 2, Misread: 1, Restarts: 4, Age: 1500 * time.Millisecond, Complete: complete}
+		}
 		o.Open = func() int { return 7 }
 	})
 	gathered := func() map[string]float64 {
@@ -231,6 +233,7 @@ func TestTheRegisterAndWhatIsOpenAreMeasured(t *testing.T) {
 	}
 	want := map[string]float64{
 		"mcp_guard_open_requests": 7, "mcp_guard_register_clients": 3, "mcp_guard_register_grants": 5, "mcp_guard_register_complete": 0,
+		"mcp_guard_register_denials": 2, "mcp_guard_register_denials_misread": 1,
 	}
 	if diff := cmp.Diff(want, gathered()); diff != "" {
 		t.Errorf("before everything was read (-want +got)\n%s", diff)

@@ -28,6 +28,7 @@ const (
 	authorizationServers = "authorizationservers"
 	registrations        = "mcpclientregistrations"
 	grants               = "scopegrants"
+	denials              = "accessdenials"
 )
 
 // The fields that they are selected by.
@@ -38,12 +39,18 @@ const (
 )
 
 // sourceKey says what is listed and watched: a resource in a namespace, or in
-// all, with a value of a field.
+// all, with a value of a field, or with any.
 type sourceKey struct{ resource, namespace, field, value string }
+
+// denialsAt are all denials: there is no field that all of them have.
+var denialsAt = sourceKey{resource: denials}
 
 // String is for logs and errors.
 func (k sourceKey) String() string {
-	text := k.resource + " with " + k.field + "=" + k.value
+	text := k.resource
+	if k.field != "" {
+		text += " with " + k.field + "=" + k.value
+	}
 	if k.namespace != "" {
 		text += " in namespace " + k.namespace
 	}
@@ -73,6 +80,7 @@ func newAPI(config *rest.Config) (*api, error) {
 	addKind[v1alpha1.AuthorizationServer](a, scheme, authorizationServers, "AuthorizationServer")
 	addKind[v1alpha1.MCPClientRegistration](a, scheme, registrations, "MCPClientRegistration")
 	addKind[v1alpha1.ScopeGrant](a, scheme, grants, "ScopeGrant")
+	addKind[v1alpha1.AccessDenial](a, scheme, denials, "AccessDenial")
 	if err := coordinationv1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
@@ -117,7 +125,9 @@ func (a *api) connect(config *rest.Config) error {
 
 // get asks for what a source is about.
 func (a *api) get(k sourceKey, options metav1.ListOptions) *rest.Request {
-	options.FieldSelector = fields.OneTermEqualSelector(k.field, k.value).String()
+	if k.field != "" {
+		options.FieldSelector = fields.OneTermEqualSelector(k.field, k.value).String()
+	}
 	request := a.objects.Get().NamespaceIfScoped(k.namespace, k.namespace != "").Resource(k.resource).
 		VersionedParams(&options, metav1.ParameterCodec)
 	if options.TimeoutSeconds != nil {

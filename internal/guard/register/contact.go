@@ -142,6 +142,16 @@ func (c *contact) age(now time.Time) (time.Duration, bool) {
 	return since(c.at, now), c.complete
 }
 
+// deniedUpTo is up to where denials were delivered; empty before they were read.
+func (c *contact) deniedUpTo() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.sources[denialsAt]; s != nil && s.read {
+		return s.resourceVersion
+	}
+	return ""
+}
+
 // seen is, for each authorization server, up to where its registrations were
 // delivered: of several sources the least, for what one has the other may lack.
 // One that was not read at all is not among them.

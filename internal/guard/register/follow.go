@@ -27,7 +27,7 @@ func (r *Register) needs(server policy.ServerEntry) []sourceKey {
 	for _, namespace := range r.options.Namespaces {
 		needed = append(needed, sourceKey{grants, namespace, fieldServer, server.Name})
 	}
-	return needed
+	return append(needed, denialsAt)
 }
 
 // needsOf are the sources that an authorization server takes.
@@ -41,7 +41,7 @@ func (r *Register) needsOf(authorizationServer string) []sourceKey {
 
 // needed are all the sources that it takes now.
 func (r *Register) needed() map[sourceKey]bool {
-	needed := map[sourceKey]bool{}
+	needed := map[sourceKey]bool{denialsAt: true}
 	for _, name := range r.options.Servers {
 		needed[serverSource(name)] = true
 		for _, namespace := range r.options.Namespaces {
@@ -52,6 +52,11 @@ func (r *Register) needed() map[sourceKey]bool {
 		for _, k := range r.needsOf(name) {
 			needed[k] = true
 		}
+	}
+	// A denial is about the issuer of its authorization server, which a server
+	// may have by another name.
+	for _, name := range r.memory.deniedServers() {
+		needed[sourceKey{authorizationServers, "", fieldName, name}] = true
 	}
 	return needed
 }

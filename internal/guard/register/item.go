@@ -83,6 +83,8 @@ func translate(object any) (value any, err error) {
 		return policy.ClientOf(o), nil
 	case *v1alpha1.ScopeGrant:
 		return policy.GrantOf(o), nil
+	case *v1alpha1.AccessDenial:
+		return policy.DenialOf(o), nil
 	}
 	return nil, fmt.Errorf("reading the object: unexpected type %T", object)
 }

@@ -199,6 +199,7 @@ func (r *Register) newLease() *coordinationv1.Lease {
 	seconds := int32(min(math.MaxInt32, (holds+time.Second-1)/time.Second)) //nolint:gosec // it is bounded.
 	// A map of strings is always marshalled.
 	seen, _ := json.Marshal(r.contact.seen())
+	acted, _ := json.Marshal(r.acted())
 	l := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: o.LeaseNamespace, Name: r.leaseName(),
@@ -207,6 +208,7 @@ func (r *Register) newLease() *coordinationv1.Lease {
 			},
 			Annotations: map[string]string{
 				v1alpha1.AnnotationGuards: r.guarded(), v1alpha1.AnnotationSeen: string(seen),
+				v1alpha1.AnnotationDenials: string(acted),
 			},
 		},
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: &o.Identity, LeaseDurationSeconds: &seconds, RenewTime: &now},
@@ -215,6 +217,19 @@ func (r *Register) newLease() *coordinationv1.Lease {
 		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: o.PodName, UID: types.UID(o.PodUID)}}
 	}
 	return l
+}
+
+// acted is what v1alpha1.AnnotationDenials says. What is not said does not count
+// as acted on.
+func (r *Register) acted() (acted struct {
+	Seen string   `json:"seen,omitempty"`
+	Open []string `json:"open,omitempty"`
+	More bool     `json:"more,omitempty"`
+}) {
+	// Before the list: what comes later is not yet said to be seen.
+	acted.Seen = r.contact.deniedUpTo()
+	acted.Open, acted.More = r.memory.openDenials()
+	return acted
 }
 
 // guarded are the servers in the words of v1alpha1.AnnotationGuards.

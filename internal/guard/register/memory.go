@@ -26,6 +26,7 @@ type memory struct {
 	// clients are by authorization server and client id, grants by registration.
 	clients map[string]index[client]
 	grants  index[grant]
+	denials denied
 }
 
 // shelf is what one source delivered.
@@ -45,6 +46,7 @@ func newMemory() *memory {
 		shelves: map[sourceKey]*shelf{},
 		servers: map[guard.ServerName]policy.ServerEntry{}, issuers: map[string]string{},
 		clients: map[string]index[client]{}, grants: newIndex(func(g *grant) **grant { return &g.next }),
+		denials: newDenied(),
 	}
 }
 
@@ -86,7 +88,8 @@ func (m *memory) set(s *shelf, object objectKey, value any, now time.Time) ([]gu
 	if m.shelves[s.key] != s {
 		return nil, false
 	}
-	leaves := s.key.resource == registrations && s.leaves(object, value, now)
+	// The operator waits for every denial to be acted on.
+	leaves := s.key.resource == denials || s.key.resource == registrations && s.leaves(object, value, now)
 	return m.put(s, object, value), leaves
 }
 
@@ -117,6 +120,9 @@ func (m *memory) put(s *shelf, object objectKey, value any) []guard.Change {
 	case grants:
 		entry, there := value.(policy.GrantEntry)
 		return m.putGrant(s, object, entry, there && m.guards(entry) && fits(entry.Name))
+	case denials:
+		entry, there := value.(policy.DenialEntry)
+		return m.putDenial(s, object, entry, there)
 	}
 	m.putOther(s, object, value)
 	return []guard.Change{{}}

@@ -123,6 +123,11 @@ func (r *Register) Grants(namespace, client string) []policy.GrantEntry {
 	return r.memory.grantsOf(namespace, client)
 }
 
+// Denials implements guard.Register.
+func (r *Register) Denials(server guard.Server, clientID string) []policy.DenialEntry {
+	return r.memory.denialsOf(server, clientID)
+}
+
 // Age implements guard.Register: it is the time since the API server answered
 // while every watch was open, or, where a Lease is kept, for how long that is
 // overdue: when it ends the operator takes the guard to let nothing pass.
@@ -150,8 +155,12 @@ func (r *Register) tell(changes []guard.Change) {
 
 // Stats are figures about a register.
 type Stats struct {
-	// Clients and Grants are how many registrations and grants are known.
-	Clients, Grants int
+	// Clients, Grants and Denials are how many are known, Misread how many denials
+	// name nobody that this release knows.
+	Clients, Grants, Denials, Misread int
+	// Restarts is how often everything was read anew because the API server was
+	// put back.
+	Restarts int
 	// Age and Complete are those of Register.Age.
 	Age      time.Duration
 	Complete bool
@@ -161,6 +170,7 @@ type Stats struct {
 func (r *Register) Stats() Stats {
 	var s Stats
 	s.Clients, s.Grants = r.memory.counts()
+	s.Denials, s.Misread = r.memory.denialCounts()
 	s.Age, s.Complete = r.Age(r.clock.Now())
 	return s
 }

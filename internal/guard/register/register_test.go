@@ -191,6 +191,7 @@ func call(r *register.Register, namespace, clientID string) policy.Refusal {
 	if facts.Clients = r.Clients(server.AuthorizationServer, clientID); len(facts.Clients) == 1 {
 		facts.Grants = r.Grants(facts.Clients[0].Namespace, facts.Clients[0].Name)
 	}
+	facts.Denials = r.Denials(server, clientID)
 	return policy.Call(facts, time.Now()).Refusal
 }
 

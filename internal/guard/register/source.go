@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // source is one list with its watch. It is the store that a reflector delivers
@@ -62,7 +63,7 @@ func (s *source) take(object any, gone bool) {
 	changes, left := s.register.memory.set(s.shelf, at, value, s.register.clock.Now())
 	s.left = s.left || left
 	s.register.tell(changes)
-	if s.key.resource == servers {
+	if s.key.resource == servers || s.key.resource == denials {
 		s.register.moved.send()
 	}
 }
@@ -79,7 +80,23 @@ func (s *source) understand(object any) (objectKey, any, bool) {
 	if err != nil {
 		s.log.Error(err, "Object cannot be read and counts for nothing", "object", klog.KObj(e))
 	}
+	if s.key.resource == denials {
+		value = s.denial(e.GetName(), value)
+	}
 	return objectKey{e.GetNamespace(), e.GetName()}, value, e.GetName() != ""
+}
+
+// denial is what a denial says. One that cannot be read, or names nobody that this
+// release knows, is kept too: the Lease says that it is not acted on.
+func (s *source) denial(name string, value any) policy.DenialEntry {
+	entry, ok := value.(policy.DenialEntry)
+	if !ok {
+		return policy.DenialEntry{Name: name}
+	}
+	if !entry.Understood() {
+		s.log.Error(nil, "AccessDenial names nobody that this release knows and refuses nobody: upgrade the guard", "name", name)
+	}
+	return entry
 }
 
 // Replace implements cache.ReflectorStore: it takes in a whole list.
@@ -92,7 +109,7 @@ func (s *source) Replace(objects []any, resourceVersion string) error {
 	}
 	s.register.memory.replace(s.shelf, values)
 	s.register.tell([]guard.Change{{}})
-	if s.key.resource == servers {
+	if s.key.resource == servers || s.key.resource == denials {
 		s.register.moved.send()
 	}
 	s.found()
@@ -158,6 +175,9 @@ func (s *source) refused(ctx context.Context, err error) error {
 			}
 			return err
 		}
+	}
+	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		err = fmt.Errorf("watching %s: nothing passes without it: give the account of the guard the role for guards of this release, and install its CRDs: %w", s.key, err)
 	}
 	if !s.lost && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
 		s.lost = true

@@ -292,6 +292,7 @@ func TestServerIsKnownWhenAllThatDecidesIsRead(t *testing.T) {
 		list []any
 	}{
 		{serverSource(files), []any{object(t, server)}}, {issuerAt, []any{object(t, as)}}, {clientsAt, nil}, {grantsAt, nil},
+		{denialsAt, nil},
 	} {
 		if _, known := d.Server(files); known {
 			t.Errorf("the server is known before %s was read", step.at)
