@@ -64,6 +64,7 @@ func newShelf(tb testing.TB, objects ...client.Object) (*shelf, cache.Cache) {
 		"*v1alpha1.MCPServer":             &v1alpha1.MCPServerList{},
 		"*v1alpha1.MCPClientRegistration": &v1alpha1.MCPClientRegistrationList{},
 		"*v1alpha1.ScopeGrant":            &v1alpha1.ScopeGrantList{},
+		"*v1alpha1.AccessDenial":          &v1alpha1.AccessDenialList{},
 	}}
 	items := map[string][]runtime.Object{}
 	for _, object := range objects {
@@ -84,7 +85,9 @@ func newShelf(tb testing.TB, objects ...client.Object) (*shelf, cache.Cache) {
 	for _, kind := range []string{"MCPServer", "MCPClientRegistration", "ScopeGrant"} {
 		mapper.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
-	mapper.Add(v1alpha1.GroupVersion.WithKind("AuthorizationServer"), meta.RESTScopeRoot)
+	for _, kind := range []string{"AuthorizationServer", "AccessDenial"} {
+		mapper.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeRoot)
+	}
 	filled, err := cache.New(&rest.Config{}, cache.Options{
 		Scheme: scheme, Mapper: mapper,
 		NewInformer: func(_ toolscache.ListerWatcher, example runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {

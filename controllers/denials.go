@@ -30,7 +30,6 @@ type Denials struct {
 }
 
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=accessdenials,verbs=get;list;watch;create;update;delete;operate
-// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=accessdenials/status,verbs=get;update;patch
 
 // errForeignDenial says that somebody else's AccessDenial has the name of ours.
 var errForeignDenial = errors.New("an AccessDenial of that name was not created by the operator for this client")

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -148,11 +149,12 @@ func (g *Guards) serversOf(ctx context.Context, authorizationServer string) (map
 // guardOf reads a Lease, which was seen at an instant first. One that does not say
 // for how long it holds is taken to hold for ever.
 func guardOf(lease *coordinationv1.Lease, authorizationServer string, seenAt time.Time) policy.Guard {
-	guard := policy.Guard{Namespace: lease.Namespace, Servers: strings.Split(lease.Annotations[v1alpha1.AnnotationGuards], ",")}
+	guard := policy.Guard{Namespace: lease.Namespace, Name: lease.Name, Servers: strings.Split(lease.Annotations[v1alpha1.AnnotationGuards], ",")}
 	var seen map[string]string
 	if err := json.Unmarshal([]byte(lease.Annotations[v1alpha1.AnnotationSeen]), &seen); err == nil {
 		guard.Seen = seen[authorizationServer]
 	}
+	guard.Denials = deniedBy(lease)
 	guard.Until = time.Unix(1<<40, 0)
 	if renewed, seconds := lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds; renewed != nil && seconds != nil {
 		since := seenAt
@@ -162,6 +164,37 @@ func guardOf(lease *coordinationv1.Lease, authorizationServer string, seenAt tim
 		guard.Until = since.Add(time.Duration(*seconds) * time.Second)
 	}
 	return guard
+}
+
+// deniedBy is what a guard tells of AccessDenials. Releases before them say nothing.
+func deniedBy(lease *coordinationv1.Lease) policy.GuardDenials {
+	var said struct {
+		Seen string   `json:"seen"`
+		Open []string `json:"open"`
+		More bool     `json:"more"`
+	}
+	if err := json.Unmarshal([]byte(lease.Annotations[v1alpha1.AnnotationDenials]), &said); err != nil {
+		return policy.GuardDenials{}
+	}
+	return policy.GuardDenials{Seen: said.Seen, Open: said.Open, More: said.More}
+}
+
+// all are all guards, and the MCPServers that there are, each with the namespaces
+// that its guards must run in. known says that no guard can be missing.
+func (g *Guards) all(ctx context.Context, now time.Time) (guards []policy.Guard, servers map[string][]string, known policy.Knowledge, err error) {
+	if g == nil {
+		return nil, nil, policy.Unknown, nil
+	}
+	var list v1alpha1.MCPServerList
+	if err := g.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, nil, policy.Unknown, wrap("listing MCPServers", err)
+	}
+	servers = map[string][]string{}
+	for i := range list.Items {
+		servers[list.Items[i].Namespace+"/"+list.Items[i].Name] = policy.GuardedFrom(&list.Items[i])
+	}
+	guards, err = g.leases(ctx, "", now)
+	return guards, servers, policy.Present, err
 }
 
 // indexUndenied finds the registrations whose revocation guards are not known to
@@ -197,14 +230,15 @@ func residual(revocation *v1alpha1.Revocation, now time.Time) bool {
 	return revocation != nil && (revocation.ResidualUntil == nil || now.Before(revocation.ResidualUntil.Time))
 }
 
-// acknowledged passes a guard that has seen more than before, or is new.
-func acknowledged() predicate.Predicate {
+// acknowledged passes a guard that has seen more than before, or is new. says are
+// the annotations by which it does.
+func acknowledged(says ...string) predicate.Predicate {
 	return predicate.And(
 		predicate.NewPredicateFuncs(func(object client.Object) bool { return object.GetLabels()[v1alpha1.LabelGuard] == labelTrue }),
 		predicate.Funcs{
 			UpdateFunc: func(e event.UpdateEvent) bool {
-				return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationSeen] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationSeen] ||
-					e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationGuards] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationGuards]
+				before, after := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
+				return slices.ContainsFunc(says, func(name string) bool { return before[name] != after[name] })
 			},
 		},
 	)

@@ -59,12 +59,14 @@ type stage struct {
 	scopeGrants   *ScopeGrantReconciler
 	servers       *MCPServerReconciler
 	authServers   *AuthorizationServerReconciler
+	accessDenials *AccessDenialReconciler
 
 	// The objects as they are to be created; nil is left out.
 	issuer    *v1alpha1.AuthorizationServer
 	server    *v1alpha1.MCPServer
 	reg       *v1alpha1.MCPClientRegistration
 	grant     *v1alpha1.ScopeGrant
+	denial    *v1alpha1.AccessDenial
 	namespace *corev1.Namespace
 	created   bool
 	// strips is what a third party's policy does to objects on their way into
@@ -134,7 +136,7 @@ func newStage(t *testing.T, name string) *stage {
 		}
 	}
 	builder := fakeclient.NewClientBuilder().WithScheme(scheme).
-		WithStatusSubresource(&v1alpha1.AuthorizationServer{}, &v1alpha1.MCPServer{}, &v1alpha1.MCPClientRegistration{}, &v1alpha1.ScopeGrant{}).
+		WithStatusSubresource(&v1alpha1.AuthorizationServer{}, &v1alpha1.MCPServer{}, &v1alpha1.MCPClientRegistration{}, &v1alpha1.ScopeGrant{}, &v1alpha1.AccessDenial{}).
 		WithInterceptorFuncs(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
 			if s.broken[fmt.Sprintf("%T", object)] {
 				return errors.New("the API server does not answer")
@@ -188,6 +190,9 @@ func (s *stage) assemble() {
 	}
 	s.scopeGrants = &ScopeGrantReconciler{Client: s.Client, Clock: s.clock, Grants: s.grants, Recorder: recorder, Audit: audit.Discard}
 	s.servers = &MCPServerReconciler{Client: s.Client, Clock: s.clock, Recorder: recorder}
+	s.accessDenials = &AccessDenialReconciler{
+		Client: s.Client, Clock: s.clock, Guards: newGuards(s.Client, nil), Denials: &Denials{Client: s.Client, Live: s.Client}, Recorder: recorder,
+	}
 	s.authServers = &AuthorizationServerReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
 		Live: s.Client, Namespace: stageOperator,
@@ -281,6 +286,9 @@ func (s *stage) begin() {
 	if s.grant != nil {
 		s.create(s.grant)
 	}
+	if s.denial != nil {
+		s.create(s.denial)
+	}
 	s.settle()
 }
 
@@ -311,6 +319,8 @@ func (s *stage) pass() {
 			_, err = s.registrations.Reconcile(ctx, o)
 		case *v1alpha1.ScopeGrant:
 			_, err = s.scopeGrants.Reconcile(ctx, o)
+		case *v1alpha1.AccessDenial:
+			_, err = s.accessDenials.Reconcile(ctx, o)
 		}
 		failed = cmp.Or(failed, err)
 	}
@@ -330,6 +340,7 @@ func (s *stage) objects() []client.Object {
 	var objects []client.Object
 	for _, list := range []client.ObjectList{
 		&v1alpha1.AuthorizationServerList{}, &v1alpha1.MCPServerList{}, &v1alpha1.MCPClientRegistrationList{}, &v1alpha1.ScopeGrantList{},
+		&v1alpha1.AccessDenialList{},
 	} {
 		if err := s.List(s.t.Context(), list); err != nil {
 			s.t.Fatal(err)
@@ -342,6 +353,8 @@ func (s *stage) objects() []client.Object {
 		case *v1alpha1.MCPClientRegistrationList:
 			objects = append(objects, pointers(l.Items)...)
 		case *v1alpha1.ScopeGrantList:
+			objects = append(objects, pointers(l.Items)...)
+		case *v1alpha1.AccessDenialList:
 			objects = append(objects, pointers(l.Items)...)
 		}
 	}

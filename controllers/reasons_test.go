@@ -39,6 +39,7 @@ var kindCases = []struct {
 	{"MCPServer", "mcpserver.md", serverCases},
 	{"MCPClientRegistration", "mcpclientregistration.md", registrationCases},
 	{"ScopeGrant", "scopegrant.md", grantCases},
+	{"AccessDenial", "accessdenial.md", denialCases},
 }
 
 // place is where a reason stands: in a table of a page.

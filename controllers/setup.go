@@ -74,6 +74,7 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
 		{&v1alpha1.AccessDenial{}, indexDenied, deniedRegistration},
+		{&v1alpha1.AccessDenial{}, indexUnenforced, unenforced},
 		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {
 			return []string{recordClient(object.(*corev1.Secret))}
 		}},
@@ -131,7 +132,7 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.Funcs{DeleteFunc: r.left}).
 		WithOptions(options(workers))
 	if r.Guards != nil {
-		b = b.Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.ofGuard), builder.WithPredicates(acknowledged()))
+		b = b.Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.ofGuard), builder.WithPredicates(acknowledged(v1alpha1.AnnotationSeen, v1alpha1.AnnotationGuards)))
 	}
 	return r.Grants.Admission.watched(b, r.ofApproved).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }

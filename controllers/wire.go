@@ -59,6 +59,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	guards := newGuards(c, o.WatchNamespaces)
 	for _, r := range []struct {
 		reconciler interface {
 			SetupWithManager(mgr manager.Manager, workers int) error
@@ -70,11 +71,12 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 			Records:     &Records{Client: c, Live: live, Namespace: o.Namespace},
 			Credentials: &Credentials{Client: c, Live: live},
 			Places:      &Places{Client: c, Namespace: o.Namespace},
-			Guards:      newGuards(c, o.WatchNamespaces), Manageability: &Manageability{},
+			Guards:      guards, Manageability: &Manageability{}, Denials: denials,
 			Drift: NewDriftSchedule(o.Clock.Now()), Examinations: NewExaminations(), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
 		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder, Watched: o.WatchNamespaces, Probes: probes}, 4},
+		{&AccessDenialReconciler{Client: c, Clock: o.Clock, Guards: guards, Denials: &Denials{Client: c, Live: live}, Recorder: recorder}, 2},
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces,

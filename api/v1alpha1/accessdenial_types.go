@@ -77,7 +77,7 @@ type DeniedRegistration struct {
 
 // AccessDenialStatus is what is true of the denial.
 type AccessDenialStatus struct {
-	// conditions: Ready, and Reconciling and Stalled only while true.
+	// conditions: Enforced, Ready; Reconciling and Stalled only while true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -87,6 +87,14 @@ const (
 	// True: ToolsChanged.
 	ConditionReviewRequired = "ReviewRequired"
 
+	// ConditionEnforced (AccessDenial): every guard refuses whom it names. It is
+	// not looked at again before the spec changes or the denial ends.
+	//
+	// True: Enforced.
+	// False: GuardsPending, NoGuard, NotUnderstood, Expired.
+	// Unknown: GuardsUnknown.
+	ConditionEnforced = "Enforced"
+
 	// ConditionReady: all of the others are true. Its reason is that of the
 	// first that is not.
 	ConditionReady = "Ready"
@@ -300,7 +308,7 @@ const (
 	ReasonTooLongLived = "TooLongLived"
 )
 
-// Reasons of Ready on an AccessDenial.
+// Reasons of Enforced on an AccessDenial.
 const (
 	// ReasonEnforced: every guard refuses whom the denial names. No remedy
 	// needed.

@@ -61,6 +61,9 @@ func (d DenialEntry) Holds(c ClientEntry) bool {
 // EnforcementFacts are what Enforced rests on.
 type EnforcementFacts struct {
 	Denial *v1alpha1.AccessDenial
+	// Version is a resourceVersion that it had since its spec last changed: what
+	// comes later changes nothing for guards.
+	Version string
 	// GuardsAre says whether the guards could be listed, all of them.
 	GuardsAre Knowledge
 	Guards    []Guard
@@ -71,7 +74,7 @@ type EnforcementFacts struct {
 
 // Enforcement is what guards are known to make of a denial.
 type Enforcement struct {
-	// Verdict is that of the condition Ready.
+	// Verdict is that of the condition Enforced.
 	Verdict Verdict
 	// By is how many guards refuse whom it names, Pending are the Leases of those
 	// that are not known to, in their order.
@@ -90,7 +93,7 @@ func Enforced(f EnforcementFacts, now time.Time) Enforcement {
 	for _, guard := range f.Guards {
 		switch {
 		case !guard.inFrontOf(f.Servers), !now.Before(guard.Until.Add(guardTolerance)):
-		case guard.Denials.acts(f.Denial):
+		case guard.Denials.acts(f.Denial.Name, f.Version):
 			e.By++
 		default:
 			e.Pending = append(e.Pending, guard.Namespace+"/"+guard.Name)
@@ -140,7 +143,7 @@ type GuardDenials struct {
 	More bool
 }
 
-// acts says that a guard acts on a denial as it is now.
-func (g GuardDenials) acts(denial *v1alpha1.AccessDenial) bool {
-	return Guard{Seen: g.Seen}.saw(denial.ResourceVersion) && !g.More && !slices.Contains(g.Open, denial.Name)
+// acts says that a guard acts on a denial as it was at a resourceVersion.
+func (g GuardDenials) acts(name, version string) bool {
+	return Guard{Seen: g.Seen}.saw(version) && !g.More && !slices.Contains(g.Open, name)
 }

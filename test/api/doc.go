@@ -1,7 +1,7 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package api tests what the API server itself makes of the four kinds: which
+// Package api tests what the API server itself makes of the five kinds: which
 // objects the schemas admit, with which words they refuse the others, what an
 // object looks like before the operator saw it, and how kubectl prints it.
 //
