@@ -109,6 +109,10 @@ const (
 	// AccessDenials: "seen" is the resourceVersion, "open" the names of those
 	// that it knows and does not act on, "more" that there are more of them.
 	AnnotationDenials = "mcp-registrar.dev/denials"
+
+	// AnnotationNonce is drawn anew for each write of a Lease, so that whoever
+	// wrote it knows its last write again.
+	AnnotationNonce = "mcp-registrar.dev/nonce"
 )
 
 // Finalizer holds an MCPClientRegistration until its client is proven to be

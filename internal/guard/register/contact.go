@@ -33,6 +33,58 @@ type contact struct {
 	complete bool
 	// leased is when the Lease was last written.
 	leased time.Time
+	// seenMost is the greatest version that was delivered; anchored that of the
+	// Lease as it was written last. What is not beyond it is known to be in the
+	// past of the API server, as long as the Lease is there.
+	seenMost, anchored string
+	// restarts is how often all of it was forgotten.
+	restarts int
+}
+
+// forget drops everything: what was delivered is of another history.
+func (c *contact) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turns++
+	c.restarts++
+	c.sources, c.complete = map[sourceKey]*source{}, false
+	c.at, c.leased, c.seenMost, c.anchored = time.Time{}, time.Time{}, "", ""
+}
+
+// forgotten is how often everything was.
+func (c *contact) forgotten() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.restarts
+}
+
+// peak is the greatest version that was delivered.
+func (c *contact) peak() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seenMost
+}
+
+// anchor notes the version of the Lease as it was last written.
+func (c *contact) anchor(version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.anchored = version
+}
+
+// past says that what happened up to a version is in the past of the API server,
+// if the Lease is there: a watch may go on from it.
+func (c *contact) past(version string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.anchored != "" && !newer(version, c.anchored)
+}
+
+// rise notes a version that was delivered by a source that is followed.
+func (c *contact) rise(s *source, version string) {
+	if c.sources[s.key] == s && newer(version, c.seenMost) {
+		c.seenMost = version
+	}
 }
 
 // renewed says that a Lease was written of an instant.
@@ -84,20 +136,26 @@ func (c *contact) closed(s *source) {
 	s.open, s.filling = false, false
 }
 
-// replaced says that the whole list was taken in. Its version counts even where
-// it is lower than before: the API server may have been restored.
-func (c *contact) replaced(s *source, resourceVersion string) {
+// replaced says that the whole list was taken in, and returns whether it came by
+// the watch that is open. A list is what there is now: where its version is below
+// what was seen, back says that the API server was put back.
+func (c *contact) replaced(s *source, resourceVersion string) (streamed, back bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.turns++
+	streamed = s.filling
 	s.open, s.filling = s.filling, false
 	s.read, s.resourceVersion = true, resourceVersion
+	back = c.sources[s.key] == s && newer(c.seenMost, resourceVersion)
+	c.rise(s, resourceVersion)
+	return streamed, back
 }
 
 func (c *contact) delivered(s *source, resourceVersion string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.resourceVersion = resourceVersion
+	c.rise(s, resourceVersion)
 }
 
 // turn is to be asked before the API server is.

@@ -64,6 +64,11 @@ func (r *Register) needed() map[sourceKey]bool {
 // follow keeps the sources running that it takes, and no others.
 func (r *Register) follow(ctx context.Context, group *errgroup.Group) error {
 	running := map[sourceKey]context.CancelFunc{}
+	halt := func(k sourceKey) {
+		running[k]()
+		delete(running, k)
+		r.end(k)
+	}
 	r.moved.send()
 	for {
 		select {
@@ -72,13 +77,21 @@ func (r *Register) follow(ctx context.Context, group *errgroup.Group) error {
 		case err := <-r.fatal:
 			return err
 		case <-r.moved:
+		case <-r.again:
+			for k := range running {
+				halt(k)
+			}
+			if r.lease != nil {
+				r.lease.lose()
+			}
+			if !r.rested(ctx) {
+				return nil
+			}
 		}
 		needed := r.needed()
-		for k, stop := range running {
+		for k := range running {
 			if !needed[k] {
-				stop()
-				delete(running, k)
-				r.end(k)
+				halt(k)
 			}
 		}
 		for k := range needed {
@@ -87,6 +100,23 @@ func (r *Register) follow(ctx context.Context, group *errgroup.Group) error {
 			}
 		}
 		r.doubt.send()
+	}
+}
+
+// rested waits a little before everything is read anew: an API server that has two
+// histories at a time would have it read without end. It returns false when the
+// context ends.
+func (r *Register) rested(ctx context.Context) bool {
+	if r.contact.forgotten() <= 1 {
+		return true
+	}
+	timer := r.clock.NewTimer(beatEvery)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C():
+		return true
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 )
 
 const (
@@ -90,22 +90,42 @@ func (p *pulse) felt(err error) pulseChange {
 }
 
 // beat asks the API server for something that it must read from its storage:
-// where it cannot, its watches bring nothing either.
+// where it cannot, its watches bring nothing either. Only an answer that proves
+// that it was not put back counts.
 func (r *Register) beat(ctx context.Context) error {
 	turn, asked := r.contact.turn(), r.clock.Now()
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	name := r.options.Servers[0]
-	err := r.api.objects.Get().Namespace(name.Namespace).Resource(servers).Name(name.Name).MaxRetries(0).Do(ctx).Error()
-	if err != nil && !apierrors.IsNotFound(err) {
+	err := r.prove(ctx)
+	if history, is := errors.AsType[*historyError](err); is {
+		r.astray(history)
+		return nil
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return fmt.Errorf("asking for MCPServer %s: %w", name, err)
+		return fmt.Errorf("asking the API server: %w", err)
 	}
 	if r.contact.confirm(asked, turn, r.needed()) {
 		r.log.Info("Register is complete")
 		r.news.send()
 	}
 	return nil
+}
+
+func (r *Register) prove(ctx context.Context) error {
+	if r.lease == nil {
+		return r.look(ctx)
+	}
+	return r.lease.prove(ctx)
+}
+
+// astray has everything read anew: what was followed is of another history.
+// Nothing passes before that is done.
+func (r *Register) astray(why *historyError) {
+	r.log.Error(why, "API server was put back: everything is read anew, and nothing passes until then")
+	r.contact.forget()
+	r.tell([]guard.Change{{}})
+	r.again.send()
 }

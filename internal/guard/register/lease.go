@@ -6,6 +6,7 @@ package register
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -40,12 +41,11 @@ const (
 // keepLease writes the Lease, from when the register is complete until the
 // context ends, and takes it away then.
 func (r *Register) keepLease(ctx context.Context) error {
-	l := &lease{register: r}
 	var p pace
-	for r.due(ctx, l.pause(), &p) {
-		l.write(ctx)
+	for r.due(ctx, r.lease.pause(), &p) {
+		r.lease.write(ctx)
 	}
-	l.remove(context.WithoutCancel(ctx))
+	r.lease.remove(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -93,17 +93,9 @@ func (p *pace) next(now time.Time) time.Duration {
 	return p.step
 }
 
-// lease is the Lease of a guard.
-type lease struct {
-	register *Register
-	// version is the resourceVersion that was last written; empty where that is
-	// not known.
-	version string
-	failing bool
-	warned  time.Time
-}
-
 func (l *lease) pause() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.failing {
 		return retryEvery
 	}
@@ -112,22 +104,18 @@ func (l *lease) pause() time.Duration {
 
 // write writes the Lease, but while nothing passes here anyway: then it may end.
 func (l *lease) write(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	r := l.register
-	age, complete := r.contact.age(r.clock.Now())
-	if !complete || age > r.options.MaxStaleness {
+	if r.stale() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	// Whatever asked for a write until now is in it.
-	select {
-	case <-r.news:
-	default:
-	}
-	wanted := r.newLease()
-	err := l.put(ctx, wanted)
-	if err == nil {
-		r.contact.renewed(wanted.Spec.RenewTime.Time)
+	err := l.judge(l.renew(ctx))
+	if history, is := errors.AsType[*historyError](err); is {
+		r.astray(history)
+		return
 	}
 	if err == nil && l.failing {
 		r.log.Info("Lease is written again")
@@ -140,44 +128,10 @@ func (l *lease) write(ctx context.Context) {
 	}
 }
 
-// put replaces the Lease, or creates it.
-func (l *lease) put(ctx context.Context, wanted *coordinationv1.Lease) error {
-	err := l.attempt(ctx, wanted)
-	if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	if err := l.find(ctx, wanted); err != nil {
-		return err
-	}
-	return l.attempt(ctx, wanted)
-}
-
-func (l *lease) attempt(ctx context.Context, wanted *coordinationv1.Lease) error {
-	request := l.register.api.leases.Post()
-	if wanted.ResourceVersion = l.version; l.version != "" {
-		request = l.register.api.leases.Put().Name(wanted.Name)
-	}
-	var stored coordinationv1.Lease
-	err := request.Namespace(wanted.Namespace).Resource(leases).Body(wanted).Do(ctx).Into(&stored)
-	if err == nil {
-		l.version = stored.ResourceVersion
-	}
-	return err
-}
-
-// find learns the version of the Lease that is there; none where there is none.
-func (l *lease) find(ctx context.Context, wanted *coordinationv1.Lease) error {
-	var stored coordinationv1.Lease
-	err := l.register.api.leases.Get().Namespace(wanted.Namespace).Resource(leases).Name(wanted.Name).Do(ctx).Into(&stored)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	l.version = stored.ResourceVersion
-	return nil
-}
-
 // remove takes the Lease away, so that nobody waits for this guard.
 func (l *lease) remove(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.version == "" {
 		return
 	}

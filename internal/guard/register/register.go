@@ -71,9 +71,11 @@ type Register struct {
 	onChange []func(guard.Change)
 	// fatal is why the register can never be complete.
 	fatal chan error
-	// moved, doubt and news ask for a look at what must be watched, a heartbeat
-	// and a write of the Lease.
-	moved, doubt, news signal
+	// moved, doubt, news and again ask for a look at what must be watched, a
+	// heartbeat, a write of the Lease, and for reading everything anew.
+	moved, doubt, news, again signal
+	// lease is nil where none is kept.
+	lease *lease
 }
 
 // New returns a Register that reads by config.
@@ -88,11 +90,15 @@ func New(config *rest.Config, o Options) (*Register, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Register{
+	r := &Register{
 		options: o, drawn: strings.ToLower(rand.Text()[:8]), clock: o.Clock, log: o.Log, api: api, memory: newMemory(),
 		contact: contact{sources: map[sourceKey]*source{}},
-		fatal:   make(chan error, 1), moved: newSignal(), doubt: newSignal(), news: newSignal(),
-	}, nil
+		fatal:   make(chan error, 1), moved: newSignal(), doubt: newSignal(), news: newSignal(), again: newSignal(),
+	}
+	if o.LeaseNamespace != "" {
+		r.lease = &lease{register: r}
+	}
+	return r, nil
 }
 
 // Run follows the API server until the context ends. It returns an error only
@@ -101,7 +107,7 @@ func (r *Register) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.follow(ctx, group) })
 	group.Go(func() error { return r.listen(ctx) })
-	if r.options.LeaseNamespace != "" {
+	if r.lease != nil {
 		group.Go(func() error { return r.keepLease(ctx) })
 	}
 	return group.Wait()
@@ -171,6 +177,7 @@ func (r *Register) Stats() Stats {
 	var s Stats
 	s.Clients, s.Grants = r.memory.counts()
 	s.Denials, s.Misread = r.memory.denialCounts()
+	s.Restarts = r.contact.forgotten()
 	s.Age, s.Complete = r.Age(r.clock.Now())
 	return s
 }

@@ -31,6 +31,8 @@ type source struct {
 	// left says that a client left by what was not yet counted as seen; lost that
 	// the API server did not give what was asked for.
 	left, lost bool
+	// fresh says that it was listed and not watched since.
+	fresh bool
 	standing
 }
 
@@ -113,7 +115,11 @@ func (s *source) Replace(objects []any, resourceVersion string) error {
 		s.register.moved.send()
 	}
 	s.found()
-	s.register.contact.replaced(s, resourceVersion)
+	streamed, back := s.register.contact.replaced(s, resourceVersion)
+	s.fresh = !streamed
+	if back {
+		s.register.astray(&historyError{"the list of " + s.key.String() + " is at version " + resourceVersion + ", below what was seen"})
+	}
 	s.register.doubt.send()
 	s.register.news.send()
 	return nil
@@ -130,18 +136,14 @@ func (s *source) UpdateResourceVersion(resourceVersion string) {
 	}
 }
 
-// anyVersion asks for a list of whatever age. A guard must not begin with an old
-// one, in which a client may be that is gone: it asks for the newest.
-const anyVersion = "0"
-
 func (s *source) listWatch() *cache.ListWatch {
 	return &cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch}
 }
 
+// list asks for what there is now, whatever was seen before: an older list may have
+// a client that is gone, and a version from another history may never come.
 func (s *source) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-	if options.ResourceVersion == anyVersion {
-		options.ResourceVersion = ""
-	}
+	options.ResourceVersion, options.ResourceVersionMatch = "", ""
 	found, err := s.register.api.list(ctx, s.key, options)
 	if err != nil {
 		return nil, s.refused(ctx, err)
@@ -149,12 +151,23 @@ func (s *source) list(ctx context.Context, options metav1.ListOptions) (runtime.
 	return found, nil
 }
 
+// watch goes on from a list, or from what is known to be in the past of the API
+// server. From anywhere else it may wait for a future of another history: then the
+// list is read again.
 func (s *source) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	filling := options.SendInitialEvents != nil && *options.SendInitialEvents
+	switch {
+	case filling:
+		options.ResourceVersion = ""
+	case !s.fresh && !s.register.contact.past(options.ResourceVersion):
+		return nil, apierrors.NewResourceExpired("the version is not known to be in the past of the API server")
+	}
+	s.fresh = false
 	events, err := s.register.api.watch(ctx, s.key, options)
 	if err != nil {
 		return nil, s.refused(ctx, err)
 	}
-	s.register.contact.opened(s, options.SendInitialEvents != nil && *options.SendInitialEvents)
+	s.register.contact.opened(s, filling)
 	s.register.doubt.send()
 	return &openWatch{Interface: events, closed: func() { s.register.contact.closed(s) }}, nil
 }
