@@ -43,8 +43,8 @@ func guardLease(name, denials string) *coordinationv1.Lease {
 	}
 }
 
-// actsOnAll is what a guard says that has seen everything.
-const actsOnAll = `{"seen":"900"}`
+// actsOnAll is what a guard says that has seen everything: the first versions.
+const actsOnAll = `{"seen":"1"}`
 
 var denialCases = []reasonCase{
 	{"enforced", "True/Ready", func(s *stage) { s.deny(plainDenial, actsOnAll, actsOnAll) }},

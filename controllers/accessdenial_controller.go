@@ -67,7 +67,11 @@ func (r *AccessDenialReconciler) Reconcile(ctx context.Context, denial *v1alpha1
 	if !enforced(denial, now) {
 		facts.Guards, facts.Servers, facts.GuardsAre, err = r.Guards.all(ctx, now)
 	}
-	return r.report(ctx, denial, policy.Enforced(facts, now), err, now)
+	e := policy.Enforced(facts, now)
+	if e.Enforced && err == nil {
+		err = r.Guards.History.Holds(ctx)
+	}
+	return r.report(ctx, denial, e, err, now)
 }
 
 // version is the first version that was seen of the present generation. What is

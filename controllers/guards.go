@@ -14,6 +14,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -26,6 +27,9 @@ import (
 // Guards reads what guards tell of themselves, each by a Lease.
 type Guards struct {
 	Client client.Reader
+	// History holds as long as what is read is not of another history; nil always
+	// does.
+	History *History
 
 	mu sync.Mutex
 	// renewed is when each Lease was first seen as it is, by the operator's own
@@ -57,11 +61,11 @@ func (g *Guards) seenAt(leases []coordinationv1.Lease, now time.Time) map[types.
 
 // newGuards returns nil where not all namespaces are watched: there may be guards
 // that nobody knows of.
-func newGuards(reader client.Reader, watched []string) *Guards {
+func newGuards(reader client.Reader, watched []string, history *History) *Guards {
 	if len(watched) > 0 {
 		return nil
 	}
-	return &Guards{Client: reader}
+	return &Guards{Client: reader, History: history}
 }
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch
@@ -110,6 +114,10 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 		return unheard, err
 	}
 	if policy.Denied(facts, now) {
+		// What is said here is final, so it is not said of another history.
+		if err := g.History.Holds(ctx); err != nil {
+			return unheard, err
+		}
 		return denied, nil
 	}
 	return unheard, nil
@@ -152,7 +160,7 @@ func guardOf(lease *coordinationv1.Lease, authorizationServer string, seenAt tim
 	guard := policy.Guard{Namespace: lease.Namespace, Name: lease.Name, Servers: strings.Split(lease.Annotations[v1alpha1.AnnotationGuards], ",")}
 	var seen map[string]string
 	if err := json.Unmarshal([]byte(lease.Annotations[v1alpha1.AnnotationSeen]), &seen); err == nil {
-		guard.Seen = seen[authorizationServer]
+		guard.Seen = within(lease, seen[authorizationServer])
 	}
 	guard.Denials = deniedBy(lease)
 	guard.Until = time.Unix(1<<40, 0)
@@ -176,7 +184,18 @@ func deniedBy(lease *coordinationv1.Lease) policy.GuardDenials {
 	if err := json.Unmarshal([]byte(lease.Annotations[v1alpha1.AnnotationDenials]), &said); err != nil {
 		return policy.GuardDenials{}
 	}
-	return policy.GuardDenials{Seen: said.Seen, Open: said.Open, More: said.More}
+	return policy.GuardDenials{Seen: within(lease, said.Seen), Open: said.Open, More: said.More}
+}
+
+// within is a version that a guard says it has seen, if it can have: it wrote the
+// Lease after that. One that the Lease is not beyond is of another history, from
+// before the API server was put back, and says nothing about this one.
+func within(lease *coordinationv1.Lease, seen string) string {
+	order, err := resourceversion.CompareResourceVersion(seen, lease.ResourceVersion)
+	if err != nil || order > 0 {
+		return ""
+	}
+	return seen
 }
 
 // all are all guards, and the MCPServers that there are, each with the namespaces

@@ -18,6 +18,7 @@ type Metrics struct {
 	managed  *prometheus.GaugeVec
 	listed   *prometheus.GaugeVec
 	probes   *prometheus.CounterVec
+	putBack  prometheus.Counter
 }
 
 // NewMetrics registers the metrics.
@@ -49,8 +50,20 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	for _, cause := range causes {
 		m.lateness.WithLabelValues(cause)
 	}
-	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed, m.probes)
+	m.putBack = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "mcp_registrar_history_restarts_total",
+		Help: "1 while the operator ends because the API server was put back to an earlier state; the next process begins at 0.",
+	})
+	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed, m.probes, m.putBack)
 	return m
+}
+
+// PutBack says that the API server was put back to an earlier state. A nil Metrics
+// takes no note.
+func (m *Metrics) PutBack() {
+	if m != nil {
+		m.putBack.Inc()
+	}
 }
 
 // Revoked observes how late a revocation was.

@@ -191,7 +191,7 @@ func (s *stage) assemble() {
 	s.scopeGrants = &ScopeGrantReconciler{Client: s.Client, Clock: s.clock, Grants: s.grants, Recorder: recorder, Audit: audit.Discard}
 	s.servers = &MCPServerReconciler{Client: s.Client, Clock: s.clock, Recorder: recorder}
 	s.accessDenials = &AccessDenialReconciler{
-		Client: s.Client, Clock: s.clock, Guards: newGuards(s.Client, nil), Denials: &Denials{Client: s.Client, Live: s.Client}, Recorder: recorder,
+		Client: s.Client, Clock: s.clock, Guards: newGuards(s.Client, nil, nil), Denials: &Denials{Client: s.Client, Live: s.Client}, Recorder: recorder,
 	}
 	s.authServers = &AuthorizationServerReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Recorder: recorder, Metrics: metrics, Audit: audit.Discard,

@@ -34,6 +34,8 @@ type Options struct {
 	// asked.
 	Prober        Prober
 	ProbeInterval time.Duration
+	// History looks whether the API server was put back; nil: nobody does.
+	History *History
 	// Workers is how many registrations are worked on at one time.
 	Workers int
 }
@@ -59,7 +61,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	guards := newGuards(c, o.WatchNamespaces)
+	guards := newGuards(c, o.WatchNamespaces, o.History)
 	for _, r := range []struct {
 		reconciler interface {
 			SetupWithManager(mgr manager.Manager, workers int) error

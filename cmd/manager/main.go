@@ -166,13 +166,20 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	documents := newDocuments(s.documentsAddress, now)
+	counted := controllers.NewMetrics(metrics.Registry)
+	history := &controllers.History{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: now, Namespace: s.operatorNamespace, Elected: mgr.Elected(), Metrics: counted,
+	}
+	if err := errors.Join(history.Holds(ctx), mgr.Add(history)); err != nil {
+		return fmt.Errorf("adding the look at the history of the API server: %w", err)
+	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
 		Clock: now,
 		Connector: connect.New(connect.Options{
 			Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate, Documents: documents.host,
 		}),
-		Metrics: controllers.NewMetrics(metrics.Registry),
-		Audit:   recorder, Cluster: cluster, Namespace: s.operatorNamespace,
+		Metrics: counted, History: history,
+		Audit: recorder, Cluster: cluster, Namespace: s.operatorNamespace,
 		WatchNamespaces: s.watchNamespaces, Workers: s.concurrent,
 		Prober: s.prober(), ProbeInterval: s.probeInterval,
 	})

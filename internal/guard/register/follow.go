@@ -64,11 +64,6 @@ func (r *Register) needed() map[sourceKey]bool {
 // follow keeps the sources running that it takes, and no others.
 func (r *Register) follow(ctx context.Context, group *errgroup.Group) error {
 	running := map[sourceKey]context.CancelFunc{}
-	halt := func(k sourceKey) {
-		running[k]()
-		delete(running, k)
-		r.end(k)
-	}
 	r.moved.send()
 	for {
 		select {
@@ -78,22 +73,14 @@ func (r *Register) follow(ctx context.Context, group *errgroup.Group) error {
 			return err
 		case <-r.moved:
 		case <-r.again:
-			for k := range running {
-				halt(k)
-			}
+			r.halt(running, nil)
 			if r.lease != nil {
 				r.lease.lose()
 			}
-			if !r.rested(ctx) {
-				return nil
-			}
+			r.rest(ctx)
 		}
 		needed := r.needed()
-		for k := range running {
-			if !needed[k] {
-				halt(k)
-			}
-		}
+		r.halt(running, needed)
 		for k := range needed {
 			if running[k] == nil {
 				running[k] = r.begin(ctx, group, k)
@@ -103,20 +90,28 @@ func (r *Register) follow(ctx context.Context, group *errgroup.Group) error {
 	}
 }
 
-// rested waits a little before everything is read anew: an API server that has two
-// histories at a time would have it read without end. It returns false when the
-// context ends.
-func (r *Register) rested(ctx context.Context) bool {
+// halt stops the sources that it does not take, and forgets what they delivered.
+func (r *Register) halt(running map[sourceKey]context.CancelFunc, needed map[sourceKey]bool) {
+	for k, stop := range running {
+		if !needed[k] {
+			stop()
+			delete(running, k)
+			r.end(k)
+		}
+	}
+}
+
+// rest waits a little before everything is read anew: an API server that has two
+// histories at a time would have it read without end.
+func (r *Register) rest(ctx context.Context) {
 	if r.contact.forgotten() <= 1 {
-		return true
+		return
 	}
 	timer := r.clock.NewTimer(beatEvery)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-timer.C():
-		return true
 	}
 }
 
