@@ -11,27 +11,17 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 )
+
+// pollEvery is how often it is looked whether a process is gone.
+const pollEvery = 10 * time.Millisecond
 
 // KillAPIServer ends kube-apiserver as a crash of its node would, and nothing
 // else: what is stored stays, and every connection to it breaks. It returns when
 // the process is gone. Linux only.
 func (c *ControlPlane) KillAPIServer(ctx context.Context) error {
-	pid, err := running("--cert-dir=" + c.plane.ControlPlane.APIServer.CertDir)
-	if err != nil {
-		return fmt.Errorf("killing %s: %w", apiServerName, err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return fmt.Errorf("killing %s: %w", apiServerName, err)
-	}
-	return wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, stopTimeout, true, func(context.Context) (bool, error) {
-		_, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid)))
-		return errors.Is(err, os.ErrNotExist), nil
-	})
+	return c.kill(ctx, apiServerName, "--cert-dir="+c.plane.ControlPlane.APIServer.CertDir)
 }
 
 // StartAPIServer starts kube-apiserver again, at the same address and with the
