@@ -83,7 +83,7 @@ var reasons = []reason{
 	},
 	{
 		own: true, group: "coordination.k8s.io", resources: "leases", verbs: "get create update",
-		because: "leader election",
+		because: "leader election; the nonces by which every replica notices that the API server was put back",
 	},
 	{
 		own: true, resources: "events", verbs: "create patch",

@@ -1,0 +1,186 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/test/mcpserver"
+)
+
+// travels is how often TestTimeTravel puts etcd back.
+var travels = flag.Int("travels", 2, "how often TestTimeTravel puts etcd back")
+
+// lost is how many versions each copy lacks.
+const lost = 300
+
+// traveller is a server whose calls all pass one guard.
+type traveller struct {
+	*boundary
+	upstream upstream
+	caller   *caller
+}
+
+// TestTimeTravel puts etcd back to an earlier copy, whose revision is not raised,
+// under a guard and a manager that go on: a client that is revoked then is refused
+// from the guard's first contact on, also where the store has grown beyond what was
+// seen before, and nothing is said of guards that is not so.
+func TestTimeTravel(t *testing.T) {
+	w := startWorld(t)
+	b := newBoundary(t, w)
+	u := sample("files", startSample(t, mcpserver.Options{Stateless: true, JSON: true}))
+	server := newGuardedServer(b.namespace, u.name, b.as, b.guard.resource(u.name), u.tools())
+	server.Spec.Boundary, server.Spec.GuardNamespaces = v1alpha1.BoundaryGuarded, []string{guardNamespace}
+	w.create(t, server)
+	b.guard.start(t, w, b.kubeconfig, []string{b.behind(u.name, u.url)})
+	tr := &traveller{boundary: b, upstream: u, caller: &caller{guard: b.guard, path: "/" + u.name}}
+	for i := range *travels {
+		t.Run(fmt.Sprint(i), func(t *testing.T) { tr.round(t, i) })
+	}
+}
+
+func (tr *traveller) round(t *testing.T, i int) {
+	g := NewWithT(t)
+	name := fmt.Sprintf("leaves-%d", i)
+	reg := tr.newRegistration(name, v1alpha1.AuthMethodClientSecretBasic)
+	tr.create(t, reg, tr.grantAt(tr.upstream.name, name, name, scopeLooks))
+	token := tr.accessToken(t, tr.readyAtGuard(t, reg, scopeLooks), tr.guard.resource(tr.upstream.name), scopeLooks)
+	tr.awaitAllowed(t, tr.upstream.name, tr.upstream.looks, token)
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := tr.plane.CopyStore(t.Context(), copied); err != nil {
+		t.Fatal(err)
+	}
+	tr.managed(t)
+	tr.awaitContact(t, time.Now())
+	// What the guard follows is changed last, so that it has seen what gets lost.
+	tr.grow(t, fmt.Sprintf("lost-%d", i))
+	tr.annotate(t, reg, "example.com/seen", strconv.Itoa(i))
+	tr.awaitContact(t, time.Now().Add(3*time.Second))
+
+	restarts := tr.figure(t, "mcp_guard_history_restarts_total")
+	manager := tr.manager
+	if err := tr.plane.PutBack(t.Context(), copied); err != nil {
+		t.Fatal(err)
+	}
+	if i%2 == 1 {
+		tr.grow(t, fmt.Sprintf("again-%d", i))
+		tr.grow(t, fmt.Sprintf("beyond-%d", i))
+	}
+	revoked := tr.deletes(t, name)
+	tr.requireRefused(t, token, revoked)
+	g.Expect(tr.figure(t, "mcp_guard_history_restarts_total")).To(BeNumerically(">", restarts), "the guard noticed nothing")
+	g.Eventually(manager.ended, patience).Should(BeClosed(), "the manager goes on")
+	tr.managed(t)
+	g.Eventually(tr.guard.readiness(t), patience, often).Should(Equal(http.StatusOK))
+}
+
+// requireRefused watches what becomes of a client that was revoked at an instant:
+// it does not pass any more once the guard has had contact after that.
+func (tr *traveller) requireRefused(t *testing.T, token string, revoked time.Time) {
+	t.Helper()
+	passed, after := 0, 0
+	for end := time.Now().Add(patience); ; {
+		contact := tr.contact(t).After(revoked)
+		answer := tr.caller.call(t, tr.upstream.looks, tr.upstream.arguments[tr.upstream.looks], token)
+		switch {
+		case answer.status == http.StatusOK && contact:
+			t.Fatalf("a revoked client passed %s after it was revoked, and after the guard had contact", time.Since(revoked))
+		case answer.status == http.StatusOK:
+			passed++
+		case contact:
+			after++
+		}
+		if after >= 100 {
+			t.Logf("%d calls passed before contact, all refused %s after the revocation", passed, time.Since(revoked))
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no contact in %s", patience)
+		}
+		wait(t, often)
+	}
+}
+
+func wait(t *testing.T, how time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(how)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+	}
+}
+
+// contact is when the guard last had contact; zero while it does not rely on any.
+func (tr *traveller) contact(t *testing.T) time.Time {
+	t.Helper()
+	page, asked := tr.guard.page(t), time.Now()
+	if value(page, "mcp_guard_register_complete") != 1 {
+		return time.Time{}
+	}
+	return asked.Add(-time.Duration(value(page, "mcp_guard_register_age_seconds") * float64(time.Second)))
+}
+
+func (tr *traveller) awaitContact(t *testing.T, since time.Time) {
+	t.Helper()
+	NewWithT(t).Eventually(func() time.Time { return tr.contact(t) }, patience, often).Should(BeTemporally(">", since))
+}
+
+func (tr *traveller) figure(t *testing.T, name string) float64 { return value(tr.guard.page(t), name) }
+
+// value is that of a metric without labels; -1 where there is none.
+func value(page, name string) float64 {
+	match := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(page)
+	if match == nil {
+		return -1
+	}
+	number, err := strconv.ParseFloat(match[1], 64)
+	if err != nil {
+		return -1
+	}
+	return number
+}
+
+// managed has a manager run: it ends where the API server is away for long, or was
+// put back.
+func (tr *traveller) managed(t *testing.T) {
+	t.Helper()
+	select {
+	case <-tr.manager.ended:
+		tr.startManager(t)
+	default:
+	}
+}
+
+// grow writes what nobody follows.
+func (tr *traveller) grow(t *testing.T, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: tr.namespace, Name: name}}
+	if err := tr.Create(ctx, object); err != nil {
+		t.Fatal(err)
+	}
+	for i := range lost {
+		object.Data = map[string]string{"i": strconv.Itoa(i)}
+		if err := tr.Update(ctx, object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
