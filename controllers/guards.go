@@ -113,14 +113,19 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 	if facts.Guards, err = g.leases(ctx, reg.Spec.AuthorizationServerRef.Name, now); err != nil {
 		return unheard, err
 	}
-	if policy.Denied(facts, now) {
-		// What is said here is final, so it is not said of another history.
-		if err := g.History.Holds(ctx); err != nil {
-			return unheard, err
-		}
-		return denied, nil
+	if !policy.Denied(facts, now) {
+		return unheard, nil
 	}
-	return unheard, nil
+	return g.settled(ctx)
+}
+
+// settled says that a client is denied, unless what was read may be of another
+// history: what is said is final.
+func (g *Guards) settled(ctx context.Context) (heard, error) {
+	if err := g.History.Holds(ctx); err != nil {
+		return unheard, err
+	}
+	return denied, nil
 }
 
 // leases are what guards tell of an authorization server.

@@ -66,6 +66,7 @@ func (tr *traveller) round(t *testing.T, i int) {
 	if err := tr.plane.CopyStore(t.Context(), copied); err != nil {
 		t.Fatal(err)
 	}
+	tr.served(t)
 	tr.managed(t)
 	tr.awaitContact(t, time.Now())
 	// What the guard follows is changed last, so that it has seen what gets lost.
@@ -78,6 +79,7 @@ func (tr *traveller) round(t *testing.T, i int) {
 	if err := tr.plane.PutBack(t.Context(), copied); err != nil {
 		t.Fatal(err)
 	}
+	tr.served(t)
 	if i%2 == 1 {
 		tr.grow(t, fmt.Sprintf("again-%d", i))
 		tr.grow(t, fmt.Sprintf("beyond-%d", i))
@@ -155,6 +157,13 @@ func value(page, name string) float64 {
 		return -1
 	}
 	return number
+}
+
+// served waits until the API server has its kinds and policies again.
+func (tr *traveller) served(t *testing.T) {
+	t.Helper()
+	NewWithT(t).Eventually(func() error { return tr.List(t.Context(), &v1alpha1.MCPClientRegistrationList{}) }, patience, often).Should(Succeed())
+	tr.waitForAdmission(t)
 }
 
 // managed has a manager run: it ends where the API server is away for long, or was
