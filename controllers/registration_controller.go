@@ -35,6 +35,9 @@ type RegistrationReconciler struct {
 	Audit       audit.Recorder
 	Recorder    events.EventRecorder
 	Metrics     *Metrics
+	// Denials has guards refuse a client whose registration cannot say that it is to
+	// be refused; nil leaves that to the object.
+	Denials *Denials
 	// Guards tells which guards have the news of a revocation; nil means none.
 	Guards *Guards
 	// Manageability is what registrations learnt of servers.

@@ -6,6 +6,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -29,7 +30,8 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 		return m.result(done.err)
 	case done.gone:
 		r.tellOfRelease(reg, done)
-		return m.result(done.err)
+		done.err = errors.Join(done.err, r.undeny(ctx, reg))
+		return classify(done.err).result(done.err)
 	case done.again > 0 && done.again < lifecycle.DisbeliefDelay && !m.happened:
 		return urgent(d, done.record, ctrl.Result{RequeueAfter: done.again}), nil
 	}
@@ -38,7 +40,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	if settling(reg, after.Status.Conditions, now) {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
-	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, reg, after)
+	err := r.writeStatus(ctx, reg, after, d, done.record)
 	if w := classify(err); w.happened {
 		return w.result(err)
 	}

@@ -61,6 +61,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	denials := &Denials{Client: c, Live: live}
 	guards := newGuards(c, o.WatchNamespaces, o.History)
 	for _, r := range []struct {
 		reconciler interface {
@@ -78,7 +79,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
 		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder, Watched: o.WatchNamespaces, Probes: probes}, 4},
-		{&AccessDenialReconciler{Client: c, Clock: o.Clock, Guards: guards, Denials: &Denials{Client: c, Live: live}, Recorder: recorder}, 2},
+		{&AccessDenialReconciler{Client: c, Clock: o.Clock, Guards: guards, Denials: denials, Recorder: recorder}, 2},
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces,
