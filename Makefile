@@ -35,6 +35,7 @@ generate: ## Write everything that is generated: deepcopy, CRDs, role, chart fil
 		--renderer=markdown --output-path=docs/reference.md
 	@go run ./hack/valuesdoc
 	@go run ./hack/metricsdoc
+	@go run ./hack/lifecycledoc
 
 .PHONY: fmt
 fmt: ## Format the Go code.

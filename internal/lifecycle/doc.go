@@ -14,7 +14,7 @@
 // plans out.
 //
 // Start reading at Next in next.go; answers.go says what becomes of the record.
-// docs/lifecycle.md is printed from table.go. The properties that must hold,
-// whatever is stored, whatever a server answers and wherever the process dies,
-// are tests in walk_test.go.
+// hack/lifecycledoc asks it about every situation and writes docs/lifecycle.md from
+// its answers. The properties that must hold, whatever is stored, whatever a server
+// answers and wherever the process dies, are tests in walk_test.go.
 package lifecycle
