@@ -72,6 +72,25 @@ type stage struct {
 	// strips is what a third party's policy does to objects on their way into
 	// storage; nil is nothing.
 	strips func(client.Object)
+	// requests are what the API server was asked: every write, and what was read
+	// past the cache.
+	requests []string
+}
+
+// counted is a reader of the API server.
+type counted struct {
+	client.Reader
+	s *stage
+}
+
+func (c counted) Get(ctx context.Context, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+	c.s.requests = append(c.s.requests, fmt.Sprintf("get %T", object))
+	return c.Reader.Get(ctx, key, object, opts...)
+}
+
+func (c counted) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	c.s.requests = append(c.s.requests, fmt.Sprintf("list %T", list))
+	return c.Reader.List(ctx, list, opts...)
 }
 
 // strange is a fake authorization server that fails, as long as it is told to.
@@ -144,11 +163,14 @@ func newStage(t *testing.T, name string) *stage {
 			return c.Get(ctx, key, object, opts...)
 		}, Create: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.CreateOption) error {
 			s.strip(object)
+			s.requests = append(s.requests, fmt.Sprintf("create %T", object))
 			return c.Create(ctx, object, opts...)
 		}, Update: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.UpdateOption) error {
 			s.strip(object)
+			s.requests = append(s.requests, fmt.Sprintf("update %T", object))
 			return c.Update(ctx, object, opts...)
 		}, Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			s.requests = append(s.requests, fmt.Sprintf("patch %T", object))
 			if err := c.Patch(ctx, object, patch, opts...); err != nil || s.strips == nil {
 				return err
 			}
@@ -183,8 +205,8 @@ func (s *stage) assemble() {
 	}
 	s.registrations = &RegistrationReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Grants: s.grants, Cluster: "cluster",
-		Records:     &Records{Client: s.Client, Live: s.Client, Namespace: stageOperator},
-		Credentials: &Credentials{Client: s.Client, Live: s.Client},
+		Records:     &Records{Client: s.Client, Live: counted{s.Client, s}, Namespace: stageOperator},
+		Credentials: &Credentials{Client: s.Client, Live: counted{s.Client, s}},
 		Places:      &Places{Client: s.Client, Namespace: stageOperator},
 		Drift:       NewDriftSchedule(begun), Examinations: NewExaminations(), Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
 	}

@@ -1,0 +1,69 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+)
+
+// The authorization server is told first: before the deletion the API server is asked
+// at most once, for what a cache that is behind could have wrong, and nothing is
+// written.
+func TestServerIsToldFirst(t *testing.T) {
+	registration, grants := []string{"get *v1alpha1.MCPClientRegistration"}, []string{"list *v1alpha1.ScopeGrantList"}
+	for name, c := range map[string]struct {
+		method v1alpha1.TokenEndpointAuthMethod
+		leave  func(s *stage)
+		want   []string
+	}{
+		"expired":                  {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
+		"expired, with a key":      {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
+		"its last grant ended":     {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { endGrant(s) }, grants},
+		"deleted":                  {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { s.remove(s.reg) }, nil},
+		"deleted, with a key":      {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.remove(s.reg) }, nil},
+		"deleted, with its Secret": {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.remove(s.reg); s.broken["*v1.Secret"] = false }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, "told-first")
+			s.reg.Spec.TokenEndpointAuthMethod = c.method
+			endAt(s.reg, begun.Add(time.Hour).Format(time.RFC3339))
+			s.begin()
+			if len(s.as.Clients()) != 1 {
+				t.Fatal("there is no client")
+			}
+			c.leave(s)
+			s.requests = nil
+			var before []string
+			told := false
+			s.as.Switch(func(w *fake.Switches) {
+				w.OnCall = func(_ context.Context, op fake.Operation) {
+					if op == fake.Revoke && !told {
+						told, before = true, append(before, s.requests...)
+					}
+				}
+			})
+			s.settle()
+			if !told || len(s.as.Clients()) != 0 {
+				t.Fatalf("told %v, %d clients live", told, len(s.as.Clients()))
+			}
+			if diff := cmp.Diff(c.want, before); diff != "" {
+				t.Errorf("asked before the server was told (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// endGrant has the one grant end by its own time, and lets that come.
+func endGrant(s *stage) {
+	edit(s, s.grant, func(grant *v1alpha1.ScopeGrant) { endAt(grant, begun.Add(time.Minute).Format(time.RFC3339)) })
+	s.settle()
+	s.clock.SetTime(begun.Add(time.Minute))
+}
