@@ -156,7 +156,7 @@ func settled() []string {
 			lines = append(lines, name+" "+c)
 		}
 	}
-	object("*v1alpha1.AuthorizationServer /", "Discovered=True/Discovered")
+	object("*v1alpha1.AuthorizationServer /", "Discovered=True/Discovered", "Manageable=True/Managed")
 	for _, team := range []string{"-one", "-two"} {
 		object("*v1alpha1.MCPServer " + team + "/files")
 	}

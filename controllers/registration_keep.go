@@ -59,7 +59,3 @@ func (s *step) putCredentials(ctx context.Context, record policy.Record, pair ke
 
 // atOnce is the delay of a decision that is made again at once.
 const atOnce = time.Millisecond
-
-// disbeliefDelay is how long after a deletion that did not take effect it is
-// tried again.
-const disbeliefDelay = 10 * time.Second

@@ -40,35 +40,33 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return err
 	}
-	pending, err := s.pending(done.record, wish)
-	if err != nil {
-		return err
-	}
-	if s.decision.MakeKey && !s.traits().OwnClientID {
-		// The absence of the client could not be witnessed without its key.
-		pending.WitnessKey, pending.WitnessKeyID = pair.private, pair.id
-	}
 	learnt, err := s.first()
 	if err != nil {
 		return err
 	}
 	defer func() { learnt(s.shown(done.record)) }()
-	if err := s.foretell(ctx, done, pending); err != nil {
+	if err := s.foretell(ctx, done, wish, pair); err != nil {
 		return err
 	}
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	request := s.marked(wish, pending)
-	request.Secret = pending.Client.Secret
+	request := s.marked(wish, done.record)
+	request.Secret = done.record.Client.Secret
 	answer, err := server.Register(ctx, request)
 	leave()
-	switch {
-	case err != nil && answer.Named() && !s.traits().OwnClientID && onlyUnavailable(err):
-		return s.unusable(ctx, done, answer, err)
-	case err != nil:
-		return s.registrationFailed(ctx, done, err)
+	if err != nil {
+		return s.unregistered(ctx, done, answer, err)
 	}
 	return s.registered(ctx, done, answer, wish, pair)
+}
+
+// unregistered is a request that ended with an error: what the answer names is
+// undone where it can be.
+func (s *step) unregistered(ctx context.Context, done *outcome, answer authserver.Client, err error) error {
+	if answer.Named() && !s.traits().OwnClientID && onlyUnavailable(err) {
+		return s.unusable(ctx, done, answer, err)
+	}
+	return s.registrationFailed(ctx, done, err)
 }
 
 // first waits for the first client of a server, where it is not known yet whether
@@ -93,7 +91,20 @@ func (s *step) shown(record policy.Record) policy.Knowledge {
 
 // foretell stores the record of a request about to be sent. Whether it was stored
 // is open after an error: the place stays taken.
-func (s *step) foretell(ctx context.Context, done *outcome, pending policy.Record) (err error) {
+func (s *step) foretell(ctx context.Context, done *outcome, wish authserver.ClientMetadata, pair keyPair) error {
+	pending, err := s.pending(done.record, wish)
+	if err != nil {
+		return err
+	}
+	if s.decision.MakeKey && !s.traits().OwnClientID {
+		// The absence of the client could not be witnessed without its key.
+		pending.WitnessKey, pending.WitnessKeyID = pair.private, pair.id
+	}
+	return s.announcePending(ctx, done, pending)
+}
+
+// announcePending stores a pending record, unless somebody changes it on its way.
+func (s *step) announcePending(ctx context.Context, done *outcome, pending policy.Record) (err error) {
 	before := done.record
 	if done.record, err = s.Records.Put(ctx, s.reg, pending); err != nil {
 		return err
@@ -197,10 +208,7 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 		}
 		return err
 	case refused:
-		if answer.MaybeApplied || late {
-			s.orphaned(record, record.Mark)
-			record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
-		}
+		record = s.orphanedIf(answer.MaybeApplied || late, record)
 		record = s.refused(record, v1alpha1.ReasonRejected, answer.Code)
 		record.Client = authserver.Client{}
 		done.again, err = atOnce, nil
@@ -211,12 +219,26 @@ func (s *step) registrationFailed(ctx context.Context, done *outcome, err error)
 	default:
 		record.State, record.Client = "", authserver.Client{}
 	}
-	stored, putErr := s.Records.Put(ctx, s.reg, record)
-	done.record = stored
-	if putErr == nil && !record.State.HoldsPlace() {
+	return errors.Join(s.administrators(answer, err), s.keepFailed(ctx, done, record))
+}
+
+// keepFailed stores what a failed request leaves behind; a place that it does not
+// hold any more is given back.
+func (s *step) keepFailed(ctx context.Context, done *outcome, record policy.Record) (err error) {
+	done.record, err = s.Records.Put(ctx, s.reg, record)
+	if err == nil && !record.State.HoldsPlace() {
 		s.Places.Leave(s.reg.UID)
 	}
-	return errors.Join(s.administrators(answer, err), putErr)
+	return err
+}
+
+// orphanedIf notes the mark of a request that may have been carried out.
+func (s *step) orphanedIf(applied bool, record policy.Record) policy.Record {
+	if applied {
+		s.orphaned(record, record.Mark)
+		record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
+	}
+	return record
 }
 
 // unheard notes that an answer was lost. What it may have made is asked for once
@@ -225,8 +247,7 @@ func (s *step) unheard(record policy.Record) policy.Record {
 	if record.Unanswered++; !record.Unconfirmed() {
 		return record
 	}
-	s.orphaned(record, record.Mark)
-	record.Orphans = append(slices.Clone(record.Orphans), record.Mark)
+	record = s.orphanedIf(true, record)
 	record.State, record.Client = "", authserver.Client{}
 	return record
 }
@@ -385,7 +406,7 @@ func (s *step) adopt(ctx context.Context, done *outcome) error {
 		s.Places.Leave(s.reg.UID)
 		return errors.Join(err, errTaken)
 	}
-	if err := s.foretell(ctx, done, record); err != nil {
+	if err := s.announcePending(ctx, done, record); err != nil {
 		return err
 	}
 	done.again = atOnce

@@ -236,7 +236,7 @@ func absence(record policy.Record) (reason, message string) {
 // of the one before.
 func revocation(old *v1alpha1.Revocation, d policy.RegistrationDecision, record policy.Record) *v1alpha1.Revocation {
 	switch {
-	case (record.State == policy.RecordDeleted || record.State == policy.RecordRevoked) && record.Cause != "":
+	case record.Cause != "" && record.Ended():
 		r := &v1alpha1.Revocation{
 			Cause: record.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(record.DueAt.Truncate(time.Second)),
 			RevokedAtASAt: timeOf(record.DeletedAt), VerifiedAt: timeOf(record.VerifiedAt),
@@ -247,19 +247,24 @@ func revocation(old *v1alpha1.Revocation, d policy.RegistrationDecision, record 
 		}
 		return r
 	case d.Action == policy.Revoke && lifecycle.StandingOf(record) != lifecycle.Gone:
-		due := d.Verdict.DueAt
-		if record.Cause != "" {
-			due = record.DueAt
-		}
-		return &v1alpha1.Revocation{
-			Cause: cmp.Or(record.Cause, d.Verdict.Cause), ClientID: record.Client.ID, DueAt: metav1.NewTime(due.Truncate(time.Second)),
-			RevokedAtASAt: timeOf(record.DeletedAt),
-		}
+		return revocationBegun(d, record)
 	case old != nil && record.Live() && record.Cause == "" && old.ClientID == record.Client.ID && old.VerifiedAt == nil:
 		// It was announced and never began: the client may go on.
 		return nil
 	}
 	return old
+}
+
+// revocationBegun is the record of a revocation that the server has not accepted. One
+// that began keeps its cause.
+func revocationBegun(d policy.RegistrationDecision, record policy.Record) *v1alpha1.Revocation {
+	cause, due := record.Cause, record.DueAt
+	if cause == "" {
+		cause, due = d.Verdict.Cause, d.Verdict.DueAt
+	}
+	return &v1alpha1.Revocation{
+		Cause: cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(due.Truncate(time.Second)), RevokedAtASAt: timeOf(record.DeletedAt),
+	}
 }
 
 // timeOf turns an instant into the API's form; the zero instant is none.

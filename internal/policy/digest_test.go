@@ -42,9 +42,7 @@ func TestDigestIsPinned(t *testing.T) {
 }
 
 func TestNewFieldsLeaveTheDigestAlone(t *testing.T) {
-	kind := reflect.TypeFor[authserver.ClientMetadata]()
-	for i := range kind.NumField() {
-		field := kind.Field(i)
+	for field := range reflect.TypeFor[authserver.ClientMetadata]().Fields() {
 		tag := field.Tag.Get("json")
 		omitted := strings.Contains(tag, "omitempty") || strings.Contains(tag, "omitzero") || tag == "-"
 		if !omitted && !slices.Contains(digested, field.Name) {

@@ -313,6 +313,10 @@ func (r Record) KeysSettle(now time.Time) bool {
 // still be carried out: longer than it is waited for.
 const lateRequest = 30 * time.Second
 
+// Ended reports whether the server accepted the deletion of the client, or it is
+// over in another way.
+func (r Record) Ended() bool { return r.State == RecordDeleted || r.State == RecordRevoked }
+
 // Unconfirmed reports whether so many answers were lost that no more is asked for.
 func (r Record) Unconfirmed() bool { return r.Unanswered >= maxUnanswered }
 
