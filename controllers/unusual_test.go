@@ -12,6 +12,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -226,6 +227,32 @@ func TestUnlabelledRecordHoldsNoDeletionBack(t *testing.T) {
 			key := client.ObjectKey{Namespace: operatorNamespace, Name: "registration-" + string(reg.UID)}
 			NewWithT(t).Eventually(func() error { return client.IgnoreNotFound(w.Get(t.Context(), key, &left)) }, eventually, often).Should(Succeed())
 		})
+	}
+}
+
+// A record whose registration is gone is let go of by a person's word, as the runbook
+// says, after a revocation was tried.
+func TestRecordWithoutRegistrationIsLetGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devas.Options{})
+	g := NewWithT(t)
+	reg := w.register(t, "left", secret, "True/Ready")
+	w.order(t, devas.Fault{Operation: devas.Delete, Status: http.StatusServiceUnavailable})
+	w.remove(t, w.grantsOf(t, "left"))
+	w.remove(t, reg)
+	edit(t, w, reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil })
+	w.waitFor(t, reg, "gone")
+	g.Eventually(func() string {
+		var stored struct{ Cause string }
+		decode(t, w.record(t, reg).Data["record.json"], &stored)
+		return stored.Cause
+	}, eventually, often).ShouldNot(BeEmpty(), "until a revocation was tried")
+	w.letGo(t, reg)
+	var left corev1.Secret
+	key := client.ObjectKey{Namespace: operatorNamespace, Name: "registration-" + string(reg.UID)}
+	g.Eventually(func() bool { return apierrors.IsNotFound(w.Get(t.Context(), key, &left)) }, eventually, often).Should(BeTrue())
+	if live := len(w.as.Clients()); live != 1 {
+		t.Errorf("%d clients live, want the one that a person answers for", live)
 	}
 }
 
