@@ -301,6 +301,12 @@ func TestRegistrationRulesOfTheRecord(t *testing.T) {
 		{"too many requests were lost", facts(func(f *RegistrationFacts) {
 			f.RecordIs, f.Record = Present, Record{State: RecordPending, Orphans: make([]string, maxOrphans)}
 		}), Nothing, verdict{Standing: Frozen, Reason: v1alpha1.ReasonPossibleOrphans}, []string{"16 registration requests", "status.possibleOrphans"}},
+		{"two answers in a row were lost", facts(func(f *RegistrationFacts) {
+			f.RecordIs, f.Record = Present, Record{Unanswered: maxUnanswered, Orphans: make([]string, maxUnanswered)}
+		}), Nothing, verdict{Standing: Frozen, Reason: v1alpha1.ReasonPossibleOrphans}, []string{"2 registration requests", "status.possibleOrphans"}},
+		{"one answer was lost", facts(func(f *RegistrationFacts) {
+			f.RecordIs, f.Record = Present, Record{State: RecordPending, Unanswered: maxUnanswered - 1}
+		}), Register, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}, nil},
 		{"the orphans of a live client do not matter", liveFacts(func(f *RegistrationFacts) { f.Record.Orphans = make([]string, maxOrphans) }), Keep,
 			verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}, nil},
 		{"the same wish was refused", refusedFacts(now.Add(-time.Minute)), Nothing,
