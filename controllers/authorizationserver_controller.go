@@ -22,6 +22,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -137,7 +138,7 @@ func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.
 	suspects := map[string]time.Time{}
 	for i := range records.Items {
 		manageable = learnt(manageable, &records.Items[i], as)
-		if err := r.countRecord(ctx, &records.Items[i], &counts, r.suspicion(as.UID, suspects)); err != nil {
+		if err := r.countRecord(ctx, as, &records.Items[i], &counts, r.suspicion(as.UID, suspects)); err != nil {
 			return counts, manageable, err
 		}
 	}
@@ -186,11 +187,17 @@ func (r *AuthorizationServerReconciler) suspicion(as types.UID, noted map[string
 
 // countRecord counts one record. The record of a registration that is gone is
 // deleted, unless it tells of a client that may live on.
-func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret *corev1.Secret, counts *v1alpha1.ClientCounts, lasting func(string) bool) error {
+func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, as *v1alpha1.AuthorizationServer, secret *corev1.Secret, counts *v1alpha1.ClientCounts, lasting func(string) bool) error {
 	record, err := decodeRecord(secret)
 	if err != nil {
 		// One bad record must not hide the others: what it speaks of is unknown.
 		logf.FromContext(ctx).Error(err, "Decoding registration record", "secret", secret.Name)
+		counts.PossibleOrphans++
+		return nil
+	}
+	if registrationKey(secret).Name == "" {
+		// Whose it is cannot be told: it must not hide the others either.
+		logf.FromContext(ctx).Info("A registration record does not say whose it is", "secret", secret.Name)
 		counts.PossibleOrphans++
 		return nil
 	}
@@ -208,10 +215,10 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret 
 	if !lasting(secret.Name) {
 		return nil
 	}
-	switch {
-	case record.Live() || record.State == policy.RecordDeleted || record.Findable():
-		return r.reap(ctx, secret, record, counts)
-	case record.State == policy.RecordPending:
+	switch standing := lifecycle.StandingOf(record); {
+	case standing == lifecycle.Alive || standing == lifecycle.Deleted:
+		return r.reap(ctx, as, secret, record, counts)
+	case standing == lifecycle.Unconfirmed:
 		counts.PossibleOrphans++
 	case len(record.Orphans) == 0:
 		leftover := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}}

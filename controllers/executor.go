@@ -28,9 +28,9 @@ type executor struct {
 type leaver interface {
 	// store stores a record in place of the one before.
 	store(ctx context.Context, record policy.Record) (policy.Record, error)
-	// end does what is left to do when the client is gone, and stores the record
-	// of its end where one is kept.
-	end(ctx context.Context, last policy.Record) (policy.Record, error)
+	// end does what is left to do when the client is gone, tells of its end, and
+	// stores the record of it where one is kept.
+	end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error)
 	// tell tells of what happened at the authorization server.
 	tell(event lifecycle.Event)
 }
@@ -69,8 +69,14 @@ func (x executor) run(ctx context.Context, l leaving) (record policy.Record, wai
 			ctx, cancel = detached(ctx)
 			defer cancel()
 		}
-		done, out, err := x.step(ctx, server, &l, plan)
-		if err != nil || done || out.Err != nil || out.Wait > 0 {
+		out, err := x.step(ctx, server, &l, plan)
+		if err == nil && out.Ended {
+			// What is left to do is the cluster's affair.
+			leave()
+			l.Record, err = l.end(ctx, out)
+			return l.Record, 0, err
+		}
+		if err != nil || out.Err != nil || out.Wait > 0 {
 			return l.Record, out.Wait, errors.Join(out.Err, err)
 		}
 	}
@@ -89,25 +95,35 @@ func (x executor) enter(ctx context.Context, connection authserver.Config) (auth
 
 // step carries out one plan: the intent is stored, the server is asked, and what
 // its answer means is told and stored before anything else.
-func (x executor) step(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan) (done bool, out lifecycle.Outcome, err error) {
+func (x executor) step(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan) (out lifecycle.Outcome, err error) {
 	before := l.Record
 	for _, event := range plan.Events {
 		l.tell(event)
 	}
 	if err := l.keep(ctx, plan.Intent); err != nil {
-		return false, out, err
+		if plan.BestEffort() {
+			l.Facts = l.Without(plan.Call)
+			return lifecycle.Outcome{}, nil
+		}
+		return out, err
 	}
 	answer := x.ask(ctx, server, l, plan.Call, before)
 	out = plan.After(answer, x.clock.Now())
 	out.Record.Version = l.Record.Version
+	if out.Ended {
+		return out, nil
+	}
 	for _, event := range out.Events {
 		l.tell(event)
 	}
-	if out.Ended {
-		l.Record, err = l.end(ctx, out.Record)
-		return true, out, err
+	err = l.keep(ctx, out.Record)
+	if plan.BestEffort() {
+		// What the answer renewed is in force, stored or not: the deletion goes on
+		// with it, and is stored with what it means.
+		l.Record, err = out.Record.At(l.Record.Version), nil
+		l.Facts = l.Without(plan.Call)
 	}
-	return false, out, l.keep(ctx, out.Record)
+	return out, err
 }
 
 // keep stores a record where it is not what is stored already.
@@ -131,6 +147,8 @@ func (x executor) ask(ctx context.Context, server authserver.Server, l *leaving,
 	handle.Adopting = false
 	switch call {
 	case lifecycle.None:
+	case lifecycle.Look:
+		a.Client, a.Found, a.Err = server.Find(ctx, handle)
 	case lifecycle.GiveProbeKey:
 		wish := before.Client.Registered
 		wish.JWKS, wish.JWKSURI = l.ProbeKey.JWKS, ""

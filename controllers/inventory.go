@@ -270,8 +270,11 @@ func (listedLeaver) store(_ context.Context, record policy.Record) (policy.Recor
 	return record, nil
 }
 
-func (listedLeaver) end(_ context.Context, last policy.Record) (policy.Record, error) {
-	return last, nil
+func (l listedLeaver) end(_ context.Context, out lifecycle.Outcome) (policy.Record, error) {
+	for _, event := range out.Events {
+		l.tell(event)
+	}
+	return out.Record, nil
 }
 
 func (l listedLeaver) tell(event lifecycle.Event) {

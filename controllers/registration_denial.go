@@ -30,7 +30,7 @@ func (r *RegistrationReconciler) writeStatus(ctx context.Context, reg, after *v1
 	if err == nil {
 		return r.undeny(ctx, reg)
 	}
-	if !refusesStatus(err) || d.Verdict.Standing != policy.Refused {
+	if !refusesStatus(err) || (d.Verdict.Standing != policy.Refused && d.Action != policy.Revoke) {
 		return err
 	}
 	if w.write(ctx, reg, least(reg, after)) == nil {

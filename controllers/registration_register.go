@@ -44,7 +44,8 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return err
 	}
-	defer func() { learnt(s.shown(done.record)) }()
+	shown := policy.Unknown
+	defer func() { learnt(shown) }()
 	if err := s.foretell(ctx, done, wish, pair); err != nil {
 		return err
 	}
@@ -57,7 +58,9 @@ func (s *step) register(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return s.unregistered(ctx, done, answer, err)
 	}
-	return s.registered(ctx, done, answer, wish, pair)
+	err = s.registered(ctx, done, answer, wish, pair)
+	shown = s.shown(done.record)
+	return err
 }
 
 // unregistered is a request that ended with an error: what the answer names is
@@ -340,7 +343,12 @@ func (s *step) unusable(ctx context.Context, done *outcome, answer authserver.Cl
 	record, now := done.record, s.Clock.Now()
 	record.State, record.Client, record.RegisteredAt = policy.RecordRegistered, answer, now
 	record.Cause, record.DueAt = v1alpha1.CauseUnusable, now
-	if record = s.usable(ctx, record); record.Live() {
+	if answer.ManagementURI == "" || answer.ManagementToken.IsZero() {
+		// Of an answer that cannot be read as a whole it is not known whether there
+		// is no way to manage the client.
+		record = s.orphanedIf(true, record)
+		record = s.refused(policy.Record{Version: record.Version, Connection: record.Connection, Orphans: record.Orphans}, v1alpha1.ReasonRejected, lifecycle.CodeUnusable)
+	} else if record = s.usable(ctx, record); record.Live() {
 		s.Audit.Record(s.given(audit.ClientRegistered, record))
 	}
 	stored, err := s.Records.Put(ctx, s.reg, record)
@@ -381,7 +389,12 @@ func (unstored) store(_ context.Context, record policy.Record) (policy.Record, e
 	return record, nil
 }
 
-func (unstored) end(_ context.Context, last policy.Record) (policy.Record, error) { return last, nil }
+func (u unstored) end(_ context.Context, out lifecycle.Outcome) (policy.Record, error) {
+	for _, event := range out.Events {
+		u.tell(event)
+	}
+	return out.Record, nil
+}
 
 func (u unstored) tell(event lifecycle.Event) { u.own.tell(event) }
 

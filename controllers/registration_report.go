@@ -123,7 +123,7 @@ func urgent(d policy.RegistrationDecision, record policy.Record, result ctrl.Res
 	switch told := lifecycle.StandingOf(record) == lifecycle.Deleted; {
 	case told:
 		priority = priorityProve
-	case d.Verdict.Standing == policy.Refused || d.NextTakesAway:
+	case d.Action == policy.Revoke || d.Verdict.Standing == policy.Refused || d.NextTakesAway:
 		priority = priorityRevoke
 	}
 	result.Priority = &priority
@@ -172,7 +172,7 @@ func describeClient(status *v1alpha1.MCPClientRegistrationStatus, reg *v1alpha1.
 	before := status.Scopes
 	status.ClientID, status.Scopes, status.RegisteredAt, status.SecretName = "", nil, nil, ""
 	status.ScopesOmitted = 0
-	if record.Live() || record.State == policy.RecordDeleted {
+	if record.Exists() {
 		status.ClientID = record.Client.ID
 		status.RegisteredAt = timeOf(record.RegisteredAt)
 	}
@@ -200,6 +200,8 @@ func registeredEntry(d policy.RegistrationDecision, record policy.Record, m mish
 		e.reason, e.message, e.waiting = m.reason, m.message, !m.stalled
 	case d.Verdict.Standing == policy.Undecided && !record.Live():
 		e.reason, e.message, e.waiting = d.Verdict.Reason, d.Verdict.Message, d.Verdict.Waiting
+	case !record.Legible():
+		e.reason, e.message = v1alpha1.ReasonRecordDamaged, "a part of the registration record cannot be read: what there is at the authorization server is not known"
 	case record.State == policy.RecordDeleted:
 		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking,
 			"the authorization server accepted the deletion of the client; its absence is not yet proven", true

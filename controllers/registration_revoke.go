@@ -104,19 +104,27 @@ var auditTypes = map[lifecycle.EventKind]audit.Type{
 }
 
 // end forgets what there was of the client. The credentials go first: a record of
-// the end is the last thing looked at.
-func (o *ownLeaver) end(ctx context.Context, last policy.Record) (policy.Record, error) {
+// the end is the last thing looked at. What may fail comes before it is told.
+func (o *ownLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error) {
 	if err := o.forgetCredentials(ctx); err != nil {
 		return o.done.record, err
 	}
 	o.ended = true
+	if o.reg.DeletionTimestamp != nil {
+		if err := o.Records.Fresh(ctx, o.reg.UID, out.Record.Version); err != nil {
+			return o.done.record, err
+		}
+	}
+	for _, event := range out.Events {
+		o.tell(event)
+	}
 	o.Places.Leave(o.reg.UID)
 	if o.reg.DeletionTimestamp != nil {
-		return o.letGo(ctx, last)
+		return o.letGo(ctx, out.Record)
 	}
 	verdict := o.decision.Verdict
 	o.anew = verdict.Standing == policy.Allowed || verdict.Reason == v1alpha1.ReasonRevoking
-	return o.store(ctx, last)
+	return o.store(ctx, out.Record)
 }
 
 // letGo lets the object go: absence is proven, or a person answers for it. The
@@ -124,9 +132,6 @@ func (o *ownLeaver) end(ctx context.Context, last policy.Record) (policy.Record,
 // tell a proven absence from a lost record. A record that names possible orphans
 // stays behind for the platform team.
 func (o *ownLeaver) letGo(ctx context.Context, last policy.Record) (policy.Record, error) {
-	if err := o.Records.Fresh(ctx, o.reg.UID, last.Version); err != nil {
-		return o.done.record, err
-	}
 	if len(last.Orphans) > 0 && o.done.record.State != last.State {
 		stored, err := o.store(ctx, last)
 		if err != nil {

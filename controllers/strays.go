@@ -22,7 +22,11 @@ import (
 // reap revokes a client whose registration went without it, because somebody
 // took the finalizer off. The record holds all that is needed. It goes when the
 // client is proven to be gone; until then it counts as a possible orphan.
-func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1.Secret, record policy.Record, counts *v1alpha1.ClientCounts) error {
+func (r *AuthorizationServerReconciler) reap(ctx context.Context, as *v1alpha1.AuthorizationServer, secret *corev1.Secret, record policy.Record, counts *v1alpha1.ClientCounts) error {
+	if ours, err := r.credible(ctx, as, secret, record); err != nil || !ours {
+		counts.PossibleOrphans++
+		return err
+	}
 	l := leaving{
 		Facts:      r.ownerless(record, r.Servers.Connector.Traits(record.Connection)),
 		leaver:     &orphanedLeaver{r, &Records{Client: r.Client, Live: r.Live, Namespace: r.Namespace}, secret},
@@ -39,6 +43,21 @@ func (r *AuthorizationServerReconciler) reap(ctx context.Context, secret *corev1
 	}
 	logf.FromContext(ctx).Info("Client of a registration that is gone revoked", "clientID", record.Client.ID)
 	return nil
+}
+
+// credible reports whether a record whose registration is gone may be acted upon.
+// One that lost its label may be somebody's invention: it is not believed about where
+// a client is, nor about one that another record speaks of.
+func (r *AuthorizationServerReconciler) credible(ctx context.Context, as *v1alpha1.AuthorizationServer, secret *corev1.Secret, record policy.Record) (bool, error) {
+	if marked(secret) {
+		return true, nil
+	}
+	if !policy.SameServer(record.Connection, policy.Connection(as)) {
+		return false, nil
+	}
+	records := &Records{Client: r.Client, Live: r.Live, Namespace: r.Namespace}
+	shared, err := records.Shared(ctx, recordUID(secret), record.Connection.Issuer, record.Client.ID)
+	return !shared, err
 }
 
 // ownerless are the facts about a client that no registration speaks of any more.
@@ -60,7 +79,11 @@ func (o *orphanedLeaver) store(ctx context.Context, record policy.Record) (polic
 	return o.records.Put(ctx, registrationOf(o.secret), record)
 }
 
-func (o *orphanedLeaver) end(ctx context.Context, last policy.Record) (policy.Record, error) {
+func (o *orphanedLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error) {
+	for _, event := range out.Events {
+		o.tell(event)
+	}
+	last := out.Record
 	if len(last.Orphans) > 0 {
 		return o.store(ctx, last)
 	}

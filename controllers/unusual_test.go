@@ -194,6 +194,25 @@ func TestServerWithoutManagementIsLearntOnce(t *testing.T) {
 	NewWithT(t).Eventually(state, eventually, often).Should(Equal("True/Ready"))
 }
 
+// One answer whose token cannot be read says nothing of the server: others are
+// registered there.
+func TestGarbledTokenIsNoLackOfManagement(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devas.Options{})
+	w.set(t, devas.Switches{AnswerWith: member("registration_access_token", `["not a text"]`)})
+	reg := w.registration("garbled", secret, time.Now().Add(time.Hour))
+	w.create(t, reg, w.grant("garbled", time.Now().Add(time.Hour), "files:read"))
+	NewWithT(t).Eventually(func() bool {
+		w.state(t, reg)()
+		ready := meta.FindStatusCondition(reg.Status.Conditions, "Ready")
+		return ready != nil && ready.Status == "False" && w.as.Counts().Total(devas.Register) > 0 && ready.Reason != "RegistrationPending"
+	}, eventually, often).Should(BeTrue())
+	w.set(t, devas.Switches{})
+	other := w.registration("other", secret, time.Now().Add(time.Hour))
+	w.create(t, other, w.grant("other", time.Now().Add(time.Hour), "files:read"))
+	w.waitFor(t, other, "True/Ready")
+}
+
 func readyOf(conditions []metav1.Condition) string {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if ready == nil {

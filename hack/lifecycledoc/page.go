@@ -29,16 +29,17 @@ What always holds:
   where a cache that is behind could have the decision wrong. The team's Secret, the
   status and the proof come after.
 * **Nothing holds the deletion back**: it needs the client id or the management URI, its
-  token, and the mark. A key for the absence probe is given at most once, and whatever
-  comes of that, the deletion follows.
+  token, and the mark. What is done before it for the sake of the proof (to read a
+  client whose last update has no answer, to give it a key for the absence probe) is
+  tried once, and whatever comes of it, the deletion follows.
 * **Only proof proves.** A client is gone when the server says so in its own form after
   it accepted the deletion, or when its token endpoint refuses the client, by the
   credential that it had, as one that it does not know. An answer in somebody else's form
   is no answer.
 * **The cause stays.** A revocation that began is finished with the cause that it began
   with. It is stored before the server is told, but for causes whose instant stands in
-  the objects (deletion, the end of a term, of the last grant, of a secret): these are
-  read again after a crash.
+  the objects (deletion, the end of a term or of a secret): these are read again after a
+  crash.
 * **Where somebody has to help, it says so.** A client that cannot be proven to be gone
   stays on record until a person lets go of it ([runbook](runbook.md#let-go)).
 
@@ -52,7 +53,7 @@ func page(told []step) string {
 	for _, s := range told {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.situation, s.from, s.ahead, callName(s))
 	}
-	b.WriteString("\n`GiveProbeKey` replaces the client's key set by one of the operator's, `Revoke` disables\n" +
+	b.WriteString("\n`Look` reads the client, `GiveProbeKey` replaces the client's key set by one of the operator's, `Revoke` disables\n" +
 		"(where the server can) and deletes, `Prove` reads the client.\n\n" +
 		"## What comes of each answer\n\nThe record is stored as the standing says, then the events are on the audit record.\n\n" +
 		"| the client | answer | standing then | events | next step |\n| --- | --- | --- | --- | --- |\n")

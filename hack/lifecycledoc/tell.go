@@ -68,6 +68,9 @@ var situations = []situation{
 		f.Record.State, f.Record.Client.Registered.AuthMethod = policy.RecordRegistered, "private_key_jwt"
 		f.ProbeKey = lifecycle.ProbeKey{ID: "kid"}
 	}, ""},
+	{"registered; its last update has no answer", func(f *lifecycle.Facts) {
+		f.Record.State, f.Record.Replacing = policy.RecordRegistered, true
+	}, ""},
 	{"registered, and just shown to be absent", func(f *lifecycle.Facts) { f.Record.State, f.SeenAbsent = policy.RecordRegistered, true }, ""},
 	{"the deletion was accepted", state(policy.RecordDeleted), ""},
 	{"the deletion was accepted, of a client that a late request may still make", func(f *lifecycle.Facts) {
@@ -84,6 +87,9 @@ func failed(kind authserver.Kind) error { return &authserver.Error{Kind: kind, O
 // replies are the answers to each call, worded as the port means them.
 var replies = map[lifecycle.Call][]reply{
 	lifecycle.None: {{"-", lifecycle.Answer{}}},
+	lifecycle.Look: {
+		{"it is there", lifecycle.Answer{Found: true}}, {"no answer, or a refusal", lifecycle.Answer{Err: failed(authserver.Unauthorized)}},
+	},
 	lifecycle.GiveProbeKey: {
 		{"done", lifecycle.Answer{}}, {"refused", lifecycle.Answer{Err: failed(authserver.Rejected)}},
 		{"no answer, or somebody else's", lifecycle.Answer{Err: failed(authserver.Unavailable)}},

@@ -228,6 +228,10 @@ type Handle struct {
 	// Deleted says that the server answered a deletion with success: from
 	// then on a refused management token is proof of absence.
 	Deleted bool
+	// TokenDoubtful says that the management token may be an old one, because the
+	// answer to an update was lost: that it is refused proves nothing, also after a
+	// deletion that was accepted.
+	TokenDoubtful bool
 	// Uncertain says that the answer to an update was lost, or that the server
 	// was not seen to accept the secret (Client.SecretDoubtful): secrets at hand
 	// may be outdated, so that their refusal proves nothing.

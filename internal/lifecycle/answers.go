@@ -34,15 +34,33 @@ var (
 // to a registration named a client and could not be used.
 const CodeUnusable = "unusable_answer"
 
+// looked is what comes of reading a client whose last update has no answer: its token
+// is known to be good where it can be read.
+func looked(f Facts, a Answer) Outcome {
+	r := CarryOver(f.Record, a.Client)
+	if a.Err == nil && a.Found {
+		r.Client.Registered, r.Replacing = policy.Said(a.Client.Registered, f.Record.Client.Registered), false
+	}
+	return Outcome{Record: r}
+}
+
 // keyGiven is what comes of giving a client a key. A server that refuses, or is
-// not heard, leaves the deletion without a probe, not undone.
-func keyGiven(f Facts, given policy.Record, a Answer) Outcome {
+// not heard, leaves the deletion without a probe, not undone. A key that the server
+// shows that it did not take, or may not know yet, is none.
+func keyGiven(f Facts, given policy.Record, a Answer, now time.Time) Outcome {
 	r := CarryOver(given, a.Client)
 	failure, _ := errors.AsType[*authserver.Error](a.Err)
 	r.Replacing = a.Err != nil && (failure == nil || failure.MaybeApplied || failure.Kind == authserver.Unavailable)
-	if a.Err == nil {
-		r.Client.Registered = policy.Said(a.Client.Registered, given.Client.Registered)
-		r.Client.Registered.JWKS, r.Client.Registered.JWKSURI = f.ProbeKey.JWKS, ""
+	if a.Err != nil {
+		return Outcome{Record: r}
+	}
+	r.Client.Registered = policy.Said(a.Client.Registered, given.Client.Registered)
+	if shown := a.Client.Registered.JWKS; shown != "" && !policy.Holds(shown, f.ProbeKey.JWKS) {
+		return Outcome{Record: r}
+	}
+	r.Client.Registered.JWKS, r.Client.Registered.JWKSURI = f.ProbeKey.JWKS, ""
+	if f.Capabilities.KeysLinger > 0 {
+		r.KeysChangedAt = now
 	}
 	return Outcome{Record: r}
 }

@@ -35,6 +35,8 @@ type Facts struct {
 	SeenAbsent bool
 	// ForceReleased says that a person answers for the client, and may by now.
 	ForceReleased bool
+	// Looked says that it was tried to read the client, in this turn.
+	Looked bool
 	// ProbeKey is a key pair that was made for the absence probe of this client,
 	// in case it needs one.
 	ProbeKey ProbeKey
@@ -57,6 +59,9 @@ type Call int
 const (
 	// None: nothing is to be asked.
 	None Call = iota
+	// Look: read the client, whose last update has no answer: its token may be an
+	// old one. Whatever comes of it, Revoke is next.
+	Look
 	// GiveProbeKey: replace the client's key set by one of ours. Whatever comes
 	// of it, Revoke is next.
 	GiveProbeKey
@@ -67,7 +72,9 @@ const (
 )
 
 // String returns the name of the call.
-func (c Call) String() string { return [...]string{"None", "GiveProbeKey", "Revoke", "Prove"}[c] }
+func (c Call) String() string {
+	return [...]string{"None", "Look", "GiveProbeKey", "Revoke", "Prove"}[c]
+}
 
 // Answer is what came of a call.
 type Answer struct {
@@ -115,7 +122,8 @@ type Outcome struct {
 	// Record is the record of the end.
 	Ended bool
 	// Events are to be told, before Record is stored: a crash in between repeats
-	// them and loses none.
+	// them and loses none. Those of an end are told when all else is done that may
+	// fail.
 	Events []Event
 	// Err is what stands in the way; it is tried again.
 	Err error
@@ -136,6 +144,22 @@ type Plan struct {
 	// After says what the answer makes of the record. It has one for every
 	// answer.
 	After func(Answer, time.Time) Outcome
+}
+
+// BestEffort reports whether the call is made for the sake of the proof alone: where
+// it cannot be made, or stored, the deletion follows all the same.
+func (p Plan) BestEffort() bool { return p.Call == Look || p.Call == GiveProbeKey }
+
+// Without is what is known where a call of best effort is left out.
+func (f Facts) Without(call Call) Facts {
+	switch call {
+	case Look:
+		f.Looked = true
+	case GiveProbeKey:
+		f.ProbeKey = ProbeKey{}
+	case None, Revoke, Prove:
+	}
+	return f
 }
 
 // Idle says that there is nothing to do.

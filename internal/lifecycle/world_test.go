@@ -136,6 +136,8 @@ func (s *truth) giveKey(f Facts) Answer {
 func (s *truth) ask(call Call, f Facts, now time.Time) Answer {
 	switch call {
 	case None:
+	case Look:
+		return s.look(f, now)
 	case GiveProbeKey:
 		return s.giveKey(f)
 	case Revoke:
@@ -144,6 +146,24 @@ func (s *truth) ask(call Call, f Facts, now time.Time) Answer {
 		return s.prove(f, now)
 	}
 	return Answer{}
+}
+
+// probeKey is a key of ours.
+var probeKey = ProbeKey{
+	Private: authserver.NewSecret("key"), ID: "kid",
+	JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"kid","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`,
+}
+
+// look answers a question after a client whose token may be an old one.
+func (s *truth) look(f Facts, now time.Time) Answer {
+	s.settle(now)
+	switch {
+	case s.lies && s.r.IntN(3) == 0:
+		return Answer{Err: failure(pick(s.r, authserver.Unavailable, authserver.Unauthorized, authserver.Rejected), false)}
+	case !s.exists, !s.knows(f):
+		return Answer{Err: failure(authserver.Unauthorized, false)}
+	}
+	return Answer{Found: true, Client: s.renewed()}
 }
 
 var causes = []v1alpha1.RevocationCause{
@@ -187,7 +207,7 @@ func randomFacts(r *rand.Rand) Facts {
 	f := Facts{
 		Record: randomRecord(r), Cause: pick(r, causes...), DueAt: start.Add(-time.Second),
 		Last: r.IntN(2) == 0, Alone: r.IntN(4) == 0, Repeatable: r.IntN(2) == 0, DesiredDigest: "digest",
-		ProbeKey: ProbeKey{Private: authserver.NewSecret("key"), ID: "kid", JWKS: `{"keys":[{}]}`},
+		ProbeKey: probeKey,
 	}
 	if r.IntN(2) == 0 {
 		f.Capabilities = authserver.Traits{OwnClientID: true, OwnSecret: true, Disables: r.IntN(2) == 0}

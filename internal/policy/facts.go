@@ -150,11 +150,22 @@ const (
 
 // HoldsPlace says that there is a client, or may be one soon: it counts against
 // the quota of its namespace.
+//
+// A state that nobody knows is that of a client that may live.
 func (s RecordState) HoldsPlace() bool {
 	switch s {
+	case "", RecordRevoked, RecordRefused:
+		return false
 	case RecordPending, RecordRegistered, RecordDeleted:
+	}
+	return true
+}
+
+// known reports whether a state is one of ours.
+func (s RecordState) known() bool {
+	switch s {
+	case "", RecordPending, RecordRegistered, RecordDeleted, RecordRevoked, RecordRefused:
 		return true
-	case RecordRevoked, RecordRefused:
 	}
 	return false
 }
@@ -330,8 +341,24 @@ func (r Record) MayComeLate(now time.Time) bool {
 // occupied says that something at the authorization server is still to be
 // dealt with.
 func (r Record) occupied() bool {
-	return r.State == RecordRegistered || r.State == RecordDeleted || r.Findable()
+	if r.State == RecordPending {
+		return r.Findable()
+	}
+	return r.State.HoldsPlace()
 }
+
+// At is a record as it is stored under a version.
+func (r Record) At(version string) Record {
+	r.Version = version
+	return r
+}
+
+// Exists reports whether the record speaks of a client that was registered, and is
+// not known to be gone.
+func (r Record) Exists() bool { return r.State.HoldsPlace() && r.State != RecordPending }
+
+// Legible reports whether all of the record can be read, and is understood.
+func (r Record) Legible() bool { return r.Damage != Altered && r.State.known() }
 
 // Live says that a client may exist that is known by its id.
 func (r Record) Live() bool { return r.State == RecordRegistered }
@@ -351,6 +378,7 @@ func (r Record) Handle(c CredentialsFact, now time.Time) authserver.Handle {
 		AuthMethod:      r.Client.Registered.AuthMethod,
 		ClientSecret:    r.Client.Secret,
 		Deleted:         r.State == RecordDeleted,
+		TokenDoubtful:   r.Replacing,
 		Uncertain:       r.Replacing || r.SecretDoubtful || !r.Client.SecretExpiresAt.IsZero() || r.KeysLag(now) > 0,
 	}
 	registered, _ := thumbprints(r.Client.Registered.JWKS)

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"time"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
@@ -19,11 +22,11 @@ func Overdue(reg *v1alpha1.MCPClientRegistration, now time.Time) (since time.Tim
 		return at.Time, slices.Contains(reg.Finalizers, v1alpha1.Finalizer)
 	}
 	status := reg.Status
-	if status.ClientID == "" {
-		return time.Time{}, false
+	if r := status.Revocation; r != nil && r.VerifiedAt == nil && revokes(r, status) {
+		return r.DueAt.Time, true
 	}
-	if r := status.Revocation; r != nil && r.ClientID == status.ClientID {
-		return r.DueAt.Time, r.VerifiedAt == nil
+	if status.ClientID == "" || (status.Revocation != nil && status.Revocation.ClientID == status.ClientID) {
+		return time.Time{}, false
 	}
 	end := readEnd(reg)
 	switch {
@@ -33,6 +36,17 @@ func Overdue(reg *v1alpha1.MCPClientRegistration, now time.Time) (since time.Tim
 		return end.at, true
 	}
 	return time.Time{}, false
+}
+
+// revokes reports whether a revocation is of the present client: not of one before it,
+// nor of one that a person let go of. Before a client is known to exist status names
+// none.
+func revokes(r *v1alpha1.Revocation, status v1alpha1.MCPClientRegistrationStatus) bool {
+	if r.ClientID == status.ClientID {
+		return r.ClientID != ""
+	}
+	registered := apimeta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRegistered)
+	return status.ClientID == "" && registered != nil && registered.Status == metav1.ConditionUnknown
 }
 
 // lastChange is when an object was last changed, as far as it tells.

@@ -22,7 +22,7 @@ func recordKnown(q *inquiry) *Verdict {
 	if q.recordLost() {
 		return recordLostVerdict()
 	}
-	if q.Record.Damage != Undamaged {
+	if q.Record.Damage != Undamaged || !q.Record.Legible() {
 		return &Verdict{
 			Standing: Frozen, Reason: v1alpha1.ReasonRecordDamaged,
 			Message: "the registration record in the operator's namespace was changed by something else: nothing new is given, and the client is still revoked when its time comes; ask the platform team what changes Secrets there, for example a mutating admission policy that removes labels (see the runbook)",

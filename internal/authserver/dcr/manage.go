@@ -105,6 +105,8 @@ func (s *Server) confirm(
 	switch {
 	case voice == exchange.Strange:
 		return s.hearWitness(ctx, c, handle, doubt)
+	case handle.TokenDoubtful:
+		return s.hearWitness(ctx, c, handle, doubt)
 	case voice == exchange.Own && !handle.Uncertain, !s.askable(handle):
 		return finding{verdict: gone}, nil
 	}
