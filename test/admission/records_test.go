@@ -33,11 +33,14 @@ func TestRecordsBelongToTheOperator(t *testing.T) {
 	credentials := record("credentials-"+suffix(), clientsNamespace)
 	credentials.Namespace, credentials.Type = clientsNamespace, v1alpha1.SecretTypeCredentials
 	bare := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "bare-" + suffix(), Namespace: systemNamespace}, Type: v1alpha1.SecretTypeRecord}
-	given(t, releaser, bare)
+	given(t, operator, bare)
+	unlabelled := record("registration-"+suffix(), clientsNamespace)
+	unlabelled.Labels = nil
 	elsewhere := given(t, operator, record("registration-"+suffix(), serversNamespace))
 	try(t, []attempt{
 		{"made by who may write Secrets", tenant, one(record("registration-"+suffix(), clientsNamespace)), records, words},
 		{"made by who may release", releaser, one(record("registration-"+suffix(), clientsNamespace)), records, words},
+		{"made without the label", tenant, one(unlabelled), records, words},
 		{"made in another namespace", tenant, one(own), records, words},
 		{"made released by the operator", operator, one(released), records, release},
 		{"data", tenant, patching(r, fields{"data": fields{"record.json": "e30K"}}), records, words},
