@@ -200,25 +200,33 @@ func registeredEntry(d policy.RegistrationDecision, record policy.Record, m mish
 		e.reason, e.message, e.waiting = m.reason, m.message, !m.stalled
 	case d.Verdict.Standing == policy.Undecided && !record.Live():
 		e.reason, e.message, e.waiting = d.Verdict.Reason, d.Verdict.Message, d.Verdict.Waiting
+	case record.Exists():
+		return presence(e, record)
+	default:
+		e.status, e.waiting = metav1.ConditionFalse, d.Verdict.Waiting
+		e.reason, e.message = absence(record)
+	}
+	return e
+}
+
+// presence says of a client that was registered how it stands.
+func presence(e entry, record policy.Record) entry {
+	switch {
 	case !record.Legible():
 		e.reason, e.message = v1alpha1.ReasonRecordDamaged, "a part of the registration record cannot be read: what there is at the authorization server is not known"
 	case record.State == policy.RecordDeleted:
 		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking,
 			"the authorization server accepted the deletion of the client; its absence is not yet proven", true
-	case record.Live() && record.Cause != "":
+	case record.Cause != "":
 		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking, "the client must not exist and may still be at the authorization server: its deletion is tried again", true
-	case record.Live() && record.Disabled:
+	case record.Disabled:
 		e.status, e.reason = metav1.ConditionFalse, v1alpha1.ReasonDisabled
 		e.message = "the client is disabled at the authorization server: it gets no token, and keeps its client id"
-	case record.Live():
-		e.status, e.reason, e.message = metav1.ConditionTrue, v1alpha1.ReasonRegistered, "the client is registered as wished"
-		if len(record.Missing) > 0 {
-			e.reason = v1alpha1.ReasonNarrowed
-			e.message = "the client is registered with less than was asked for; left out: " + list(record.Missing)
-		}
+	case len(record.Missing) > 0:
+		e.status, e.reason = metav1.ConditionTrue, v1alpha1.ReasonNarrowed
+		e.message = "the client is registered with less than was asked for; left out: " + list(record.Missing)
 	default:
-		e.status, e.waiting = metav1.ConditionFalse, d.Verdict.Waiting
-		e.reason, e.message = absence(record)
+		e.status, e.reason, e.message = metav1.ConditionTrue, v1alpha1.ReasonRegistered, "the client is registered as wished"
 	}
 	return e
 }
