@@ -33,6 +33,7 @@ type storedRecord struct {
 	WitnessKey     string                   `json:"witnessKey,omitempty"`
 	WitnessKeyID   string                   `json:"witnessKeyID,omitempty"`
 	SecretDoubtful bool                     `json:"secretDoubtful,omitempty"`
+	TokenDoubtful  bool                     `json:"tokenDoubtful,omitempty"`
 	Replacing      bool                     `json:"replacing,omitempty"`
 	Disabled       bool                     `json:"disabled,omitempty"`
 	Adopting       bool                     `json:"adopting,omitempty"`
@@ -132,7 +133,7 @@ func store(r policy.Record) storedRecord {
 			Registered: storeMetadata(r.Client.Registered),
 		},
 		ServiceAccount: r.ServiceAccount,
-		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing, SecretDoubtful: r.SecretDoubtful,
+		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing, SecretDoubtful: r.SecretDoubtful, TokenDoubtful: r.TokenDoubtful,
 		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
 		KeysSent: r.KeysSent, KeysChangedAt: r.KeysChangedAt, KeysSettleAt: r.KeysSettleAt,
 		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt, Reached: r.Reached,
@@ -192,7 +193,7 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 			Registered: s.Client.Registered.metadata(),
 		},
 		ServiceAccount: s.ServiceAccount,
-		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing, SecretDoubtful: s.SecretDoubtful,
+		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing, SecretDoubtful: s.SecretDoubtful, TokenDoubtful: s.TokenDoubtful,
 		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
 		KeysSent: s.KeysSent, KeysChangedAt: s.KeysChangedAt, KeysSettleAt: s.KeysSettleAt,
 		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt, Reached: s.Reached,

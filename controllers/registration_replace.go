@@ -41,6 +41,7 @@ func (s *step) replace(ctx context.Context, done *outcome) error {
 	uncertain := done.record
 	// What is sent enables the client: from now on it may be.
 	uncertain.Replacing, uncertain.Disabled = true, false
+	uncertain.TokenDoubtful = !s.traits().OwnClientID
 	uncertain.ServiceAccount = s.reg.Spec.ServiceAccountName
 	uncertain.TokenLifetime = max(uncertain.TokenLifetime, s.decision.TokenLifetime)
 	if uncertain.Live() && len(uncertain.Reached) == 0 {
@@ -103,6 +104,7 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	}
 	record := done.record
 	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
+	record.TokenDoubtful = record.TokenDoubtful && (s.seen.facts.Record.TokenDoubtful || answer.MaybeApplied)
 	record.Disabled = s.seen.facts.Record.Disabled && !answer.MaybeApplied
 	if refusal(answer) {
 		record = s.keptAsItIs(ctx, record, answer, excess)
@@ -191,7 +193,7 @@ func (s *step) updated(before policy.Record, answer authserver.Client, sent repl
 	}
 	record := lifecycle.CarryOver(before, answer)
 	record.Client.Registered = withKeys(answer.Registered, sent.wish)
-	record.Replacing, record.Disabled, record.Adopting = false, false, false
+	record.Replacing, record.Disabled, record.Adopting, record.TokenDoubtful = false, false, false, false
 	excess, missing := policy.Compare(sent.wish, answer)
 	record.Excess = excess
 	if !s.decision.Resend {

@@ -69,7 +69,7 @@ var situations = []situation{
 		f.ProbeKey = lifecycle.ProbeKey{ID: "kid"}
 	}, ""},
 	{"registered; its last update has no answer", func(f *lifecycle.Facts) {
-		f.Record.State, f.Record.Replacing = policy.RecordRegistered, true
+		f.Record.State, f.Record.Replacing, f.Record.TokenDoubtful = policy.RecordRegistered, true, true
 	}, ""},
 	{"registered, and just shown to be absent", func(f *lifecycle.Facts) { f.Record.State, f.SeenAbsent = policy.RecordRegistered, true }, ""},
 	{"the deletion was accepted", state(policy.RecordDeleted), ""},

@@ -40,6 +40,7 @@ func looked(f Facts, a Answer) Outcome {
 	r := CarryOver(f.Record, a.Client)
 	if a.Err == nil && a.Found {
 		r.Client.Registered, r.Replacing = policy.Said(a.Client.Registered, f.Record.Client.Registered), false
+		r.TokenDoubtful = false
 	}
 	return Outcome{Record: r}
 }
@@ -51,6 +52,7 @@ func keyGiven(f Facts, given policy.Record, a Answer, now time.Time) Outcome {
 	r := CarryOver(given, a.Client)
 	failure, _ := errors.AsType[*authserver.Error](a.Err)
 	r.Replacing = a.Err != nil && (failure == nil || failure.MaybeApplied || failure.Kind == authserver.Unavailable)
+	r.TokenDoubtful = r.TokenDoubtful && r.Replacing
 	if a.Err != nil {
 		return Outcome{Record: r}
 	}
@@ -193,7 +195,7 @@ func ending(f Facts, old policy.Record) []Event {
 // management, and keeps what it did not hold.
 func CarryOver(r policy.Record, answer authserver.Client) policy.Record {
 	if !answer.ManagementToken.IsZero() {
-		r.Client.ManagementToken = answer.ManagementToken
+		r.Client.ManagementToken, r.TokenDoubtful = answer.ManagementToken, false
 	}
 	if answer.ManagementURI != "" {
 		r.Client.ManagementURI = answer.ManagementURI

@@ -121,7 +121,8 @@ func (w *walk) checkIntent(before policy.Record, plan Plan) error {
 	ahead := plan.Intent
 	ahead.Cause, ahead.DueAt = before.Cause, before.DueAt
 	if plan.Call == GiveProbeKey {
-		ahead.Replacing, ahead.WitnessKey, ahead.WitnessKeyID = before.Replacing, before.WitnessKey, before.WitnessKeyID
+		ahead.Replacing, ahead.TokenDoubtful = before.Replacing, before.TokenDoubtful
+		ahead.WitnessKey, ahead.WitnessKeyID = before.WitnessKey, before.WitnessKeyID
 	}
 	return first(
 		w.check(before.State == policy.RecordPending && before.Cause == "" && plan.Call == Revoke && len(plan.Events) == 0, "a request that may have been carried out is not told of"),

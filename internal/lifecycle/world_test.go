@@ -178,7 +178,7 @@ func randomRecord(r *rand.Rand) policy.Record {
 			policy.RecordRevoked, policy.RecordRefused, "", "Rotating"),
 		Mark: "mark", Orphans: make([]string, r.IntN(3)), Owner: "mcp-registrar/cluster/uid", Version: "1",
 		Connection: authserver.Config{Name: "main", Issuer: "https://as.example.com"},
-		Replacing:  r.IntN(4) == 0, Disabled: r.IntN(8) == 0, WishDigest: pick(r, "", "digest"),
+		Replacing:  r.IntN(4) == 0, TokenDoubtful: r.IntN(4) == 0, Disabled: r.IntN(8) == 0, WishDigest: pick(r, "", "digest"),
 		TokenLifetime: time.Hour, Reached: []string{"invoices/invoices"},
 	}
 	record.Client = authserver.Client{

@@ -203,6 +203,9 @@ type Record struct {
 	// SecretDoubtful says that the server was not seen to accept the secret at
 	// hand: that it refuses it proves nothing.
 	SecretDoubtful bool
+	// TokenDoubtful says that an update was sent, and that no answer since has shown
+	// which management token is good.
+	TokenDoubtful bool
 	// Replacing says that an update was sent and its answer not yet stored.
 	Replacing bool
 	// Disabled says that the server accepted that the client is disabled, and
@@ -378,7 +381,7 @@ func (r Record) Handle(c CredentialsFact, now time.Time) authserver.Handle {
 		AuthMethod:      r.Client.Registered.AuthMethod,
 		ClientSecret:    r.Client.Secret,
 		Deleted:         r.State == RecordDeleted,
-		TokenDoubtful:   r.Replacing,
+		TokenDoubtful:   r.TokenDoubtful,
 		Uncertain:       r.Replacing || r.SecretDoubtful || !r.Client.SecretExpiresAt.IsZero() || r.KeysLag(now) > 0,
 	}
 	registered, _ := thumbprints(r.Client.Registered.JWKS)
