@@ -102,10 +102,7 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	if !errors.As(err, &answer) || (!refusal(answer) && (answer.MaybeApplied || done.record.Findable())) || done.record.Adopting {
 		return err
 	}
-	record := done.record
-	record.Replacing = s.seen.facts.Record.Replacing || answer.MaybeApplied
-	record.TokenDoubtful = record.TokenDoubtful && (s.seen.facts.Record.TokenDoubtful || answer.MaybeApplied)
-	record.Disabled = s.seen.facts.Record.Disabled && !answer.MaybeApplied
+	record := undone(done.record, s.seen.facts.Record, answer.MaybeApplied)
 	if refusal(answer) {
 		record = s.keptAsItIs(ctx, record, answer, excess)
 		done.again, err = atOnce, nil
@@ -116,6 +113,15 @@ func (s *step) replacementFailed(ctx context.Context, done *outcome, err error, 
 	stored, putErr := s.Records.Put(ctx, s.reg, record)
 	done.record = stored
 	return errors.Join(err, putErr)
+}
+
+// undone is a record after an update that was refused: as it was before, unless that
+// may have been carried out all the same.
+func undone(record, before policy.Record, applied bool) policy.Record {
+	record.Replacing = before.Replacing || applied
+	record.TokenDoubtful = record.TokenDoubtful && (before.TokenDoubtful || applied)
+	record.Disabled = before.Disabled && !applied
+	return record
 }
 
 // suspect says that the client may be gone and that the next pass looks, with the
