@@ -84,7 +84,7 @@ lint: ## Run the linters.
 
 .PHONY: test
 test: controlplane ## Run every test but e2e, soak and bench, with the race detector.
-	@$(TEST) -race -timeout=20m $(ARGS) ./...
+	@$(TEST) -race -timeout=45m $(ARGS) ./...
 
 .PHONY: test-api
 test-api: controlplane ## Run the tests of schema and admission against a real API server.

@@ -128,34 +128,35 @@ func TestUnusableAnswerIsUndone(t *testing.T) {
 // that a client is gone.
 func TestPagesProveNothing(t *testing.T) {
 	t.Parallel()
-	for name, pages := range map[string][2]int{
-		"maintenance, then not found": {http.StatusOK, http.StatusNotFound}, "maintenance, then gone": {http.StatusOK, http.StatusGone},
-		"no content, then not found": {http.StatusNoContent, http.StatusNotFound}, "no content, then a login": {http.StatusNoContent, http.StatusUnauthorized},
-		"not found twice": {http.StatusNotFound, http.StatusNotFound}, "forbidden, then not found": {http.StatusForbidden, http.StatusNotFound},
+	for name, c := range map[string]struct {
+		deleting, reading int
+		method            v1alpha1.TokenEndpointAuthMethod
+	}{
+		"maintenance, then not found": {http.StatusOK, http.StatusNotFound, public}, "maintenance, then gone": {http.StatusOK, http.StatusGone, secret},
+		"no content, then not found": {http.StatusNoContent, http.StatusNotFound, secret}, "no content, then a login": {http.StatusNoContent, http.StatusUnauthorized, key},
+		"not found twice": {http.StatusNotFound, http.StatusNotFound, key}, "forbidden, then not found": {http.StatusForbidden, http.StatusNotFound, public},
 	} {
-		for method, how := range map[string]v1alpha1.TokenEndpointAuthMethod{"public": public, "secret": secret, "key": key} {
-			t.Run(name+", "+method, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, devas.Options{})
-				reg := w.register(t, "paged", how, "True/Ready")
-				for operation, status := range map[devas.Operation]int{devas.Delete: pages[0], devas.Read: pages[1], devas.Token: pages[1]} {
-					w.order(t, devas.Fault{Operation: operation, Kind: devas.FaultPage, Status: status})
-				}
-				w.remove(t, reg)
-				NewWithT(t).Consistently(w.state(t, reg), 4*time.Second, often).ShouldNot(Equal("gone"))
-				if live := len(w.as.Clients()); live != 1 {
-					t.Errorf("%d clients live, want the one", live)
-				}
-				if r := reg.Status.Revocation; r != nil && r.VerifiedAt != nil {
-					t.Errorf("verified: %+v", r)
-				}
-				w.as.ClearFaults()
-				w.waitFor(t, reg, "gone")
-				if live := len(w.as.Clients()); live != 0 {
-					t.Errorf("%d clients live", live)
-				}
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, devas.Options{})
+			reg := w.register(t, "paged", c.method, "True/Ready")
+			for operation, status := range map[devas.Operation]int{devas.Delete: c.deleting, devas.Read: c.reading, devas.Token: c.reading} {
+				w.order(t, devas.Fault{Operation: operation, Kind: devas.FaultPage, Status: status})
+			}
+			w.remove(t, reg)
+			NewWithT(t).Consistently(w.state(t, reg), 2*time.Second, often).ShouldNot(Equal("gone"))
+			if live := len(w.as.Clients()); live != 1 {
+				t.Errorf("%d clients live, want the one", live)
+			}
+			if r := reg.Status.Revocation; r != nil && r.VerifiedAt != nil {
+				t.Errorf("verified: %+v", r)
+			}
+			w.as.ClearFaults()
+			w.waitFor(t, reg, "gone")
+			if live := len(w.as.Clients()); live != 0 {
+				t.Errorf("%d clients live", live)
+			}
+		})
 	}
 }
 
