@@ -166,8 +166,8 @@ func (s *story) uninstall(t *testing.T) {
 			"--selector=app.kubernetes.io/instance="+release, "--output=name")
 	}, patience, often).Should(BeEmpty(), "the manager is still there")
 	kinds := s.kubectl(t, "get", "customresourcedefinitions", "--output=name")
-	if got := strings.Count(kinds, ".mcp-registrar.dev"); got != 4 {
-		t.Errorf("%d CRDs are left, want 4:\n%s", got, kinds)
+	if got := strings.Count(kinds, ".mcp-registrar.dev"); got != 5 {
+		t.Errorf("%d CRDs are left, want 5:\n%s", got, kinds)
 	}
 	objects := s.kubectl(t, "get", "authorizationservers,mcpservers,mcpclientregistrations,scopegrants", "--all-namespaces", "--output=name")
 	if got := len(strings.Fields(objects)); got != 8 {
