@@ -43,6 +43,9 @@ type leaving struct {
 	connection authserver.Config
 	// credentials are what is at hand of the client's own.
 	credentials policy.CredentialsFact
+	// unstored says that Record holds what an answer renewed and storage refused: it
+	// is stored with the next answer, whatever that means.
+	unstored bool
 }
 
 // mostSteps is more than the longest way of a client out of its server.
@@ -116,11 +119,11 @@ func (x executor) step(ctx context.Context, server authserver.Server, l *leaving
 	for _, event := range out.Events {
 		l.tell(event)
 	}
-	err = l.keep(ctx, out.Record)
+	err = l.keepAnswer(ctx, out.Record)
 	if plan.BestEffort() {
 		// What the answer renewed is in force, stored or not: the deletion goes on
 		// with it, and is stored with what it means.
-		l.Record, err = out.Record.At(l.Record.Version), nil
+		l.Record, l.unstored, err = out.Record.At(l.Record.Version), err != nil, nil
 		l.Facts = l.Without(plan.Call)
 	}
 	return out, err
@@ -131,9 +134,22 @@ func (l *leaving) keep(ctx context.Context, record policy.Record) error {
 	if reflect.DeepEqual(record, l.Record) {
 		return nil
 	}
+	return l.put(ctx, record)
+}
+
+// keepAnswer is keep after an answer: what was renewed before and could not be stored
+// is not lost for want of news.
+func (l *leaving) keepAnswer(ctx context.Context, record policy.Record) error {
+	if l.unstored {
+		return l.put(ctx, record)
+	}
+	return l.keep(ctx, record)
+}
+
+func (l *leaving) put(ctx context.Context, record policy.Record) error {
 	stored, err := l.store(ctx, record)
 	if err == nil {
-		l.Record = stored
+		l.Record, l.unstored = stored, false
 	}
 	return err
 }

@@ -269,3 +269,36 @@ func TestUnconfirmedClientIsOverdue(t *testing.T) {
 		t.Errorf("a client that may live beyond its end is not counted: %v", since)
 	}
 }
+
+// stumbling is a leaver whose first write fails.
+type stumbling struct{ failing }
+
+func (s *stumbling) store(_ context.Context, r policy.Record) (policy.Record, error) {
+	if s.n++; s.n == 1 {
+		return r, errors.New("etcdserver: request timed out")
+	}
+	s.kept = r
+	return r, nil
+}
+
+// A token that was renewed and could not be stored is stored with the next answer, also
+// where that brings nothing new.
+func TestRenewedTokenIsStoredWithTheNextAnswer(t *testing.T) {
+	s := newStage(t, "renewed")
+	s.begin()
+	record, _, err := s.registrations.Records.Get(t.Context(), s.reg.UID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.TokenDoubtful, record.Cause, record.DueAt = true, v1alpha1.CauseExpired, begun
+	s.as.Switch(func(w *fake.Switches) { w.RotateTokens = true })
+	s.as.revocation = unavailable
+	leaver := &stumbling{}
+	_, _, err = executor{s.registrations.Servers, s.clock}.run(t.Context(), leaving{
+		Facts:  lifecycle.Facts{Record: record, Cause: v1alpha1.CauseExpired, DueAt: begun, Repeatable: true},
+		leaver: leaver, connection: record.Connection,
+	})
+	if token := leaver.kept.Client.ManagementToken; err == nil || token.IsZero() || token.Equal(record.Client.ManagementToken) {
+		t.Errorf("the renewed token is lost after %d writes: %v", leaver.n, err)
+	}
+}
