@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -86,7 +87,8 @@ func causes(t *testing.T, err error) []string {
 type edit func(object map[string]any)
 
 // set puts a JSON value at a dotted path, below "spec" unless it begins with
-// "metadata".
+// "metadata". Each object gets its own copy of a map or a list: rules that name
+// the same one run at the same time.
 func set(path string, value any) edit {
 	return func(object map[string]any) {
 		at := object
@@ -99,7 +101,16 @@ func set(path string, value any) edit {
 			}
 			at = next
 		}
-		at[steps[len(steps)-1]] = value
+		at[steps[len(steps)-1]] = copied(value)
+	}
+}
+
+func copied(value any) any {
+	switch value := value.(type) {
+	case map[string]any, []any:
+		return runtime.DeepCopyJSONValue(value)
+	default:
+		return value
 	}
 }
 
