@@ -4,14 +4,17 @@
 package controllers
 
 import (
+	"context"
 	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -127,6 +130,56 @@ func beyond(what string, values, known []string) []string {
 		}
 	}
 	return more
+}
+
+// tell tells of what happened at the authorization server.
+func (s *step) tell(ctx context.Context, event lifecycle.Event) {
+	record := event.Record
+	log := logf.FromContext(ctx).WithValues("clientID", record.Client.ID, "authorizationServer", s.decision.Connection.Name)
+	switch event.Kind {
+	case lifecycle.ClientRegistered:
+		s.Audit.Record(s.given(audit.ClientRegistered, record))
+		log.Info("Client registered")
+	case lifecycle.ClientChanged:
+		s.changes(event.Before, record, event.Rekeyed, event.Repeated)
+		log.Info("Client updated")
+	case lifecycle.ClientRotated:
+		s.Audit.Record(s.given(audit.ClientRotated, record))
+		log.Info("Key replaced", "oldKeyUntil", record.Rotation.OldUntil)
+	case lifecycle.ClientDisabled:
+		s.disabled(event)
+		log.Info("Client disabled")
+	case lifecycle.UnconfirmedRegistration:
+		s.orphaned(record, record.Mark)
+	case lifecycle.AnswerUnusable:
+		log.Error(event.Err, "The answer to a registration cannot be used: the client that it names is deleted again")
+	case lifecycle.KeysUnsettled:
+		log.Error(event.Err, "Keys cannot be settled: the authorization server may accept those of before", "tryingAgainAt", record.KeysSettleAt)
+	case lifecycle.ClientRevoked:
+		s.Metrics.Revoked(record.Cause, record.DeletedAt.Sub(record.DueAt))
+		s.taken(audit.ClientRevoked, record)
+	case lifecycle.RevocationVerified, lifecycle.ClientVanished, lifecycle.ClientReleased:
+		s.taken(auditTypes[event.Kind], record)
+	}
+}
+
+// auditTypes are the events of the audit record that tell of a client's end.
+var auditTypes = map[lifecycle.EventKind]audit.Type{
+	lifecycle.ClientRevoked:           audit.ClientRevoked,
+	lifecycle.RevocationVerified:      audit.RevocationVerified,
+	lifecycle.ClientVanished:          audit.ClientVanished,
+	lifecycle.ClientReleased:          audit.ClientReleased,
+	lifecycle.UnconfirmedRegistration: audit.PossibleOrphan,
+}
+
+// disabled tells that a client is of no use until it is enabled.
+func (s *step) disabled(event lifecycle.Event) {
+	e := s.event(audit.ClientChanged, event.Record)
+	e.Data.Removed, e.Data.Cause = []string{"enabled"}, string(event.Cause)
+	s.Audit.Record(e)
+	if !event.Before.Disabled {
+		s.Metrics.Revoked(event.Cause, s.Clock.Now().Sub(s.decision.Verdict.DueAt))
+	}
 }
 
 // taken tells of the end of a client.

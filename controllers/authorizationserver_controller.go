@@ -205,28 +205,29 @@ func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, as *v1a
 	if err != nil {
 		return err
 	}
-	counts.PossibleOrphans += int32(min(len(record.Orphans), 1000))
-	if !stray {
-		if record.Live() {
+	if !stray || !lasting(secret.Name) {
+		counts.PossibleOrphans += countable(len(record.Orphans))
+		if !stray && record.Live() {
 			counts.Managed++
 		}
 		return nil
 	}
-	if !lasting(secret.Name) {
-		return nil
-	}
-	switch standing := lifecycle.StandingOf(record); {
-	case standing == lifecycle.Alive || standing == lifecycle.Deleted:
+	left, orphans := lifecycle.LeftoverOf(record)
+	counts.PossibleOrphans += countable(orphans)
+	switch left {
+	case lifecycle.LeftClient:
 		return r.reap(ctx, as, secret, record, counts)
-	case standing == lifecycle.Unconfirmed:
-		counts.PossibleOrphans++
-	case len(record.Orphans) == 0:
+	case lifecycle.LeftOrphans:
+	case lifecycle.LeftNothing:
 		leftover := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}}
 		err := r.Delete(ctx, leftover, client.Preconditions{ResourceVersion: &record.Version})
 		return wrap("deleting the record of a registration that is gone", client.IgnoreNotFound(err))
 	}
 	return nil
 }
+
+// countable bounds what one record adds to a count.
+func countable(n int) int32 { return int32(min(n, 1000)) } //nolint:gosec // it is at most 1000
 
 func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1.AuthorizationServer, facts policy.AuthorizationServerFacts, d policy.AuthorizationServerDecision, observed error, now time.Time) (ctrl.Result, error) {
 	m := classify(observed)

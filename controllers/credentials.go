@@ -29,57 +29,51 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // errForeignSecret says that the credentials Secret belongs to somebody else.
 var errForeignSecret = errors.New("the Secret was not created by the operator for this registration")
 
-// keyPair is a key pair made by the operator.
-type keyPair struct {
-	private authserver.Secret
-	id      string
-	jwks    string
-}
-
 // newKeyPair makes a P-256 key pair; its id is the key's thumbprint (RFC 7638).
-func newKeyPair() (keyPair, error) {
+func newKeyPair() (lifecycle.KeyPair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return keyPair{}, fmt.Errorf("making key pair: %w", err)
+		return lifecycle.KeyPair{}, fmt.Errorf("making key pair: %w", err)
 	}
 	encoded, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return keyPair{}, fmt.Errorf("encoding private key: %w", err)
+		return lifecycle.KeyPair{}, fmt.Errorf("encoding private key: %w", err)
 	}
 	return readKeyPair(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})))
 }
 
 // readKeyPair reads a key pair from its PEM private key.
-func readKeyPair(private string) (keyPair, error) {
+func readKeyPair(private string) (lifecycle.KeyPair, error) {
 	block, _ := pem.Decode([]byte(private))
 	if block == nil {
-		return keyPair{}, errors.New("reading private key: not PEM")
+		return lifecycle.KeyPair{}, errors.New("reading private key: not PEM")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return keyPair{}, errors.New("reading private key: not PKCS #8")
+		return lifecycle.KeyPair{}, errors.New("reading private key: not PKCS #8")
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
-		return keyPair{}, errors.New("reading private key: not an elliptic-curve key")
+		return lifecycle.KeyPair{}, errors.New("reading private key: not an elliptic-curve key")
 	}
 	public := jose.JSONWebKey{Key: &key.PublicKey, Algorithm: string(jose.ES256), Use: "sig"}
 	thumbprint, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return keyPair{}, fmt.Errorf("computing key id: %w", err)
+		return lifecycle.KeyPair{}, fmt.Errorf("computing key id: %w", err)
 	}
 	public.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
 	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
 	if err != nil {
-		return keyPair{}, fmt.Errorf("encoding JWK set: %w", err)
+		return lifecycle.KeyPair{}, fmt.Errorf("encoding JWK set: %w", err)
 	}
-	return keyPair{private: authserver.NewSecret(private), id: public.KeyID, jwks: string(set)}, nil
+	return lifecycle.KeyPair{Private: authserver.NewSecret(private), ID: public.KeyID, JWKS: string(set)}, nil
 }
 
 // Credentials reads and writes the teams' credentials Secrets, each by its
@@ -106,7 +100,7 @@ func (c *Credentials) Get(ctx context.Context, reg *v1alpha1.MCPClientRegistrati
 	if private := secret.Data[v1alpha1.SecretKeyPrivateKey]; len(private) > 0 {
 		// A key that cannot be read is as good as none: a new one is made.
 		if pair, err := readKeyPair(string(private)); err == nil {
-			fact.PrivateKey, fact.KeyID, fact.PublicJWKS = pair.private, pair.id, pair.jwks
+			fact.PrivateKey, fact.KeyID, fact.PublicJWKS = pair.Private, pair.ID, pair.JWKS
 		}
 	}
 	return fact, &secret, nil
@@ -179,7 +173,7 @@ func newCredentials(reg *v1alpha1.MCPClientRegistration, data map[string][]byte)
 
 // credentialsData is what a client needs, and nothing that could change the
 // client: the management token never leaves the operator's namespace.
-func credentialsData(reg *v1alpha1.MCPClientRegistration, record policy.Record, d policy.RegistrationDecision, pair keyPair) map[string][]byte {
+func credentialsData(reg *v1alpha1.MCPClientRegistration, record policy.Record, d policy.RegistrationDecision, pair lifecycle.KeyPair) map[string][]byte {
 	values := map[string]string{
 		v1alpha1.SecretKeyClientID:      record.Client.ID,
 		v1alpha1.SecretKeyIssuer:        record.Connection.Issuer,
@@ -193,9 +187,9 @@ func credentialsData(reg *v1alpha1.MCPClientRegistration, record policy.Record, 
 		values[v1alpha1.SecretKeyClientSecret] = record.Client.Secret.Reveal()
 	case v1alpha1.AuthMethodPrivateKeyJWT:
 		// A key that is not used any more goes once the server does not take it.
-		if policy.NeedsOwnKey(reg.Spec) || pair.jwks != "" && policy.Holds(record.Client.Registered.JWKS, pair.jwks) {
-			values[v1alpha1.SecretKeyPrivateKey] = pair.private.Reveal()
-			values[v1alpha1.SecretKeyKeyID] = pair.id
+		if policy.NeedsOwnKey(reg.Spec) || pair.JWKS != "" && policy.Holds(record.Client.Registered.JWKS, pair.JWKS) {
+			values[v1alpha1.SecretKeyPrivateKey] = pair.Private.Reveal()
+			values[v1alpha1.SecretKeyKeyID] = pair.ID
 		}
 	case v1alpha1.AuthMethodNone:
 	}

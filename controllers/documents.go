@@ -121,11 +121,11 @@ func (d *Documents) document(ctx context.Context, secret *corev1.Secret) (authse
 	switch {
 	case err != nil:
 		return authserver.Document{}, false, fmt.Errorf("decoding registration record %s: %w", secret.Name, err)
-	case record.State != policy.RecordPending && record.State != policy.RecordRegistered:
+	case !record.Published():
 		return authserver.Document{}, false, nil
 	}
 	found := authserver.Document{
-		ID: record.Client.ID, Registered: record.Client.Registered, Pending: record.State == policy.RecordPending, Held: true,
+		ID: record.Client.ID, Registered: record.Client.Registered, Pending: record.Pending(), Held: true,
 	}
 	if found.CopySeconds, err = d.copySeconds(ctx, record); err != nil {
 		return authserver.Document{}, false, err
@@ -156,7 +156,7 @@ func documentEnd(reg *v1alpha1.MCPClientRegistration, record policy.Record) time
 	if err != nil {
 		return time.Time{}
 	}
-	if soon := record.RegisteredAt.Add(documentsBound); record.State != policy.RecordPending && soon.Before(end) {
+	if soon := record.RegisteredAt.Add(documentsBound); !record.Pending() && soon.Before(end) {
 		return soon
 	}
 	return end

@@ -32,7 +32,7 @@ type leaver interface {
 	// stores the record of it where one is kept.
 	end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error)
 	// tell tells of what happened at the authorization server.
-	tell(event lifecycle.Event)
+	tell(ctx context.Context, event lifecycle.Event)
 }
 
 // leaving is a client that must not exist.
@@ -101,7 +101,7 @@ func (x executor) enter(ctx context.Context, connection authserver.Config) (auth
 func (x executor) step(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan) (out lifecycle.Outcome, err error) {
 	before := l.Record
 	for _, event := range plan.Events {
-		l.tell(event)
+		l.tell(ctx, event)
 	}
 	if err := l.keep(ctx, plan.Intent); err != nil {
 		if plan.BestEffort() {
@@ -110,14 +110,14 @@ func (x executor) step(ctx context.Context, server authserver.Server, l *leaving
 		}
 		return out, err
 	}
-	answer := x.ask(ctx, server, l, plan.Call, before)
+	answer := x.askOf(ctx, server, l, plan, before)
 	out = plan.After(answer, x.clock.Now())
 	out.Record.Version = l.Record.Version
 	if out.Ended {
 		return out, nil
 	}
 	for _, event := range out.Events {
-		l.tell(event)
+		l.tell(ctx, event)
 	}
 	err = l.keepAnswer(ctx, out.Record)
 	if plan.BestEffort() {
@@ -154,28 +154,13 @@ func (l *leaving) put(ctx context.Context, record policy.Record) error {
 	return err
 }
 
-// ask makes one call. before is the record as it was before the intent: what is
-// stored ahead of an update says nothing about the credentials at hand.
-func (x executor) ask(ctx context.Context, server authserver.Server, l *leaving, call lifecycle.Call, before policy.Record) lifecycle.Answer {
-	var a lifecycle.Answer
-	handle := before.Handle(l.credentials, x.clock.Now())
+// askOf makes the call of a plan for a client that must not exist.
+func (x executor) askOf(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan, before policy.Record) lifecycle.Answer {
 	// One that was about to be taken over is deleted only if that was done.
-	handle.Adopting = false
-	switch call {
-	case lifecycle.None:
-	case lifecycle.Look:
-		a.Client, a.Found, a.Err = server.Find(ctx, handle)
-	case lifecycle.GiveProbeKey:
-		wish := before.Client.Registered
-		wish.JWKS, wish.JWKSURI = l.ProbeKey.JWKS, ""
-		a.Client, a.Err = server.Replace(ctx, handle, wish)
-	case lifecycle.Revoke:
-		a = x.revoke(ctx, server, l, handle)
-	case lifecycle.Prove:
-		a.Client, a.Found, a.Err = server.Find(ctx, handle)
-	}
+	before.Adopting = false
+	a := x.ask(ctx, server, plan, before, l.credentials, l.Capabilities)
 	a.Err = early(before, a.Err, x.clock.Now())
-	if server != nil && l.Capabilities.OwnSecret {
+	if l.Capabilities.OwnSecret {
 		// The register chooses secrets there: what somebody else set is not taken
 		// over.
 		a.Client.Secret = authserver.Secret{}
@@ -183,11 +168,35 @@ func (x executor) ask(ctx context.Context, server authserver.Server, l *leaving,
 	return a
 }
 
+// ask makes one call. before is the record as it was before the intent: what is
+// stored ahead of an update says nothing about the credentials at hand.
+func (x executor) ask(ctx context.Context, server authserver.Server, plan lifecycle.Plan, before policy.Record,
+	credentials policy.CredentialsFact, capabilities authserver.Traits,
+) (a lifecycle.Answer) {
+	handle := before.Handle(credentials, x.clock.Now())
+	switch plan.Call {
+	case lifecycle.None:
+	case lifecycle.Register:
+		a.Client, a.Err = server.Register(ctx, plan.Request)
+	case lifecycle.Replace, lifecycle.GiveProbeKey:
+		a.Client, a.Err = server.Replace(ctx, handle, plan.Request)
+	case lifecycle.Disable:
+		if a.Err = server.Disable(ctx, handle); a.Err == nil {
+			a.Client, a.Found, a.Err = server.Find(ctx, handle)
+		}
+	case lifecycle.Look, lifecycle.Prove:
+		a.Client, a.Found, a.Err = server.Find(ctx, handle)
+	case lifecycle.Revoke:
+		a = x.revoke(ctx, server, handle, capabilities)
+	}
+	return a
+}
+
 // revoke disables the client first where the server can: from then on it is of no
 // use, however long its deletion takes. A server that does not is told to delete it
 // all the same.
-func (x executor) revoke(ctx context.Context, server authserver.Server, l *leaving, handle authserver.Handle) (a lifecycle.Answer) {
-	if l.Capabilities.Disables {
+func (x executor) revoke(ctx context.Context, server authserver.Server, handle authserver.Handle, capabilities authserver.Traits) (a lifecycle.Answer) {
+	if capabilities.Disables {
 		err := server.Disable(ctx, handle)
 		if isConflict(err) {
 			a.Err = err

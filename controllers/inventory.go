@@ -167,7 +167,7 @@ func (r *AuthorizationServerReconciler) held(ctx context.Context, as *v1alpha1.A
 		return false, err
 	}
 	if is == policy.Present {
-		return record.Client.ID == id && record.State.HoldsPlace(), nil
+		return record.Client.ID == id && record.HoldsPlace(), nil
 	}
 	if len(r.Watched) > 0 {
 		// Its registration may be in a namespace that is not watched.
@@ -180,7 +180,7 @@ func (r *AuthorizationServerReconciler) held(ctx context.Context, as *v1alpha1.A
 // occupies says that a record speaks of a client that may live.
 func occupies(secret *corev1.Secret) bool {
 	record, err := decodeRecord(secret)
-	return err != nil || record.State.HoldsPlace()
+	return err != nil || record.HoldsPlace()
 }
 
 // named says that the status of a registration names a client.
@@ -250,9 +250,7 @@ func (r *AuthorizationServerReconciler) reapOrphan(ctx context.Context, as *v1al
 	}
 	config := policy.Connection(as)
 	// It was seen in the list: no request for it is under way any more.
-	record := policy.Record{
-		State: policy.RecordRegistered, Connection: config, Owner: c.SoftwareID, Client: authserver.Client{ID: c.ID}, RegisteredAt: r.Clock.Now(),
-	}
+	record := lifecycle.ListedRecord(config, c, r.Clock.Now())
 	_, _, err := executor{r.Servers, r.Clock}.run(ctx, leaving{
 		Facts: r.ownerless(record, r.Servers.Connector.Traits(config)), leaver: listedLeaver{r, as, c}, connection: config,
 	})
@@ -270,14 +268,14 @@ func (listedLeaver) store(_ context.Context, record policy.Record) (policy.Recor
 	return record, nil
 }
 
-func (l listedLeaver) end(_ context.Context, out lifecycle.Outcome) (policy.Record, error) {
+func (l listedLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error) {
 	for _, event := range out.Events {
-		l.tell(event)
+		l.tell(ctx, event)
 	}
 	return out.Record, nil
 }
 
-func (l listedLeaver) tell(event lifecycle.Event) {
+func (l listedLeaver) tell(_ context.Context, event lifecycle.Event) {
 	l.reaped(auditTypes[event.Kind], l.as, l.listed)
 }
 

@@ -136,7 +136,7 @@ func (f *failing) end(_ context.Context, out lifecycle.Outcome) (policy.Record, 
 	return out.Record, nil
 }
 
-func (f *failing) tell(lifecycle.Event) {}
+func (f *failing) tell(context.Context, lifecycle.Event) {}
 
 // What cannot be stored for the sake of the proof holds no deletion back, and loses no
 // token that an answer renewed.
@@ -148,7 +148,7 @@ func TestUnstoredProbeKeyHoldsNothingBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.reg.Spec.TokenEndpointAuthMethod = v1alpha1.AuthMethodPrivateKeyJWT
-		s.reg.Spec.JWKS = pair.jwks
+		s.reg.Spec.JWKS = pair.JWKS
 		s.begin()
 		s.live()
 		record, _, err := s.registrations.Records.Get(t.Context(), s.reg.UID)

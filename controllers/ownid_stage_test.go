@@ -52,7 +52,7 @@ func (s *stage) keyed() bool {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return policy.Holds(s.live().Registered.JWKS, pair.jwks)
+	return policy.Holds(s.live().Registered.JWKS, pair.JWKS)
 }
 
 // The former owner's secret is of no use after an adoption, and the team gets
@@ -145,7 +145,7 @@ func TestAReplacedKeyDoesNotComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if policy.Holds(s.live().Registered.JWKS, pair.jwks) {
+	if policy.Holds(s.live().Registered.JWKS, pair.JWKS) {
 		t.Error("the server takes the old key again")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -156,9 +156,6 @@ func (p *Places) leave(place string, uid types.UID) {
 // that of the ServiceAccount. If another took the last one meanwhile, the
 // decision is made again.
 func (s *step) takePlace(ctx context.Context) error {
-	if s.seen.facts.Record.State.HoldsPlace() {
-		return nil
-	}
 	free, err := s.Places.Take(ctx, s.reg, s.account(), policy.Quota(s.seen.facts.AuthorizationServer))
 	if err == nil && !free {
 		return errStale
@@ -177,25 +174,19 @@ var errAccountShared = errors.New("another registration has a client of the same
 // accountAlone fails where another registration has a client of the same
 // ServiceAccount, or is about to. The pending record tells everybody who asks
 // from now on; of two that find each other both step back.
-func (s *step) accountAlone(ctx context.Context, done *outcome) error {
+func (s *step) accountAlone(ctx context.Context, done *outcome, plan lifecycle.Plan) error {
 	if s.account() == "" {
 		return nil
 	}
 	shared, err := s.Records.AccountShared(ctx, s.reg.UID, s.account())
-	switch {
-	case err != nil:
-		return err
-	case !shared:
-		return nil
-	case s.seen.facts.Record.Findable():
-		// What was sent before may have come into being: the record keeps it.
-		return errAccountShared
-	}
-	record := done.record
-	record.State, record.Client, record.Adopting = "", authserver.Client{}, false
-	if done.record, err = s.Records.Put(ctx, s.reg, record); err != nil {
+	if err != nil || !shared {
 		return err
 	}
-	s.Places.Leave(s.reg.UID)
+	if done.record, err = s.Records.Put(ctx, s.reg, plan.Unsent.At(done.record.Version)); err != nil {
+		return err
+	}
+	if !done.record.HoldsPlace() {
+		s.Places.Leave(s.reg.UID)
+	}
 	return errAccountShared
 }

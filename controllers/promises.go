@@ -192,7 +192,7 @@ func (s *step) askToken(ctx context.Context, examiner authserver.Examiner, done 
 	}
 	handle := done.record.Handle(s.seen.facts.Credentials, s.Clock.Now())
 	if handle.PrivateKey.IsZero() && policy.NeedsOwnKey(s.reg.Spec) {
-		handle.PrivateKey, handle.KeyID = done.pair.private, done.pair.id
+		handle.PrivateKey, handle.KeyID = done.pair.Private, done.pair.ID
 	}
 	if handle.PrivateKey.IsZero() && handle.ClientSecret.IsZero() {
 		return entry{}, nil

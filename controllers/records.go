@@ -201,7 +201,7 @@ func (s *Records) encode(reg *v1alpha1.MCPClientRegistration, r policy.Record) (
 	if r.Client.ID != "" {
 		secret.Labels[v1alpha1.LabelClient] = clientDigest(r.Connection.Issuer, r.Client.ID)
 	}
-	if account := accountPlace(reg.Namespace, r.ServiceAccount, r.Connection.Issuer); account != "" && r.State.HoldsPlace() {
+	if account := accountPlace(reg.Namespace, r.ServiceAccount, r.Connection.Issuer); account != "" && r.HoldsPlace() {
 		secret.Labels[v1alpha1.LabelServiceAccount] = account
 	}
 	if len(r.Orphans) > 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -94,7 +95,7 @@ type outcome struct {
 	// changed says that the client was registered or replaced.
 	changed bool
 	// pair is the key pair that was made in this pass, if any.
-	pair keyPair
+	pair lifecycle.KeyPair
 	// examined are the answers about promises of the authorization server that
 	// were learnt in this pass.
 	examined []entry

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -26,16 +27,8 @@ func (r *RegistrationReconciler) enforce(ctx context.Context, reg *v1alpha1.MCPC
 		if d.Verdict.Standing == policy.Refused {
 			r.Places.Leave(reg.UID)
 		}
-	case policy.Keep:
-		err = step.keepCredentials(ctx, &done)
-	case policy.Register:
-		err = step.register(ctx, &done)
-	case policy.Replace:
-		err = step.replace(ctx, &done)
-	case policy.Disable:
-		err = step.disable(ctx, &done)
-	case policy.Rotate:
-		err = step.rotate(ctx, &done)
+	case policy.Keep, policy.Register, policy.Replace, policy.Disable, policy.Rotate:
+		err = step.give(ctx, &done)
 	case policy.Revoke:
 		err = step.revoke(ctx, &done)
 	}
@@ -46,7 +39,7 @@ func (r *RegistrationReconciler) enforce(ctx context.Context, reg *v1alpha1.MCPC
 
 // heardByGuards finds out whether every guard has the news of a revocation.
 func (s *step) heardByGuards(ctx context.Context, done *outcome) error {
-	told := revocation(s.reg.Status.Revocation, s.decision, done.record)
+	told := lifecycle.RevocationOf(s.reg.Status.Revocation, s.decision, done.record)
 	if told == nil || told.ClientID != done.record.Client.ID {
 		// Of a client before the present one it is no longer known what it could
 		// reach.
@@ -90,31 +83,4 @@ var errFinalizerRefused = errors.New("the finalizer did not stay on the registra
 // errRecordDamaged says that a record was not stored as it was written.
 var errRecordDamaged = errors.New("the registration record was changed on its way into storage")
 
-// marked is a wish as it is sent: with the client id that the register chose,
-// the ownership mark, and the secret that is to be set.
-func (s *step) marked(wish authserver.ClientMetadata, record policy.Record) authserver.ClientMetadata {
-	if s.traits().OwnClientID {
-		wish.ID = record.Client.ID
-	}
-	return policy.Marked(wish, s.Cluster, string(s.reg.UID), record.Mark)
-}
-
 func (s *step) traits() authserver.Traits { return s.seen.facts.Traits }
-
-// completeWish adds the key set of a new key pair where one is needed.
-func (s *step) completeWish() (authserver.ClientMetadata, keyPair, error) {
-	wish, credentials := s.decision.Wish, s.seen.facts.Credentials
-	pair := keyPair{private: credentials.PrivateKey, id: credentials.KeyID, jwks: credentials.PublicJWKS}
-	if !s.decision.MakeKey {
-		return wish, pair, nil
-	}
-	if r := s.seen.facts.Record.Rotation; r.KeyWaits() {
-		// It was made before, and is what the authorization server may know.
-		pair = keyPair{private: r.NextKey, id: r.NextKeyID, jwks: r.NextJWKS}
-		wish.JWKS = pair.jwks
-		return wish, pair, nil
-	}
-	pair, err := newKeyPair()
-	wish.JWKS = pair.jwks
-	return wish, pair, err
-}

@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -193,14 +192,6 @@ func (r *RegistrationReconciler) storeReplaced(ctx context.Context, reg *v1alpha
 	stored, err := r.Records.Put(ctx, reg, record)
 	facts.Record = stored
 	return err
-}
-
-// withKeys completes what was registered with the keys that were sent: many
-// servers do not repeat them.
-func withKeys(registered, sent authserver.ClientMetadata) authserver.ClientMetadata {
-	registered.JWKS = cmp.Or(registered.JWKS, sent.JWKS)
-	registered.JWKSURI = cmp.Or(registered.JWKSURI, sent.JWKSURI)
-	return registered
 }
 
 // onlyUnavailable says that an error is a passing one of the authorization

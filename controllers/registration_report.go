@@ -17,6 +17,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -87,7 +88,7 @@ func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d pol
 	switch {
 	case done.again > 0:
 		return ctrl.Result{RequeueAfter: done.again}
-	case done.record.State == policy.RecordDeleted:
+	case lifecycle.Told(done.record):
 		return ctrl.Result{RequeueAfter: lifecycle.DisbeliefDelay}
 	case d.Verdict.Reason == v1alpha1.ReasonManagementLost:
 		return ctrl.Result{RequeueAfter: blockedDelay}
@@ -120,8 +121,8 @@ const (
 // all else can wait for those it was not told of.
 func urgent(d policy.RegistrationDecision, record policy.Record, result ctrl.Result) ctrl.Result {
 	priority := priorityNormal
-	switch told := lifecycle.StandingOf(record) == lifecycle.Deleted; {
-	case told:
+	switch {
+	case lifecycle.Told(record):
 		priority = priorityProve
 	case d.Action == policy.Revoke || d.Verdict.Standing == policy.Refused || d.NextTakesAway:
 		priority = priorityRevoke
@@ -145,7 +146,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 		RotatedAt:          timeOf(record.Rotation.MadeAt),
 		OldKeyUntil:        timeOf(record.Rotation.OldUntil),
 		PossibleOrphans:    record.Orphans,
-		Revocation:         denial(old.Revocation, revocation(old.Revocation, d, record), done.heard, now),
+		Revocation:         denial(old.Revocation, lifecycle.RevocationOf(old.Revocation, d, record), done.heard, now),
 		ExpiresAt:          timeOf(d.ExpiresAt),
 	}
 	if d.Term != nil {
@@ -200,81 +201,14 @@ func registeredEntry(d policy.RegistrationDecision, record policy.Record, m mish
 		e.reason, e.message, e.waiting = m.reason, m.message, !m.stalled
 	case d.Verdict.Standing == policy.Undecided && !record.Live():
 		e.reason, e.message, e.waiting = d.Verdict.Reason, d.Verdict.Message, d.Verdict.Waiting
-	case record.Exists():
-		return presence(e, record)
 	default:
-		e.status, e.waiting = metav1.ConditionFalse, d.Verdict.Waiting
-		e.reason, e.message = absence(record)
+		p, exists := lifecycle.PresenceOf(record)
+		e.status, e.reason, e.message, e.waiting = p.Status, p.Reason, p.Message, p.Waiting
+		if !exists {
+			e.waiting = d.Verdict.Waiting
+		}
 	}
 	return e
-}
-
-// presence says of a client that was registered how it stands.
-func presence(e entry, record policy.Record) entry {
-	switch {
-	case !record.Legible():
-		e.reason, e.message = v1alpha1.ReasonRecordDamaged, "a part of the registration record cannot be read: what there is at the authorization server is not known"
-	case record.State == policy.RecordDeleted:
-		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking,
-			"the authorization server accepted the deletion of the client; its absence is not yet proven", true
-	case record.Cause != "":
-		e.reason, e.message, e.waiting = v1alpha1.ReasonRevoking, "the client must not exist and may still be at the authorization server: its deletion is tried again", true
-	case record.Disabled:
-		e.status, e.reason = metav1.ConditionFalse, v1alpha1.ReasonDisabled
-		e.message = "the client is disabled at the authorization server: it gets no token, and keeps its client id"
-	case len(record.Missing) > 0:
-		e.status, e.reason = metav1.ConditionTrue, v1alpha1.ReasonNarrowed
-		e.message = "the client is registered with less than was asked for; left out: " + list(record.Missing)
-	default:
-		e.status, e.reason, e.message = metav1.ConditionTrue, v1alpha1.ReasonRegistered, "the client is registered as wished"
-	}
-	return e
-}
-
-// absence says why there is no client.
-func absence(record policy.Record) (reason, message string) {
-	switch {
-	case record.State == policy.RecordRevoked && record.Released != "":
-		return v1alpha1.ReasonReleased, "a person let go of the client, which was not proven to be gone"
-	case record.State == policy.RecordRevoked:
-		return v1alpha1.ReasonRevoked, "the client is proven to be gone at the authorization server"
-	}
-	return v1alpha1.ReasonNotRegistered, "there is no client at the authorization server"
-}
-
-// revocation is the record of a revocation under way or done; before it, that
-// of the one before.
-func revocation(old *v1alpha1.Revocation, d policy.RegistrationDecision, record policy.Record) *v1alpha1.Revocation {
-	switch {
-	case record.Cause != "" && record.Ended():
-		r := &v1alpha1.Revocation{
-			Cause: record.Cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(record.DueAt.Truncate(time.Second)),
-			RevokedAtASAt: timeOf(record.DeletedAt), VerifiedAt: timeOf(record.VerifiedAt),
-		}
-		if !record.DeletedAt.IsZero() {
-			copies := time.Duration(record.Connection.CopySeconds) * time.Second
-			r.ResidualUntil = timeOf(record.DeletedAt.Add(record.TokenLifetime + copies + time.Second - 1))
-		}
-		return r
-	case d.Action == policy.Revoke && lifecycle.StandingOf(record) != lifecycle.Gone:
-		return revocationBegun(d, record)
-	case old != nil && record.Live() && record.Cause == "" && old.ClientID == record.Client.ID && old.VerifiedAt == nil:
-		// It was announced and never began: the client may go on.
-		return nil
-	}
-	return old
-}
-
-// revocationBegun is the record of a revocation that the server has not accepted. One
-// that began keeps its cause.
-func revocationBegun(d policy.RegistrationDecision, record policy.Record) *v1alpha1.Revocation {
-	cause, due := record.Cause, record.DueAt
-	if cause == "" {
-		cause, due = d.Verdict.Cause, d.Verdict.DueAt
-	}
-	return &v1alpha1.Revocation{
-		Cause: cause, ClientID: record.Client.ID, DueAt: metav1.NewTime(due.Truncate(time.Second)), RevokedAtASAt: timeOf(record.DeletedAt),
-	}
 }
 
 // timeOf turns an instant into the API's form; the zero instant is none.
@@ -284,20 +218,6 @@ func timeOf(t time.Time) *metav1.Time {
 	}
 	whole := metav1.NewTime(t.Truncate(time.Second))
 	return &whole
-}
-
-func list(values []string) string {
-	text := ""
-	for i, value := range values {
-		if i == 8 {
-			return text + ", …"
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += value
-	}
-	return text
 }
 
 // tell emits the events that are not transitions of Ready.
@@ -312,7 +232,7 @@ func (r *RegistrationReconciler) tell(before, after *v1alpha1.MCPClientRegistrat
 		r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, "ClientVanished", "Register",
 			"the client %s was found to be gone at the authorization server and was registered anew", before.Status.ClientID)
 	}
-	if done.record.Released != "" && done.record.State == policy.RecordRevoked {
+	if lifecycle.LetGo(done.record) {
 		r.tellOfRelease(after, done)
 	}
 }
@@ -321,5 +241,15 @@ func (r *RegistrationReconciler) tellOfRelease(reg *v1alpha1.MCPClientRegistrati
 	if done.record.Released != "" {
 		r.Recorder.Eventf(reg, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Release",
 			"the client %s was let go without proof that it is gone: %s", cmp.Or(done.record.Client.ID, reg.Status.ClientID), done.record.Released)
+	}
+}
+
+// tellOfRotation warns of a rotation that is asked for and cannot be done.
+func (r *RegistrationReconciler) tellOfRotation(before, after *v1alpha1.MCPClientRegistration, traits authserver.Traits) {
+	asked := after.Annotations[v1alpha1.AnnotationRotate] != "" || (after.Spec.Credentials != nil && after.Spec.Credentials.RotateAfterSeconds != nil)
+	news := before.Status.ObservedGeneration != after.Status.ObservedGeneration
+	if asked && news && !policy.Rotatable(after.Spec, traits) {
+		r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, "RotationUnsupported", "Rotate",
+			"the credentials of this client cannot be replaced here: the authorization server chooses client secrets itself, or the key is not the operator's; with tokenEndpointAuthMethod: PrivateKeyJWT and no jwks they can")
 	}
 }

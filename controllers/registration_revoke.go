@@ -6,13 +6,13 @@ package controllers
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -31,12 +31,12 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	}
 	done.record, done.again, err = executor{s.Servers, s.Clock}.run(ctx, l)
 	if own.anew && err == nil {
-		done.again = atOnce
+		done.again = lifecycle.AtOnce
 	}
 	if before.DeletedAt.IsZero() && !done.record.DeletedAt.IsZero() {
 		logf.FromContext(ctx).Info("Client revoked", "clientID", before.Client.ID, "cause", done.record.Cause, "authorizationServer", done.record.Connection.Name)
 	}
-	if lifecycle.StandingOf(before) == lifecycle.Deleted && !own.ended {
+	if lifecycle.Told(before) && !own.ended {
 		// The client is of no use any more, proven or not.
 		err = errors.Join(err, s.forgetCredentials(ctx))
 	}
@@ -55,18 +55,17 @@ func (s *step) leaving(own *ownLeaver) (leaving, error) {
 		},
 		leaver: own, connection: s.decision.Connection, credentials: s.seen.facts.Credentials,
 	}
-	key, err := probeKey(record)
-	l.ProbeKey = key
+	var err error
+	l.ProbeKey, err = probeKey(record)
 	return l, err
 }
 
 // probeKey makes the key of an absence probe for a client that may need one.
-func probeKey(record policy.Record) (lifecycle.ProbeKey, error) {
+func probeKey(record policy.Record) (lifecycle.KeyPair, error) {
 	if record.Cause != "" || !record.NeedsWitnessKey(policy.CredentialsFact{}) {
-		return lifecycle.ProbeKey{}, nil
+		return lifecycle.KeyPair{}, nil
 	}
-	pair, err := newKeyPair()
-	return lifecycle.ProbeKey{Private: pair.private, ID: pair.id, JWKS: pair.jwks}, err
+	return newKeyPair()
 }
 
 // ownLeaver is a registration whose client must not exist.
@@ -83,26 +82,6 @@ func (o *ownLeaver) store(ctx context.Context, record policy.Record) (policy.Rec
 	return o.Records.Put(ctx, o.reg, record)
 }
 
-func (o *ownLeaver) tell(event lifecycle.Event) {
-	if event.Kind == lifecycle.UnconfirmedRegistration {
-		o.orphaned(event.Record, event.Record.Mark)
-		return
-	}
-	if event.Kind == lifecycle.ClientRevoked {
-		o.Metrics.Revoked(event.Record.Cause, event.Record.DeletedAt.Sub(event.Record.DueAt))
-	}
-	o.taken(auditTypes[event.Kind], event.Record)
-}
-
-// auditTypes are the events of the audit record that tell of a client's end.
-var auditTypes = map[lifecycle.EventKind]audit.Type{
-	lifecycle.ClientRevoked:           audit.ClientRevoked,
-	lifecycle.RevocationVerified:      audit.RevocationVerified,
-	lifecycle.ClientVanished:          audit.ClientVanished,
-	lifecycle.ClientReleased:          audit.ClientReleased,
-	lifecycle.UnconfirmedRegistration: audit.PossibleOrphan,
-}
-
 // end forgets what there was of the client. The credentials go first: a record of
 // the end is the last thing looked at. What may fail comes before it is told.
 func (o *ownLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error) {
@@ -116,7 +95,7 @@ func (o *ownLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Reco
 		}
 	}
 	for _, event := range out.Events {
-		o.tell(event)
+		o.tell(ctx, event)
 	}
 	o.Places.Leave(o.reg.UID)
 	if o.reg.DeletionTimestamp != nil {
@@ -132,7 +111,7 @@ func (o *ownLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Reco
 // tell a proven absence from a lost record. A record that names possible orphans
 // stays behind for the platform team.
 func (o *ownLeaver) letGo(ctx context.Context, last policy.Record) (policy.Record, error) {
-	if len(last.Orphans) > 0 && o.done.record.State != last.State {
+	if len(last.Orphans) > 0 && !reflect.DeepEqual(last, o.done.record) {
 		stored, err := o.store(ctx, last)
 		if err != nil {
 			return o.done.record, err
@@ -178,7 +157,7 @@ func (s *step) forgetCredentials(ctx context.Context) error {
 func (s *step) current(ctx context.Context, record policy.Record) error {
 	facts, cause := s.seen.facts, s.decision.Verdict.Cause
 	absent := facts.Observed.Looked && facts.Observed.Is == policy.Absent
-	if lifecycle.StandingOf(record) != lifecycle.Alive || record.Cause != "" || cause == v1alpha1.CauseDeleted || absent {
+	if !lifecycle.Begins(record) || cause == v1alpha1.CauseDeleted || absent {
 		return nil
 	}
 	var err error

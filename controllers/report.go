@@ -22,6 +22,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -107,7 +108,7 @@ func requeueAt(next, now time.Time) ctrl.Result {
 	if next.IsZero() {
 		return ctrl.Result{}
 	}
-	return ctrl.Result{RequeueAfter: max(next.Sub(now), atOnce)}
+	return ctrl.Result{RequeueAfter: max(next.Sub(now), lifecycle.AtOnce)}
 }
 
 // entry is one condition in the making.

@@ -76,7 +76,7 @@ func TestAKeyThatIsNoLongerUsedLeavesTheSecret(t *testing.T) {
 	edit(s, s.issuer, func(as *v1alpha1.AuthorizationServer) {
 		as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
 	})
-	edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.JWKS = pair.jwks })
+	edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.JWKS = pair.JWKS })
 	if !s.keyed() {
 		t.Fatal("the server takes the key of before alone, and the Secret has it no more")
 	}
@@ -84,7 +84,7 @@ func TestAKeyThatIsNoLongerUsedLeavesTheSecret(t *testing.T) {
 	if data := s.credentials(); len(data[v1alpha1.SecretKeyPrivateKey]) > 0 || len(data[v1alpha1.SecretKeyKeyID]) > 0 {
 		t.Error("the key of before is still in the Secret")
 	}
-	if !policy.Holds(s.live().Registered.JWKS, pair.jwks) {
+	if !policy.Holds(s.live().Registered.JWKS, pair.JWKS) {
 		t.Errorf("registered keys %s", s.live().Registered.JWKS)
 	}
 }

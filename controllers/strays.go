@@ -81,7 +81,7 @@ func (o *orphanedLeaver) store(ctx context.Context, record policy.Record) (polic
 
 func (o *orphanedLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error) {
 	for _, event := range out.Events {
-		o.tell(event)
+		o.tell(ctx, event)
 	}
 	last := out.Record
 	if len(last.Orphans) > 0 {
@@ -90,7 +90,7 @@ func (o *orphanedLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy
 	return last, o.records.Delete(ctx, registrationOf(o.secret).UID, last.Version)
 }
 
-func (o *orphanedLeaver) tell(event lifecycle.Event) {
+func (o *orphanedLeaver) tell(_ context.Context, event lifecycle.Event) {
 	o.strayTaken(auditTypes[event.Kind], event.Record, o.secret)
 }
 

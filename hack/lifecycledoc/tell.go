@@ -66,7 +66,7 @@ var situations = []situation{
 	{"registered; another cause", func(f *lifecycle.Facts) { f.Record.State, f.Repeatable = policy.RecordRegistered, false }, ""},
 	{"registered; it authenticates by a key that is not at hand", func(f *lifecycle.Facts) {
 		f.Record.State, f.Record.Client.Registered.AuthMethod = policy.RecordRegistered, "private_key_jwt"
-		f.ProbeKey = lifecycle.ProbeKey{ID: "kid"}
+		f.ProbeKey = lifecycle.KeyPair{ID: "kid"}
 	}, ""},
 	{"registered; its last update has no answer", func(f *lifecycle.Facts) {
 		f.Record.State, f.Record.Replacing, f.Record.TokenDoubtful = policy.RecordRegistered, true, true

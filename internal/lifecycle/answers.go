@@ -87,7 +87,7 @@ func revoked(f Facts, intent policy.Record, a Answer, now time.Time) Outcome {
 	r.Disabled = r.Disabled || !a.DisabledAt.IsZero()
 	if r.DeletedAt.IsZero() && !taken.IsZero() {
 		r.DeletedAt = taken
-		out.Events = append(out.Events, Event{ClientRevoked, r})
+		out.Events = append(out.Events, Event{Kind: ClientRevoked, Record: r})
 	}
 	out.Record = r
 	return out
@@ -188,7 +188,7 @@ func ending(f Facts, old policy.Record) []Event {
 	case f.Cause == v1alpha1.CauseVanished:
 		kind = ClientVanished
 	}
-	return []Event{{kind, old}}
+	return []Event{{Kind: kind, Record: old}}
 }
 
 // CarryOver takes over what an answer renewed of a client's credentials for its

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -67,7 +68,7 @@ func Next(f Facts, now time.Time) Plan {
 		return Plan{Intent: f.Record, Call: Look, After: func(a Answer, _ time.Time) Outcome { return looked(f, a) }}
 	case f.wantsProbeKey():
 		given := f.giving()
-		return Plan{Intent: given, Call: GiveProbeKey, After: func(a Answer, now time.Time) Outcome { return keyGiven(f, given, a, now) }}
+		return Plan{Intent: given, Call: GiveProbeKey, Request: f.withProbeKey(), After: func(a Answer, now time.Time) Outcome { return keyGiven(f, given, a, now) }}
 	}
 	intent := f.intent()
 	return Plan{Events: f.unnoticed(), Intent: intent, Call: Revoke, After: func(a Answer, now time.Time) Outcome { return revoked(f, intent, a, now) }}
@@ -89,7 +90,7 @@ func (f Facts) unnoticed() []Event {
 	if f.Record.State != policy.RecordPending || f.Record.Cause != "" {
 		return nil
 	}
-	return []Event{{UnconfirmedRegistration, f.Record}}
+	return []Event{{Kind: UnconfirmedRegistration, Record: f.Record}}
 }
 
 // begun is a record with the cause and the instant of its revocation.
@@ -114,4 +115,11 @@ func (f Facts) giving() policy.Record {
 	r := f.begun(f.Record)
 	r.Replacing, r.TokenDoubtful, r.WitnessKey, r.WitnessKeyID = true, true, f.ProbeKey.Private, f.ProbeKey.ID
 	return r
+}
+
+// withProbeKey is the client as it is registered, with that key in place of its own.
+func (f Facts) withProbeKey() authserver.ClientMetadata {
+	wish := f.Record.Client.Registered
+	wish.JWKS, wish.JWKSURI = f.ProbeKey.JWKS, ""
+	return wish
 }

@@ -39,14 +39,15 @@ type Facts struct {
 	Looked bool
 	// ProbeKey is a key pair that was made for the absence probe of this client,
 	// in case it needs one.
-	ProbeKey ProbeKey
+	ProbeKey KeyPair
 	// DesiredDigest is the digest of what is wanted at the server: the same is
 	// not asked for again after a client that could not be used.
 	DesiredDigest string
 }
 
-// ProbeKey is a key pair by which a client can show its own absence.
-type ProbeKey struct {
+// KeyPair is a key pair that the operator made for a client: a private key in PEM, its
+// id, and the public JWK set (RFC 7517 §5).
+type KeyPair struct {
 	Private authserver.Secret
 	ID      string
 	JWKS    string
@@ -69,11 +70,17 @@ const (
 	Revoke
 	// Prove: read the client, of which the server accepted the deletion.
 	Prove
+	// Register: create a client.
+	Register
+	// Replace: make the client equal to what is wanted.
+	Replace
+	// Disable: make the client useless until it is replaced, and read it.
+	Disable
 )
 
 // String returns the name of the call.
 func (c Call) String() string {
-	return [...]string{"None", "Look", "GiveProbeKey", "Revoke", "Prove"}[c]
+	return [...]string{"None", "Look", "GiveProbeKey", "Revoke", "Prove", "Register", "Replace", "Disable"}[c]
 }
 
 // Answer is what came of a call.
@@ -84,8 +91,13 @@ type Answer struct {
 	// DisabledAt is when the server accepted to disable the client; zero where it
 	// did not. With Revoke only.
 	DisabledAt time.Time
-	// Found says that the server has the client. With Prove only.
+	// Found says that the server has the client. With Look, Prove and Disable.
 	Found bool
+	// Shared says that another registration has a client of that id, or may have. With
+	// Register only.
+	Shared bool
+	// OfOperator says that the error is about the operator's own credential.
+	OfOperator bool
 	// Client is what the answer held, also beside an error: a renewed management
 	// token is stored whatever else is wrong.
 	Client authserver.Client
@@ -106,12 +118,33 @@ const (
 	ClientReleased
 	// UnconfirmedRegistration: a request for it may have been carried out.
 	UnconfirmedRegistration
+	// ClientRegistered: the server made it.
+	ClientRegistered
+	// ClientChanged: the server took an update.
+	ClientChanged
+	// ClientRotated: the team was given a new key.
+	ClientRotated
+	// ClientDisabled: it is of no use until it is enabled.
+	ClientDisabled
+	// AnswerUnusable: an answer named a client and was of no other use.
+	AnswerUnusable
+	// KeysUnsettled: the server refused to be sent the keys again that it has.
+	KeysUnsettled
 )
 
 // Event is something to tell of a client, as it was when Record said so.
 type Event struct {
 	Kind   EventKind
 	Record policy.Record
+	// Before is the record before it. With ClientChanged and ClientDisabled.
+	Before policy.Record
+	// Rekeyed says that the credentials are others, and Repeated that nothing else
+	// was asked for than before. With ClientChanged.
+	Rekeyed, Repeated bool
+	// Cause says why. With ClientDisabled.
+	Cause v1alpha1.RevocationCause
+	// Err is what the server said. With AnswerUnusable and KeysUnsettled.
+	Err error
 }
 
 // Outcome is what an answer makes of a client, or what is so without asking.
@@ -127,11 +160,21 @@ type Outcome struct {
 	Events []Event
 	// Err is what stands in the way; it is tried again.
 	Err error
-	// Wait is how long to wait before Next is asked again; zero: at once.
+	// Wait is how long to wait before Next is asked again; zero: at once. Of a client
+	// that may exist: before the rules are asked again; zero: when they say.
 	Wait time.Duration
+	// Hand says that the credentials are to be handed over next.
+	Hand bool
+	// Undo says that the client is deleted again where Record cannot be stored:
+	// nobody would know it.
+	Undo bool
+	// Suspect says that the client may be gone, and is to be looked for.
+	Suspect bool
+	// Management is what the answer showed of the management of clients.
+	Management policy.Knowledge
 }
 
-// Plan is the next step of a client that must not exist.
+// Plan is the next step of a client.
 type Plan struct {
 	// Events are to be told before Intent is stored.
 	Events []Event
@@ -141,6 +184,18 @@ type Plan struct {
 	// Call is what to ask. With None nothing is asked, and After is given the
 	// zero Answer.
 	Call Call
+	// Request is what is asked for. With Register, Replace and GiveProbeKey.
+	Request authserver.ClientMetadata
+	// Urgent says that the call takes something away.
+	Urgent bool
+	// MetadataFirst says that the server must first answer for its metadata.
+	MetadataFirst bool
+	// Unsent is the record where the call is not made after all.
+	Unsent policy.Record
+	// GiveCredentials says that the team is given its credentials, with Key, before
+	// After's record is stored.
+	GiveCredentials bool
+	Key             KeyPair
 	// After says what the answer makes of the record. It has one for every
 	// answer.
 	After func(Answer, time.Time) Outcome
@@ -150,14 +205,17 @@ type Plan struct {
 // it cannot be made, or stored, the deletion follows all the same.
 func (p Plan) BestEffort() bool { return p.Call == Look || p.Call == GiveProbeKey }
 
+// Gives reports whether the call makes or changes a client.
+func (p Plan) Gives() bool { return p.Call == Register || p.Call == Replace }
+
 // Without is what is known where a call of best effort is left out.
 func (f Facts) Without(call Call) Facts {
 	switch call {
 	case Look:
 		f.Looked = true
 	case GiveProbeKey:
-		f.ProbeKey = ProbeKey{}
-	case None, Revoke, Prove:
+		f.ProbeKey = KeyPair{}
+	case None, Revoke, Prove, Register, Replace, Disable:
 	}
 	return f
 }

@@ -26,7 +26,7 @@ func TestProbeKeyThatWasNotTaken(t *testing.T) {
 			Registered: authserver.ClientMetadata{AuthMethod: "private_key_jwt", JWKS: oldSet},
 		}, TokenEndpoint: "https://as/token"},
 		Cause: v1alpha1.CauseExpired, DueAt: start, Repeatable: true,
-		ProbeKey: ProbeKey{Private: authserver.NewSecret("pem"), ID: kid, JWKS: probeSet},
+		ProbeKey: KeyPair{Private: authserver.NewSecret("pem"), ID: kid, JWKS: probeSet},
 	}
 	plan := Next(f, start)
 	if plan.Call != GiveProbeKey {

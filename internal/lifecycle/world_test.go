@@ -149,7 +149,7 @@ func (s *truth) ask(call Call, f Facts, now time.Time) Answer {
 }
 
 // probeKey is a key of ours.
-var probeKey = ProbeKey{
+var probeKey = KeyPair{
 	Private: authserver.NewSecret("key"), ID: "kid",
 	JWKS: `{"keys":[{"kty":"EC","crv":"P-256","kid":"kid","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`,
 }

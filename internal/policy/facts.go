@@ -363,6 +363,18 @@ func (r Record) Exists() bool { return r.State.HoldsPlace() && r.State != Record
 // Legible reports whether all of the record can be read, and is understood.
 func (r Record) Legible() bool { return r.Damage != Altered && r.State.known() }
 
+// HoldsPlace reports whether there is a client, or may be one soon: it counts against
+// the quota of its namespace.
+func (r Record) HoldsPlace() bool { return r.State.HoldsPlace() }
+
+// Pending reports whether it is not known that there is a client, and one is asked
+// for.
+func (r Record) Pending() bool { return r.State == RecordPending }
+
+// Published reports whether the client's metadata document is to be read: the client
+// is asked for, or there.
+func (r Record) Published() bool { return r.Pending() || r.Live() }
+
 // Live says that a client may exist that is known by its id.
 func (r Record) Live() bool { return r.State == RecordRegistered }
 
