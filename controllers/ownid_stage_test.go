@@ -210,6 +210,53 @@ func TestT19ALateRequestDoesNotOutliveItsProof(t *testing.T) {
 	}
 }
 
+// A request is refused whose forerunner had no answer: what that one may have made, now
+// or late, is known by its id. It is deleted again and nobody's orphan.
+func TestRefusedAfterALostRequest(t *testing.T) {
+	s := newStage(t, "refused-after")
+	s.manageOtherwise()
+	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
+	s.as.finding = unavailable
+	s.begin()
+	pending := s.stored()
+	if !pending.Findable() {
+		t.Fatalf("record %+v", pending)
+	}
+	s.as.registration, s.as.finding = &authserver.Error{Kind: authserver.Rejected, Code: "invalid_redirect_uri"}, nil
+	s.settle()
+	s.as.registration = nil
+	if _, err := s.as.Register(t.Context(), policy.Marked(authserver.ClientMetadata{ID: pending.Client.ID, AuthMethod: "none"}, "cluster", string(s.reg.UID), pending.Mark)); err != nil {
+		t.Fatal(err)
+	}
+	for range 6 {
+		s.later(15 * time.Second)
+	}
+	if clients := s.as.Clients(); len(clients) > 0 {
+		t.Errorf("%d clients live", len(clients))
+	}
+	record := s.stored()
+	if len(record.Orphans) > 0 || record.RefusedReason != v1alpha1.ReasonRejected || record.RefusedCode != "invalid_redirect_uri" {
+		t.Errorf("record %+v", record)
+	}
+	if told := s.registration().Status; len(told.PossibleOrphans) > 0 || told.ClientID != "" {
+		t.Errorf("status %+v", told)
+	}
+}
+
+// stored is what is stored about the client.
+func (s *stage) stored() policy.Record {
+	s.t.Helper()
+	var secret corev1.Secret
+	if err := s.Get(s.t.Context(), client.ObjectKey{Namespace: stageOperator, Name: recordName(s.reg.UID)}, &secret); err != nil {
+		s.t.Fatal(err)
+	}
+	record, err := decodeRecord(&secret)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return record
+}
+
 // Where an AuthorizationServer became one that is managed in another way, or
 // elsewhere, a client is revoked where it is.
 func TestRevokedWhereItIs(t *testing.T) {

@@ -12,7 +12,9 @@ import (
 
 const intro = `<!-- Written by hack/lifecycledoc (make generate) from what internal/lifecycle does. -->
 
-# How a client leaves
+# The life of a client
+
+## How a client leaves
 
 One function, ` + "`Next` in `internal/lifecycle`" + `, decides what is done about a client that must not
 exist, from what is stored and what was just learnt. It is the same for a registration
@@ -49,19 +51,20 @@ What always holds:
 func page(told []step) string {
 	var b strings.Builder
 	b.WriteString(intro)
-	b.WriteString("## What is done\n\n| the client | standing | stored before | call |\n| --- | --- | --- | --- |\n")
+	b.WriteString("### What is done\n\n| the client | standing | stored before | call |\n| --- | --- | --- | --- |\n")
 	for _, s := range told {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.situation, s.from, s.ahead, callName(s))
 	}
 	b.WriteString("\n`Look` reads the client, `GiveProbeKey` replaces the client's key set by one of the operator's, `Revoke` disables\n" +
 		"(where the server can) and deletes, `Prove` reads the client.\n\n" +
-		"## What comes of each answer\n\nThe record is stored as the standing says, then the events are on the audit record.\n\n" +
+		"### What comes of each answer\n\nThe record is stored as the standing says, then the events are on the audit record.\n\n" +
 		"| the client | answer | standing then | events | next step |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range told {
 		for _, r := range s.results {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.situation, answerName(s.call, r), standingName(r), orNone(r.events), r.wait)
 		}
 	}
+	b.WriteString(given())
 	return b.String()
 }
 

@@ -156,6 +156,8 @@ func ahead(f lifecycle.Facts, plan lifecycle.Plan) string {
 var eventNames = map[lifecycle.EventKind]string{
 	lifecycle.ClientRevoked: "revoked", lifecycle.RevocationVerified: "verified", lifecycle.ClientVanished: "vanished",
 	lifecycle.ClientReleased: "released", lifecycle.UnconfirmedRegistration: "unconfirmed registration",
+	lifecycle.ClientRegistered: "registered", lifecycle.ClientChanged: "changed", lifecycle.ClientRotated: "rotated",
+	lifecycle.ClientDisabled: "disabled", lifecycle.AnswerUnusable: "unusable answer", lifecycle.KeysUnsettled: "keys unsettled",
 }
 
 func resultOf(r reply, plan lifecycle.Plan) result {

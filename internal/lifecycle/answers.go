@@ -166,6 +166,8 @@ func refusedAfter(f Facts, r, old policy.Record, now time.Time) policy.Record {
 		r.RefusedReason, r.Excess = v1alpha1.ReasonWidened, old.Excess
 	case !expires.IsZero() && !now.Before(expires):
 		r.RefusedReason = v1alpha1.ReasonSecretExpired
+	case old.Cause == v1alpha1.CauseUnusable && old.RefusedReason != "":
+		r.RefusedReason, r.RefusedCode = old.RefusedReason, old.RefusedCode
 	case old.Cause == v1alpha1.CauseUnusable:
 		r.RefusedReason, r.RefusedCode = v1alpha1.ReasonRejected, CodeUnusable
 	default:

@@ -99,15 +99,20 @@ func (w Wanted) unusable(intent policy.Record, a Answer, now time.Time) Outcome 
 // nothing; one that may have been stays pending, to be tried again.
 func (w Wanted) notRegistered(intent policy.Record, failure *authserver.Error, err error, now time.Time) Outcome {
 	// A request for this client id was sent before, and may yet be carried out.
-	late := w.Record.Findable()
+	late := w.Record.Findable() && !w.Record.Adopting
 	out := Outcome{Record: intent, Err: err}
 	switch {
 	case intent.Findable() && failure.Kind == authserver.Conflict:
 		// Whether there is a client of that id now is looked up.
 		out.Wait, out.Err = AtOnce, nil
 	case intent.Findable() && failure.MaybeApplied:
+	case refusal(failure) && late:
+		// What the one before may have made is known by its id, and deleted again.
+		out.Record.Cause, out.Record.DueAt = v1alpha1.CauseUnusable, now
+		out.Record.RefusedReason, out.Record.RefusedCode = v1alpha1.ReasonRejected, failure.Code
+		out.Wait, out.Err = AtOnce, nil
 	case refusal(failure):
-		out.Events, out.Record = orphaned(intent, failure.MaybeApplied || late)
+		out.Events, out.Record = orphaned(intent, failure.MaybeApplied)
 		out.Record = w.refused(out.Record, v1alpha1.ReasonRejected, failure.Code, now)
 		out.Record.Client = authserver.Client{}
 		out.Wait, out.Err = AtOnce, nil

@@ -13,7 +13,7 @@ import (
 )
 
 // mutants are ways to get the lifecycle wrong, each by one change of its text. The
-// properties of walk_test.go must notice every one.
+// properties of walk_test.go and life_test.go must notice every one.
 var mutants = []struct{ name, file, before, after string }{
 	{"a deletion that failed counts as accepted", "answers.go", "if a.Err == nil {\n\t\tr.State", "if true {\n\t\tr.State"},
 	{"an error while looking is absence", "answers.go", "case a.Err != nil:\n\t\treturn Outcome{Record: r, Err: a.Err}", "case false:"},
@@ -32,6 +32,18 @@ var mutants = []struct{ name, file, before, after string }{
 	{"an accepted deletion needs no proof", "next.go", "case standing == Gone, standing == Unconfirmed,", "case standing == Gone, standing == Deleted, standing == Unconfirmed,"},
 	{"what was not seen yet may not come any more", "next.go", "f.SeenAbsent && !f.Record.MayComeLate(now)", "f.SeenAbsent"},
 	{"a state that nobody knows is no client", "next.go", "case policy.RecordPending:\n\t}", "case policy.RecordPending:\n\tdefault:\n\t\treturn Gone\n\t}"},
+	{"a request is sent under the mark of another", "give.go", "record.Mark = w.Made.Mark", "record.Mark = old.Mark"},
+	{"a request without an answer leaves no mark", "give.go", "record.Orphans = append(record.Orphans, old.Mark)", "_ = old.Mark"},
+	{"an update is not stored before it is sent", "give.go", "intent.Replacing, intent.Disabled = true, false", "intent.Disabled = false"},
+	{"a key is sent that a crash loses", "give.go", "intent.Rotation.NextKey, intent.Rotation.NextKeyID, intent.Rotation.NextJWKS = key.Private, key.ID, key.JWKS", "_ = key"},
+	{"the team is given a key before the server has it", "give.go", "case noted.KnowsNextKey(now):", "case noted.Rotation.KeyWaits():"},
+	{"a client that cannot be used is kept", "given.go", "r.Cause, r.DueAt = v1alpha1.CauseUnusable, now", "r.DueAt = now"},
+	{"a client that cannot be managed leaves no mark", "given.go", "Orphans: append(slices.Clone(r.Orphans), r.Mark)}", "Orphans: slices.Clone(r.Orphans)}"},
+	{"credentials are given out of a client that can do too much", "given.go", "return len(r.Excess) == 0 && (", "return true || ("},
+	{"a client whose id is known becomes an orphan", "given.go", "case refusal(failure) && late:", "case false:"},
+	{"an answer that was heard counts as lost", "given.go", "policy.RecordRegistered, a.Client, now, 0", "policy.RecordRegistered, a.Client, now, r.Unanswered"},
+	{"an update that was accepted stays open", "given.go", "r.Replacing, r.Disabled, r.Adopting, r.TokenDoubtful = false, false, false, false", "r.Disabled, r.Adopting, r.TokenDoubtful = false, false, false"},
+	{"an error of a registration is swallowed", "given.go", "out := Outcome{Record: intent, Err: err}", "out := Outcome{Record: intent}"},
 }
 
 // Each mutant is caught: the properties can fail.
@@ -73,8 +85,12 @@ func runMutant(t *testing.T, file, text string) (string, error) {
 			t.Fatal(err)
 		}
 	}
+	properties := "^(TestWalks|TestNothingHoldsADeletionBack|TestAfterIsTotal)$"
+	if file == "give.go" || file == "given.go" {
+		properties = "^TestLives$"
+	}
 	run := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-count=1", "-overlay="+overlay,
-		"-run=^(TestWalks|TestNothingHoldsADeletionBack|TestAfterIsTotal)$", ".")
+		"-run="+properties, ".")
 	run.Env = append(os.Environ(), walksVariable+"=20000", "GOFLAGS=")
 	output, err := run.CombinedOutput()
 	return string(output), err

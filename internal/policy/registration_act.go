@@ -65,7 +65,7 @@ func (q *inquiry) equip(d *RegistrationDecision) {
 func (q *inquiry) wish() authserver.ClientMetadata {
 	w := wish(q.Registration, q.scopes)
 	if NeedsOwnKey(q.Registration.Spec) {
-		w.JWKS = q.Record.Rotation.keys(q.Credentials.PublicJWKS, q.Traits.TwoKeys, q.now)
+		w.JWKS = q.Record.Rotation.Keys(q.Credentials.PublicJWKS, q.Traits.TwoKeys, q.now)
 	}
 	if account := q.Registration.Spec.ServiceAccountName; account != "" {
 		w.Assertion = authserver.Assertion{

@@ -50,7 +50,7 @@ func recordLostVerdict() *Verdict {
 // A revocation that began is finished, even if its cause has passed: whether
 // the server carried it out is not known. Then the client is registered anew.
 func revocationFinished(q *inquiry) *Verdict {
-	if !q.Record.Live() || q.Record.Cause == "" {
+	if q.Record.Cause == "" || (!q.Record.Live() && !q.Record.Findable()) {
 		return nil
 	}
 	return &Verdict{

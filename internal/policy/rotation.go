@@ -61,10 +61,10 @@ func (r Rotation) OldEnded(now time.Time) bool {
 	return r.OldJWKS == "" || (!r.OldUntil.IsZero() && expired(now, r.OldUntil))
 }
 
-// keys is the key set to be registered: the present key, the next one, and the
+// Keys is the key set to be registered: the present key, the next one, and the
 // one before while it is valid. A single key is given as it is written. Where
 // there is no room for two, the next key takes the place of the present one.
-func (r Rotation) keys(present string, twoKeys bool, now time.Time) string {
+func (r Rotation) Keys(present string, twoKeys bool, now time.Time) string {
 	if !twoKeys && r.NextJWKS != "" {
 		return r.NextJWKS
 	}

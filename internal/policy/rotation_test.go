@@ -96,18 +96,18 @@ func TestRotationOnDemand(t *testing.T) {
 func TestRotationOverlap(t *testing.T) {
 	const present, next = `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"b","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`, testJWKS
 	r := Rotation{OldJWKS: present}
-	both := r.keys(next, true, now)
+	both := r.Keys(next, true, now)
 	r = Rotation{OldJWKS: present, NextJWKS: next}
-	equal(t, "the team has the old one", both, r.keys(present, true, now))
-	equal(t, "the team has the new one", both, r.keys(next, true, now))
+	equal(t, "the team has the old one", both, r.Keys(present, true, now))
+	equal(t, "the team has the new one", both, r.Keys(next, true, now))
 	if strings.Count(both, `"kid"`)+strings.Count(both, `"kty"`) < 3 {
 		t.Errorf("two keys: %s", both)
 	}
 	r = Rotation{OldJWKS: present, OldUntil: now.Add(time.Second)}
-	equal(t, "before the end", both, r.keys(next, true, now))
-	equal(t, "at the end", next, r.keys(next, true, now.Add(time.Second)))
-	equal(t, "no room for two", next, Rotation{OldJWKS: present, NextJWKS: next}.keys(present, false, now))
-	equal(t, "no rotation", present, Rotation{}.keys(present, true, now))
+	equal(t, "before the end", both, r.Keys(next, true, now))
+	equal(t, "at the end", next, r.Keys(next, true, now.Add(time.Second)))
+	equal(t, "no room for two", next, Rotation{OldJWKS: present, NextJWKS: next}.Keys(present, false, now))
+	equal(t, "no rotation", present, Rotation{}.Keys(present, true, now))
 }
 
 // What changed keys is sent again when they should have settled, also while
