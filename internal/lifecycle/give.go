@@ -157,7 +157,7 @@ func again(record policy.Record) func(Answer, time.Time) Outcome {
 func (w Wanted) register() Plan {
 	wish := w.asked()
 	intent := w.pending(w.Record, wish)
-	if w.MakeKey && !w.Capabilities.OwnClientID {
+	if !w.Capabilities.OwnClientID {
 		// The absence of the client could not be shown without its key.
 		intent.WitnessKey, intent.WitnessKeyID = w.key().Private, w.key().ID
 	}

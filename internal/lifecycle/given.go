@@ -360,6 +360,10 @@ func (w Wanted) accepted(r policy.Rotation, sent string, settled bool, now time.
 // the overlap.
 func (w Wanted) handedOver(r policy.Record, now time.Time) Outcome {
 	out := Outcome{Wait: AtOnce}
+	if !w.Capabilities.OwnClientID {
+		// By that key the absence of the client can be shown from now on.
+		r.WitnessKey, r.WitnessKeyID = r.Rotation.NextKey, r.Rotation.NextKeyID
+	}
 	r.Rotation.NextKey, r.Rotation.NextKeyID, r.Rotation.NextJWKS = authserver.Secret{}, "", ""
 	r.Rotation.MadeAt, r.Rotation.NextFrom = now, time.Time{}
 	if r.Rotation.OldJWKS != "" {

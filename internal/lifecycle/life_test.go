@@ -324,6 +324,7 @@ func (l *life) atRest() error {
 		l.check(l.told < len(l.record.Orphans), "orphans that nobody was told of"),
 		l.check(l.wanted && !l.refused() && (c == nil || c.disabled), "a client that is wanted is not there"),
 		l.check(there && !slices.Equal(c.holds.Scopes, l.wish().Scopes), "it holds something else than is wanted"),
+		l.check(there && !l.office.own && l.record.NeedsWitnessKey(policy.CredentialsFact{}), "the absence of the client cannot be shown without what the team has"),
 		l.check(there && l.method == "private_key_jwt" && !policy.Holds(c.holds.JWKS, l.team.PublicJWKS), "the team has a key that the server does not know"),
 	)
 }
@@ -336,6 +337,11 @@ func (l *life) run() error {
 			l.wanted = !l.wanted
 		}
 		l.version += l.r.IntN(2)
+		if l.r.IntN(10) == 0 {
+			// Somebody else deletes it, and a drift check is due.
+			delete(l.office.clients, l.record.Client.ID)
+			l.looked = true
+		}
 		if err := l.turn(); err != nil {
 			return err
 		}

@@ -43,6 +43,8 @@ var mutants = []struct{ name, file, before, after string }{
 	{"a client whose id is known becomes an orphan", "given.go", "case refusal(failure) && late:", "case false:"},
 	{"an answer that was heard counts as lost", "given.go", "policy.RecordRegistered, a.Client, now, 0", "policy.RecordRegistered, a.Client, now, r.Unanswered"},
 	{"an update that was accepted stays open", "given.go", "r.Replacing, r.Disabled, r.Adopting, r.TokenDoubtful = false, false, false, false", "r.Disabled, r.Adopting, r.TokenDoubtful = false, false, false"},
+	{"the key before is what shows the absence", "given.go", "r.WitnessKey, r.WitnessKeyID = r.Rotation.NextKey, r.Rotation.NextKeyID", "_ = r"},
+	{"the team's key of before is not kept", "give.go", "if !w.Capabilities.OwnClientID {\n\t\t// The absence", "if w.MakeKey && !w.Capabilities.OwnClientID {\n\t\t// The absence"},
 	{"an error of a registration is swallowed", "given.go", "out := Outcome{Record: intent, Err: err}", "out := Outcome{Record: intent}"},
 }
 

@@ -4,9 +4,11 @@
 package lifecycle
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -233,17 +235,22 @@ func (o *office) reachable(r policy.Record) bool {
 // keys are a few key pairs of clients.
 var keys = func() []KeyPair {
 	var made []KeyPair
-	for i := range 6 {
+	for range 6 {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			panic(err)
 		}
-		id := fmt.Sprintf("key-%d", i)
-		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: id, Algorithm: "ES256", Use: "sig"}}})
+		public := jose.JSONWebKey{Key: &key.PublicKey, Algorithm: "ES256", Use: "sig"}
+		thumbprint, err := public.Thumbprint(crypto.SHA256)
 		if err != nil {
 			panic(err)
 		}
-		made = append(made, KeyPair{Private: authserver.NewSecret("private " + id), ID: id, JWKS: string(set)})
+		public.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
+		set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
+		if err != nil {
+			panic(err)
+		}
+		made = append(made, KeyPair{Private: authserver.NewSecret("private " + public.KeyID), ID: public.KeyID, JWKS: string(set)})
 	}
 	return made
 }()

@@ -43,7 +43,7 @@ type door struct {
 // open begins to serve at a listener.
 func (run *incarnation) open(listener net.Listener, d door) {
 	d.run = run
-	server := &http.Server{Handler: d, ReadHeaderTimeout: headerTimeout}
+	server := &http.Server{Handler: front{run.server, d}, ReadHeaderTimeout: headerTimeout}
 	run.doors = append(run.doors, server)
 	run.serving.Go(func() { serveHTTP(server, listener) })
 }

@@ -34,6 +34,7 @@ type Server struct {
 	journal  *journal
 	clock    clock.PassiveClock
 	switches atomic.Pointer[Switches]
+	stand    atomic.Pointer[stand]
 	routes   http.Handler
 
 	mu        sync.Mutex
