@@ -28,10 +28,18 @@ func (w *world) startOIDCProvider(t *testing.T, environment ...string) string {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("installing oidc-provider: %v\n%s", err, out)
 	}
-	server := exec.CommandContext(context.WithoutCancel(t.Context()), "node", append([]string{"server.js"}, scopes...)...)
-	server.Dir = install.Dir
-	server.Env = append(append(os.Environ(), "INITIAL_ACCESS_TOKEN="+w.initialToken), environment...)
-	log, err := os.Create(filepath.Join(t.ArtifactDir(), "oidc-provider.log"))
+	return w.startProgram(t, install.Dir, append([]string{"INITIAL_ACCESS_TOKEN=" + w.initialToken}, environment...),
+		append([]string{"node", "server.js"}, scopes...)...)
+}
+
+// startProgram starts an authorization server that is a program of a folder, and
+// returns its address, which the program prints when it listens. It ends when its
+// standard input does.
+func (w *world) startProgram(t *testing.T, folder string, environment []string, command ...string) string {
+	t.Helper()
+	server := exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...) //nolint:gosec // what the tests bring along
+	server.Dir, server.Env = folder, append(os.Environ(), environment...)
+	log, err := os.CreateTemp(t.ArtifactDir(), filepath.Base(folder)+"-*.log")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,16 +57,16 @@ func (w *world) startOIDCProvider(t *testing.T, environment ...string) string {
 	}
 	t.Cleanup(func() {
 		if err := errors.Join(stdin.Close(), server.Wait(), log.Close()); err != nil {
-			t.Errorf("stopping oidc-provider: %v", err)
+			t.Errorf("stopping %s: %v", folder, err)
 		}
 		if t.Failed() {
-			t.Logf("the end of oidc-provider's log:\n%s", tail(t, log.Name()))
+			t.Logf("the end of the log of %s:\n%s", folder, tail(t, log.Name()))
 		}
 	})
 	var said struct{ Address string }
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err := errors.Join(err, json.Unmarshal(line, &said)); err != nil {
-		t.Fatalf("starting oidc-provider: %v\n%s", err, tail(t, log.Name()))
+		t.Fatalf("starting %s: %v\n%s", folder, err, tail(t, log.Name()))
 	}
 	return said.Address
 }
