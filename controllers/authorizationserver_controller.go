@@ -82,7 +82,7 @@ func (r *AuthorizationServerReconciler) observe(ctx context.Context, as *v1alpha
 		facts.Asked, facts.Metadata, facts.Err = !last.at.IsZero(), last.metadata, last.err
 		errs[1] = err
 	}
-	facts.Clients, facts.Manageable, errs[2] = r.count(ctx, as)
+	facts.Clients, facts.Manageable, errs[2] = r.count(ctx, policy.Described(facts))
 	facts.Counted = errs[2] == nil
 	if facts.Asked && facts.Err == nil && facts.CredentialIs == policy.Present && r.inventoryDue(as, facts.Traits, now) {
 		facts.Inventory, errs[3] = r.takeInventory(ctx, as, now)

@@ -64,3 +64,42 @@ func TestUnmanagedServerIsNotAskedAgain(t *testing.T) {
 		t.Errorf("%d clients live after the server was changed, want one more", live)
 	}
 }
+
+// What was learnt of a server outlives what its object says of it, the registration
+// that learnt it and its record: it is not learnt again by another client.
+func TestWhatWasLearntOutlivesWhoLearntIt(t *testing.T) {
+	for name, forget := range map[string]func(s *stage){
+		"an empty status": func(s *stage) {
+			if err := s.Get(s.t.Context(), client.ObjectKeyFromObject(s.issuer), s.issuer); err != nil {
+				s.t.Fatal(err)
+			}
+			s.issuer.Status = v1alpha1.AuthorizationServerStatus{}
+			if err := s.Status().Update(s.t.Context(), s.issuer); err != nil {
+				s.t.Fatal(err)
+			}
+		},
+		"a registration that goes": func(s *stage) { s.remove(s.reg); s.settle() },
+		"a record that a person dealt with": func(s *stage) {
+			s.remove(s.reg)
+			s.settle()
+			if err := s.Delete(s.t.Context(), s.recordSecret()); err != nil {
+				s.t.Fatal(err)
+			}
+			s.settle()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, "bare")
+			s.as.Switch(func(w *fake.Switches) { w.NoManagement = true })
+			reg, grant := s.another()
+			s.begin()
+			forget(s)
+			s.assemble()
+			s.create(reg, grant)
+			s.settle()
+			if live := len(s.as.Clients()); live != 1 {
+				t.Errorf("%d clients live, want the one by which it was learnt", live)
+			}
+		})
+	}
+}

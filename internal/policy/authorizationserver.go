@@ -72,12 +72,13 @@ type AuthorizationServerDecision struct {
 // AuthorizationServer decides whether an AuthorizationServer is usable, and
 // for what.
 func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision {
+	described := Described(f).Status
 	decision := AuthorizationServerDecision{
 		Accepted:     acceptAuthorizationServer(f),
 		Discovered:   judgeDiscovery(f),
 		Manageable:   judgeManageable(f),
-		Metadata:     f.Server.Status.Metadata,
-		Capabilities: f.Server.Status.Capabilities,
+		Metadata:     described.Metadata,
+		Capabilities: described.Capabilities,
 		Clients:      f.Server.Status.Clients,
 		Inventory:    f.Inventory,
 
@@ -89,13 +90,8 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 	if f.Counted {
 		decision.Clients = &f.Clients
 	}
-	switch decision.Discovered.Standing {
-	case Allowed:
-		decision.Metadata, decision.Capabilities = describe(f.Metadata)
+	if decision.Discovered.Standing == Allowed {
 		decision.ClockSkewSeconds = clockSkew(f.Server.Status.ClockSkewSeconds, f.Metadata.ClockSkew)
-	case Refused:
-		decision.Metadata, decision.Capabilities = nil, nil
-	case Frozen, Undecided:
 	}
 	return decision
 }

@@ -36,6 +36,20 @@ func ServerDigest(as *v1alpha1.AuthorizationServer) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// Described is an authorization server as its status is about to describe it: what
+// was learnt of it holds also where somebody emptied its status.
+func Described(f AuthorizationServerFacts) *v1alpha1.AuthorizationServer {
+	described := f.Server.DeepCopy()
+	switch judgeDiscovery(f).Standing {
+	case Allowed:
+		described.Status.Metadata, described.Status.Capabilities = describe(f.Metadata)
+	case Refused:
+		described.Status.Metadata, described.Status.Capabilities = nil, nil
+	case Frozen, Undecided:
+	}
+	return described
+}
+
 // Manageable is what is known of the management of clients at a server: Absent
 // where it was shown to have none, as it is now.
 func Manageable(as *v1alpha1.AuthorizationServer) Knowledge {
@@ -60,7 +74,11 @@ func Manageable(as *v1alpha1.AuthorizationServer) Knowledge {
 // something was learnt.
 func judgeManageable(f AuthorizationServerFacts) *Verdict {
 	switch {
-	case f.Traits.OwnClientID || f.Manageable == Unknown:
+	case f.Traits.OwnClientID:
+		return nil
+	case unmanageableBefore(f):
+		// Whoever learnt it may be gone.
+	case f.Manageable == Unknown:
 		return nil
 	case f.Manageable == Present:
 		return &Verdict{Standing: Allowed, Reason: v1alpha1.ReasonManaged, Message: "clients can be read, changed and deleted (RFC 7592)"}
@@ -69,6 +87,11 @@ func judgeManageable(f AuthorizationServerFacts) *Verdict {
 		Reason:  v1alpha1.ReasonManagementUnsupported,
 		Message: "the authorization server registers clients and gives no way to delete them again (RFC 7592: no registration_client_uri, or no registration_access_token): nothing more is registered there; enable client management, or manage clients in another way, then change this object; look for the marks in the registrations' status.possibleOrphans at the authorization server and delete what carries them",
 	}
+}
+
+// unmanageableBefore says that the status tells so of the server as it still is.
+func unmanageableBefore(f AuthorizationServerFacts) bool {
+	return Manageable(f.Server) == Absent && ServerDigest(f.Server) == ServerDigest(Described(f))
 }
 
 // Where no client can be deleted again none is registered.

@@ -6,11 +6,17 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,12 +44,16 @@ type registeredClient struct{ ID, Name string }
 // with RFC 7591 and without RFC 7592: one client is made, by which it is learnt, and
 // no other until the AuthorizationServer changes.
 func TestUnmanageable(t *testing.T) {
+	installed, python := installClients(t), installFastMCP(t)
 	w := startWorld(t)
-	var all []*unmanageable
-	for name, start := range map[string]func(*testing.T, *world, string) string{
-		"the-typescript-sdk": startTypeScriptSDK,
-	} {
-		all = append(all, w.startUnmanageable(t, name, start))
+	installed()
+	all := []*unmanageable{w.startUnmanageable(t, "the-typescript-sdk", func(issuer string) string {
+		return w.startProgram(t, clientsFolder, []string{"ISSUER=" + issuer}, append([]string{"node", "authserver.js"}, scopes...)...)
+	})}
+	if python := python(); python != "" {
+		all = append(all, w.startUnmanageable(t, "fastmcp", func(issuer string) string {
+			return w.startProgram(t, fastMCPFolder, []string{"ISSUER=" + issuer}, append([]string{python, "server.py"}, scopes...)...)
+		}))
 	}
 	for _, u := range all {
 		t.Run("is learnt once by many registrations: "+u.as, func(t *testing.T) { u.learn(t) })
@@ -54,8 +64,8 @@ func TestUnmanageable(t *testing.T) {
 		act  func(t *testing.T, u *unmanageable)
 	}{
 		{"another registration", func(t *testing.T, u *unmanageable) { u.ask(t, "late") }},
-		{"the spec of registrations", func(t *testing.T, u *unmanageable) { u.rename(t) }},
-		{"a status that somebody wiped", func(t *testing.T, u *unmanageable) { u.wipe(t, u.regs[0], u.regs[1], u.regs[2]) }},
+		{"a change of registrations", func(t *testing.T, u *unmanageable) { u.rename(t) }},
+		{"a registration that is made again", func(t *testing.T, u *unmanageable) { u.replace(t) }},
 	} {
 		t.Run("nothing is sent after: "+step.name, func(t *testing.T) {
 			for _, u := range all {
@@ -66,8 +76,15 @@ func TestUnmanageable(t *testing.T) {
 			}
 		})
 	}
-	t.Run("nothing is sent after: a crash of the operator", func(t *testing.T) {
-		w.crash(t)
+	t.Run("nothing is sent after: a crash of the operator, while somebody empties each status", func(t *testing.T) {
+		w.kill(t)
+		for _, u := range all {
+			u.wipe(t, u.object)
+			for _, reg := range u.regs {
+				u.wipe(t, reg)
+			}
+		}
+		w.startManager(t)
 		for _, u := range all {
 			u.ask(t, "after-the-crash")
 			u.requireStill(t, 2*time.Second)
@@ -89,19 +106,41 @@ func TestUnmanageable(t *testing.T) {
 // driftSeconds is the shortest drift interval.
 const driftSeconds = 60
 
-// startTypeScriptSDK starts the authorization server of the TypeScript SDK for an
-// issuer.
-func startTypeScriptSDK(t *testing.T, w *world, issuer string) string {
+// fastMCPFolder holds the program that runs FastMCP, and what it needs.
+const fastMCPFolder = "fastmcp"
+
+// installFastMCP begins to install FastMCP, and returns what waits for it and says
+// which Python runs it: none where this machine has no Python with venv.
+func installFastMCP(t *testing.T) (python func() string) {
 	t.Helper()
-	installClients(t)()
-	return w.startProgram(t, clientsFolder, []string{"ISSUER=" + issuer}, append([]string{"node", "authserver.js"}, scopes...)...)
+	folder := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", folder).CombinedOutput(); err != nil {
+		t.Logf("FastMCP is left out, for there is no Python with venv: %v: %s", err, out)
+		return func() string { return "" }
+	}
+	path := filepath.Join(folder, "bin", "python")
+	install := exec.CommandContext(t.Context(), path, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile",
+		"--only-binary=:all:", "--requirement=requirements.txt")
+	install.Dir = fastMCPFolder
+	var said bytes.Buffer
+	install.Stdout, install.Stderr = &said, &said
+	if err := install.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		if err := install.Wait(); err != nil {
+			t.Fatalf("installing FastMCP: %v\n%s", err, said.String())
+		}
+		return path
+	}
 }
 
-func (w *world) startUnmanageable(t *testing.T, name string, start func(*testing.T, *world, string) string) *unmanageable {
+// startUnmanageable starts a server for an issuer and connects it.
+func (w *world) startUnmanageable(t *testing.T, name string, start func(issuer string) (address string)) *unmanageable {
 	t.Helper()
 	u := &unmanageable{between: newBetween(t)}
 	issuer := u.between.URL + "/"
-	address := start(t, w, issuer)
+	address := start(issuer)
 	u.between.leadsTo(t, address)
 	u.clients = address + "/clients"
 	u.object = newAuthorizationServer(name, issuer)
@@ -188,6 +227,31 @@ func (u *unmanageable) requireStill(t *testing.T, during time.Duration) {
 	g.Expect(u.marks(t)).To(HaveLen(u.asked), "the marks that are told")
 }
 
+// replace deletes a registration that was never asked for, and makes another of its
+// name.
+func (u *unmanageable) replace(t *testing.T) {
+	t.Helper()
+	i := slices.IndexFunc(u.regs, func(reg *v1alpha1.MCPClientRegistration) bool {
+		u.ready(t, reg)()
+		return len(reg.Status.PossibleOrphans) == 0
+	})
+	old := u.regs[i]
+	u.regs = slices.Delete(u.regs, i, i+1)
+	u.remove(t, old)
+	u.requireGone(t, old)
+	again := u.newCodeClient(old.Name, v1alpha1.AuthMethodNone)
+	u.create(t, again)
+	u.regs = append(u.regs, again)
+}
+
+// requireGone waits until a registration is let go.
+func (w *world) requireGone(t *testing.T, reg *v1alpha1.MCPClientRegistration) {
+	t.Helper()
+	NewWithT(t).Eventually(func() bool {
+		return apierrors.IsNotFound(w.Get(t.Context(), client.ObjectKeyFromObject(reg), reg))
+	}, patience, often).Should(BeTrue(), func() string { return fmt.Sprintf("%s: %+v", reg.Name, reg.Status) })
+}
+
 // rename changes the spec of every second registration, that which found out among
 // them.
 func (u *unmanageable) rename(t *testing.T) {
@@ -211,14 +275,11 @@ func (w *world) wipe(t *testing.T, objects ...client.Object) {
 	}
 }
 
-// crash kills the operator, and starts another when its lease is over.
-func (w *world) crash(t *testing.T) {
+// kill kills the operator.
+func (w *world) kill(t *testing.T) {
 	t.Helper()
-	if err := w.manager.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	w.manager.signal(t, syscall.SIGKILL)
 	<-w.manager.ended
-	w.startManager(t)
 }
 
 // change is an AuthorizationServer that somebody looked after: it is tried again,
@@ -248,8 +309,7 @@ func (u *unmanageable) leave(t *testing.T) {
 		u.remove(t, reg)
 	}
 	for _, reg := range u.regs {
-		NewWithT(t).Eventually(func() error { return client.IgnoreNotFound(u.Get(t.Context(), client.ObjectKeyFromObject(reg), reg)) }, patience, often).Should(Succeed())
-		NewWithT(t).Eventually(func() bool { return u.Get(t.Context(), client.ObjectKeyFromObject(reg), reg) != nil }, patience, often).Should(BeTrue(), reg.Name)
+		u.requireGone(t, reg)
 	}
 	if found := u.has(t); len(found) != u.asked {
 		t.Errorf("the server has %v, want %d", found, u.asked)
