@@ -35,10 +35,21 @@ type between struct {
 	mu    sync.Mutex
 	proxy *httputil.ReverseProxy
 	asked map[asking]int
+	total map[contract.Operation]int
 	// changes are what becomes of an answer.
 	changes map[asking]func(members map[string]any)
 	// instead answers in the server's place.
 	instead map[asking]*intruder
+	// managed are the clients that the server registered, by their ids.
+	managed map[string]managedClient
+}
+
+// managedClient is how the server says that a client is managed (RFC 7592).
+type managedClient struct {
+	ID    string `json:"client_id"`
+	Name  string `json:"client_name"`
+	URI   string `json:"registration_client_uri"`
+	Token string `json:"registration_access_token"`
 }
 
 // asking is a step of one client's life.
@@ -56,7 +67,9 @@ type intruder struct {
 
 func newBetween(t *testing.T) *between {
 	t.Helper()
-	b := &between{asked: map[asking]int{}, changes: map[asking]func(map[string]any){}, instead: map[asking]*intruder{}}
+	b := &between{
+		asked: map[asking]int{}, total: map[contract.Operation]int{}, changes: map[asking]func(map[string]any){}, instead: map[asking]*intruder{}, managed: map[string]managedClient{},
+	}
 	b.Server = httptest.NewServer(b)
 	t.Cleanup(b.Close)
 	return b
@@ -99,6 +112,7 @@ func (b *between) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(context.WithValue(r.Context(), about{}, asked))
 	b.mu.Lock()
+	b.total[step]++
 	var instead *intruder
 	for _, a := range asked {
 		b.asked[a]++
@@ -118,24 +132,29 @@ func (b *between) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	instead.ServeHTTP(w, r)
 }
 
-// changed changes an answer that is a JSON object.
+// changed notes how clients are managed, and changes answers.
 func (b *between) changed(response *http.Response) error {
 	asked, _ := response.Request.Context().Value(about{}).([]asking)
+	if len(asked) == 0 || asked[0].step == contract.Discover {
+		return nil
+	}
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	var client managedClient
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, a := range asked {
-		change := b.changes[a]
-		if change == nil {
-			continue
-		}
-		content, err := io.ReadAll(response.Body)
-		if err != nil {
-			return err
-		}
-		content = rewritten(content, change)
-		response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
-		response.Header.Set("Content-Length", strconv.Itoa(len(content)))
+	if err := json.Unmarshal(content, &client); err == nil && client.URI != "" && client.Token != "" {
+		b.managed[client.ID] = client
 	}
+	for _, a := range asked {
+		if change := b.changes[a]; change != nil {
+			content = rewritten(content, change)
+		}
+	}
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
+	response.Header.Set("Content-Length", strconv.Itoa(len(content)))
 	return nil
 }
 
@@ -194,13 +213,15 @@ func (b *between) leaves(clients ...string) {
 	}
 }
 
-// times is how often a step of clients was asked for.
-func (b *between) times(step contract.Operation, clients ...string) int {
+// times is how often steps of clients were asked for.
+func (b *between) times(steps []contract.Operation, clients ...string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	times := 0
-	for _, client := range clients {
-		times += b.asked[asking{step, client}]
+	for a, n := range b.asked {
+		if slices.Contains(steps, a.step) && slices.Contains(clients, a.client) {
+			times += n
+		}
 	}
 	return times
 }
@@ -209,13 +230,7 @@ func (b *between) times(step contract.Operation, clients ...string) int {
 func (b *between) all(step contract.Operation) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	times := 0
-	for a, n := range b.asked {
-		if a.step == step {
-			times += n
-		}
-	}
-	return times
+	return b.total[step]
 }
 
 // stepOf says what a request is for: at servers with dynamic registration, and at
@@ -242,7 +257,7 @@ func stepOf(r *http.Request) contract.Operation {
 // clientsOf are the names of the client that a request is about. All are wanted: a
 // request to Keycloak has its own id of a client, or ours.
 func clientsOf(r *http.Request, content []byte) []string {
-	names := []string{path.Base(r.URL.Path), r.URL.Query().Get("clientId")}
+	names := append(strings.Split(r.URL.Path, "/"), r.URL.Query().Get("clientId"))
 	var wish struct {
 		ClientName string `json:"client_name"`
 		Name       string `json:"name"`
@@ -256,6 +271,7 @@ func clientsOf(r *http.Request, content []byte) []string {
 			names = append(names[:0], name)
 		}
 	}
+	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
 }
 

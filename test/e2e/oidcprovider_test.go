@@ -23,6 +23,12 @@ var scopes = []string{"files:read", "files:write", "notes:read"}
 // which is its issuer unless the environment names another.
 func (w *world) startOIDCProvider(t *testing.T, environment ...string) string {
 	t.Helper()
+	return w.startOIDCProviderWith(t, scopes, environment...)
+}
+
+// startOIDCProviderWith is startOIDCProvider with scopes of one's own.
+func (w *world) startOIDCProviderWith(t *testing.T, scopes []string, environment ...string) string {
+	t.Helper()
 	install := exec.CommandContext(t.Context(), "npm", "ci", "--prefer-offline")
 	install.Dir = "oidcprovider"
 	if out, err := install.CombinedOutput(); err != nil {
