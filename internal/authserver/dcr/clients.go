@@ -40,7 +40,7 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 	if !got.Success() {
 		return authserver.Client{}, byPolicy(s.exchange.Classify(c, got), got)
 	}
-	client, err := s.readClient(c, got)
+	client, err := s.readClient(c, got, issued)
 	if err != nil {
 		return client, err
 	}
@@ -129,14 +129,14 @@ func unsupported(op string) error {
 	return &authserver.Error{Kind: authserver.Rejected, Op: op, Code: exchange.CodeUnsupported}
 }
 
-// readClient reads a client. Beside an error it holds what it takes to manage
-// the client, if that can be read.
-func (s *Server) readClient(c exchange.Call, a exchange.Answer) (authserver.Client, error) {
+// readClient reads a client, with its secret. Beside an error it holds what it takes
+// to manage the client, if that can be read.
+func (s *Server) readClient(c exchange.Call, a exchange.Answer, secret func(*exchange.Object) authserver.Secret) (authserver.Client, error) {
 	fields, err := exchange.Read(c, a)
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	client, err := parseClient(fields)
+	client, err := parseClient(fields, secret(fields))
 	if err != nil {
 		return client, exchange.Useless(c, a, err)
 	}
@@ -153,7 +153,7 @@ func (s *Server) readClient(c exchange.Call, a exchange.Answer) (authserver.Clie
 // never changes (RFC 7592 §2.1). Beside an error the client holds what is in
 // force in place of what the handle has; a management URI elsewhere is not.
 func (s *Server) readOwn(c exchange.Call, a exchange.Answer, handle authserver.Handle) (authserver.Client, error) {
-	client, err := s.readClient(c, a)
+	client, err := s.readClient(c, a, shown)
 	if handle.ClientID != "" && client.ID != "" && client.ID != handle.ClientID {
 		return authserver.Client{}, &authserver.Error{
 			Kind: authserver.Conflict, Op: c.Op, Status: a.Status,

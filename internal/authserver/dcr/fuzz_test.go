@@ -32,7 +32,7 @@ func FuzzParseClient(f *testing.F) {
 		if err != nil {
 			return
 		}
-		client, err := parseClient(fields)
+		client, err := parseClient(fields, issued(fields))
 		for _, text := range []string{client.ID, client.Secret.Reveal(), client.ManagementToken.Reveal(), client.ManagementURI} {
 			if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
 				t.Errorf("%q is not printable", text)

@@ -7,8 +7,10 @@ import (
 	"cmp"
 	"context"
 	"regexp"
+	"strings"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 // mask is how servers show a secret that they do not show: as signs that are
@@ -18,19 +20,37 @@ var mask = regexp.MustCompile(`\A([*•.xX#-]+|.{0,8}\*{3,}.{0,8}|\{[^{}]*\}.*|\
 // Masked says that a secret is shown as servers show one that they do not show.
 func Masked(secret authserver.Secret) bool { return mask.MatchString(secret.Reveal()) }
 
+// hidden is a secret that is not shown.
+const hidden = "********"
+
+// issued is the secret in the answer to a registration: nothing but that has it.
+func issued(fields *exchange.Object) authserver.Secret {
+	return authserver.NewSecret(fields.Visible("client_secret", exchange.LongText))
+}
+
+// shown is the secret in a later answer: what no secret can be is one that is not
+// shown, and nothing that is wrong with the rest.
+func shown(fields *exchange.Object) authserver.Secret {
+	text := fields.Echo("client_secret")
+	if len(text) > exchange.LongText || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		text = hidden
+	}
+	return authserver.NewSecret(text)
+}
+
 // Settle decides which secret of a client that was read counts. One that is not
 // the handle's takes its place only if the token endpoint accepted it; otherwise
 // the handle's stays if that is accepted. Where neither was seen to be, there is
 // none, and the client is doubtful. Nothing is sent where the secrets agree.
 func (s *Server) Settle(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
-	shown := client.Secret
+	read := client.Secret
 	handle.AuthMethod = cmp.Or(handle.AuthMethod, client.Registered.AuthMethod)
 	if s.undisputed(handle, client) {
 		return
 	}
 	client.Secret = authserver.Secret{}
-	if !shown.Equal(handle.ClientSecret) && !Masked(shown) && s.accepts(ctx, op, handle, shown) == knowsClient {
-		client.Secret = shown
+	if !read.Equal(handle.ClientSecret) && !Masked(read) && s.accepts(ctx, op, handle, read) == knowsClient {
+		client.Secret = read
 		return
 	}
 	if s.accepts(ctx, op, handle, handle.ClientSecret) == knowsClient {
@@ -44,13 +64,13 @@ func (s *Server) Settle(ctx context.Context, op string, handle authserver.Handle
 // renew a secret (RFC 7592 §2.2): one that cannot be tried is believed, and is
 // doubtful.
 func (s *Server) SettleWritten(ctx context.Context, op string, handle authserver.Handle, client *authserver.Client) {
-	shown := client.Secret
+	read := client.Secret
 	handle.AuthMethod = cmp.Or(handle.AuthMethod, client.Registered.AuthMethod)
 	if s.undisputed(handle, client) {
 		return
 	}
-	if !Masked(shown) {
-		switch s.accepts(ctx, op, handle, shown) {
+	if !Masked(read) {
+		switch s.accepts(ctx, op, handle, read) {
 		case knowsClient:
 			return
 		case silent:

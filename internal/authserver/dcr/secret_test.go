@@ -15,6 +15,7 @@ import (
 var masks = []string{
 	"********", "****abcd", "ab****", "xxxxxxxx", "{bcrypt}$2a$10$N9qo8uLOickgx2ZMRZoMye", "{noop}secret",
 	"$2b$12$KIXaQ", "$argon2id$v=19$m=65536", "b109f3bbbc244eb82441917ed06d618b9008dd09",
+	"••••••••", "abcd…", "не показан", "hidden\n",
 }
 
 func confidentialHandle(t *testing.T, server *Server) authserver.Handle {

@@ -63,10 +63,10 @@ func encode(id string, wish authserver.ClientMetadata) ([]byte, error) {
 // parseClient reads a client information response (RFC 7591 §3.2.1). Texts that
 // nobody decides by are never wrong. Beside an error the client holds what it
 // takes to manage it, as far as that can be read.
-func parseClient(fields *exchange.Object) (authserver.Client, error) {
+func parseClient(fields *exchange.Object, secret authserver.Secret) (authserver.Client, error) {
 	client := authserver.Client{
 		ID:              fields.Identifier("client_id"),
-		Secret:          authserver.NewSecret(fields.Visible("client_secret", exchange.LongText)),
+		Secret:          secret,
 		ManagementURI:   fields.Visible("registration_client_uri", exchange.LongText),
 		ManagementToken: authserver.NewSecret(fields.Visible("registration_access_token", exchange.LongToken)),
 	}
