@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -95,8 +96,23 @@ func SecretName(reg *v1alpha1.MCPClientRegistration) string {
 func Marked(w authserver.ClientMetadata, cluster, uid, mark string) authserver.ClientMetadata {
 	w.SoftwareID = Owner(cluster, uid)
 	w.SoftwareVersion = mark
-	w.Name += markOf(mark)
+	w.Name = shortened(w.Name, longestName-len(markOf(mark))) + markOf(mark)
 	return w
+}
+
+// longestName is how many UTF-16 units of a name authorization servers can store;
+// Keycloak answers 500 to a longer one. Names of 128 characters have more where each
+// takes two units.
+const longestName = 255
+
+// shortened is a text of at most some UTF-16 units, in whole characters.
+func shortened(text string, units int) string {
+	for i, r := range text {
+		if units -= utf16.RuneLen(r); units < 0 {
+			return text[:i]
+		}
+	}
+	return text
 }
 
 // markOf is what a name that is sent ends with.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -224,4 +225,21 @@ func TestResponseTypeNoneIsNoExcess(t *testing.T) {
 	got.ResponseTypes = []string{"code", "token", "none"}
 	excess, _ = Compare(asked, authserver.Client{Registered: got})
 	equal(t, "excess with token", 1, len(excess))
+}
+
+// A name in letters that take two UTF-16 units each is sent in what servers can
+// store, with its mark.
+func TestMarkedNamesCanBeStored(t *testing.T) {
+	const mark = "mcpr-0123456789abcdef0123"
+	for text, want := range map[string]string{
+		strings.Repeat("a", 128):          strings.Repeat("a", 128),
+		strings.Repeat("\u4e16", 128):     strings.Repeat("\u4e16", 128),
+		strings.Repeat("\U0001F680", 128): strings.Repeat("\U0001F680", 113),
+	} {
+		got := Marked(authserver.ClientMetadata{Name: text}, "cluster", "uid", mark).Name
+		equal(t, "marked", want+" ["+mark+"]", got)
+		if units := len(utf16.Encode([]rune(got))); units > longestName {
+			t.Errorf("%d UTF-16 units", units)
+		}
+	}
 }
