@@ -36,6 +36,9 @@ type between struct {
 	proxy *httputil.ReverseProxy
 	asked map[asking]int
 	total map[contract.Operation]int
+	// made are how many clients the server registered, by name, and failed how often
+	// it answered that something is wrong with itself.
+	made, failed map[string]int
 	// changes are what becomes of an answer.
 	changes map[asking]func(members map[string]any)
 	// instead answers in the server's place.
@@ -68,7 +71,7 @@ type intruder struct {
 func newBetween(t *testing.T) *between {
 	t.Helper()
 	b := &between{
-		asked: map[asking]int{}, total: map[contract.Operation]int{}, changes: map[asking]func(map[string]any){}, instead: map[asking]*intruder{}, managed: map[string]managedClient{},
+		asked: map[asking]int{}, total: map[contract.Operation]int{}, made: map[string]int{}, failed: map[string]int{}, changes: map[asking]func(map[string]any){}, instead: map[asking]*intruder{}, managed: map[string]managedClient{},
 	}
 	b.Server = httptest.NewServer(b)
 	t.Cleanup(b.Close)
@@ -149,6 +152,12 @@ func (b *between) changed(response *http.Response) error {
 		b.managed[client.ID] = client
 	}
 	for _, a := range asked {
+		switch {
+		case a.step == contract.Register && response.StatusCode == http.StatusCreated:
+			b.made[a.client]++
+		case a.step == contract.Register && response.StatusCode >= http.StatusInternalServerError:
+			b.failed[a.client]++
+		}
 		if change := b.changes[a]; change != nil {
 			content = rewritten(content, change)
 		}
@@ -191,6 +200,17 @@ func (b *between) changesAnswers(client string, change func(members map[string]a
 	}
 }
 
+// always is a change of the answer to a registration that is made in all that are
+// about this client later.
+func (b *between) always(change func(map[string]any)) func(map[string]any) {
+	return func(members map[string]any) {
+		if id, is := members["client_id"].(string); is {
+			b.changes[asking{contract.Find, id}], b.changes[asking{contract.Replace, id}] = change, change
+		}
+		change(members)
+	}
+}
+
 // stands answers some steps of clients in the server's place.
 func (b *between) stands(who http.Handler, hides bool, steps []contract.Operation, clients ...string) {
 	b.mu.Lock()
@@ -224,6 +244,14 @@ func (b *between) times(steps []contract.Operation, clients ...string) int {
 		}
 	}
 	return times
+}
+
+// registered is how many clients of a name the server made, and how many times it
+// failed to.
+func (b *between) registered(name string) (made, failed int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.made[name], b.failed[name]
 }
 
 // all is how often a step was asked for, of whomever.

@@ -12,7 +12,9 @@
 //
 // Start reading at TestAcceptance in acceptance_test.go; world_test.go starts
 // what all tests stand on, venue_test.go says at which authorization servers
-// clients live, and oidcprovider/ is the certified one, a program for Node.js. The
-// guard's tests begin at TestGuard in guard_test.go; mcpclients/ holds the MCP
-// clients and the server that are programs for Node.js.
+// clients live, and oidcprovider/ is the certified one, a program for Node.js.
+// real_test.go puts real servers behind the proxy of between_test.go, which answers
+// in their place. The guard's tests begin at TestGuard in guard_test.go; mcpclients/
+// holds the MCP clients and servers that are programs for Node.js, fastmcp/ one that
+// is a program for Python.
 package e2e

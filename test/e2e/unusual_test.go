@@ -148,8 +148,8 @@ func testOwnersThatBecomeOdd(t *testing.T, r *realScene) {
 // are, and stand in nobody's way.
 func testOddNames(t *testing.T, r *realScene) {
 	names := map[string]string{
-		"long, of three bytes": strings.Repeat("\u4e16", 128-len(r.namespace)) + r.namespace,
-		"long, of four bytes":  strings.Repeat("\U0001F680", 128-len(r.namespace)) + r.namespace,
+		"long, of three bytes": r.namespace + strings.Repeat("\u4e16", 128-len(r.namespace)),
+		"long, of four bytes":  r.namespace + strings.Repeat("\U0001F680", 128-len(r.namespace)),
 		"joined":               r.namespace + "\u200d\U0001F469\u200d\U0001F4BB",
 		"markup":               r.namespace + `"><script>\"'&{{7*7}}${x}</script>`,
 		"composed otherwise":   r.namespace + "e\u0301\u00e9",
@@ -183,7 +183,7 @@ var oddAnswers = map[string]map[string]any{
 	"contacts with a line feed":             {"contacts": []string{"team@example.com\n"}},
 	"a name that is an object":              {"client_name": map[string]any{}},
 	"a method that is none":                 {"token_endpoint_auth_method": []string{}},
-	"members of a management API":           {"name": 7, "attributes": []string{}, "redirectUris": "none", "enabled": "yes"},
+	"members of a management API":           {"name": 7, "redirectUris": "none", "enabled": "yes"},
 	"lists of a management API":             {"defaultClientScopes": map[string]any{}, "optionalClientScopes": "x", "protocolMappers": 7},
 	"a secret of a management API":          {"secret": 7, "secretData": []int{}},
 	"a client secret that is an object":     {"client_secret": map[string]any{}},
@@ -199,7 +199,12 @@ func answering(members map[string]any) func(map[string]any) {
 // it names is undone.
 func testOddAnswers(t *testing.T, r *realScene) {
 	regs := robots(t, r, "answer", oddAnswers, func(reg *v1alpha1.MCPClientRegistration, members map[string]any) {
-		r.between.changesAnswers(reg.Spec.ClientName, answering(members), contract.Register)
+		change := answering(members)
+		if _, is := members["client_id"].(int); is {
+			// A server that counts its clients does so in every answer.
+			change = r.between.always(change)
+		}
+		r.between.changesAnswers(reg.Spec.ClientName, change, contract.Register)
 	})
 	for name, reg := range regs {
 		said := r.decided(t, reg)
@@ -207,11 +212,13 @@ func testOddAnswers(t *testing.T, r *realScene) {
 		t.Logf("%s: %s, %v", name, said, live)
 		switch {
 		case said == "True/Ready" && slices.Equal(live, []string{reg.Status.ClientID}):
+		case said == "True/Ready" && len(live) == 1 && reg.Status.ClientID == "4711":
+			// The server's word is taken for what its client is called.
 		case strings.HasPrefix(said, "False/") && len(live) == 0 && reg.Status.ClientID == "":
 		default:
 			t.Errorf("%s: %s; status names %q, the clients %v live", name, said, reg.Status.ClientID, live)
 		}
-		if len(reg.Status.PossibleOrphans) > 0 {
+		if _, failed := r.between.registered(reg.Spec.ClientName); len(reg.Status.PossibleOrphans) > failed {
 			t.Errorf("%s: marks of clients that nobody knows: %v", name, reg.Status.PossibleOrphans)
 		}
 		r.annotate(t, reg, "example.com/again", "1")
@@ -225,13 +232,16 @@ func testOddAnswers(t *testing.T, r *realScene) {
 // testAnswersThatBecomeOdd has later answers changed, of clients that have to change
 // and to go.
 func testAnswersThatBecomeOdd(t *testing.T, r *realScene) {
-	regs := robots(t, r, "odd", oddAnswers, func(*v1alpha1.MCPClientRegistration, map[string]any) {})
+	later := maps.Clone(oddAnswers)
+	// An answer that is about another client is not this one's.
+	delete(later, "an id that is a number")
+	regs := robots(t, r, "odd", later, func(*v1alpha1.MCPClientRegistration, map[string]any) {})
 	parties := map[string]party{}
 	for name, reg := range regs {
 		p := r.waitReady(t, reg)
 		parties[name] = p
 		for _, key := range r.keys(t, p.id) {
-			r.between.changesAnswers(key, answering(oddAnswers[name]), contract.Find, contract.Replace)
+			r.between.changesAnswers(key, answering(later[name]), contract.Find, contract.Replace)
 		}
 		r.create(t, r.newGrant(reg.Name+"-more", reg.Name, "notes:read"))
 	}
@@ -271,7 +281,7 @@ func testMaskedSecrets(t *testing.T, r *realScene) {
 		p := parties[name]
 		g.Eventually(func() int { return r.between.times(finding, p.id) }, 3*driftSeconds*time.Second, often).Should(BeNumerically(">", read[name]), "a drift check")
 		r.create(t, r.newGrant(reg.Name+"-more", reg.Name, "notes:read"))
-		g.Eventually(r.effective(t, reg), patience, often).Should(ConsistOf("files:read", "notes:read"), name)
+		g.Eventually(r.effective(t, reg), patience, often).Should(ConsistOf("files:read", "notes:read"), func() string { return fmt.Sprintf("%s: %+v", name, reg.Status) })
 		after := newParty(t, r.secret(t, reg.Status.SecretName))
 		g.Expect(after.secret).To(Equal(p.secret), "shown as %s", name)
 		g.Expect(after.standing(t)()).To(Equal("known"), name)
