@@ -290,14 +290,13 @@ func clientsOf(r *http.Request, content []byte) []string {
 		ClientName string `json:"client_name"`
 		Name       string `json:"name"`
 	}
-	switch stepOf(r) {
-	case contract.Token:
-		names = append(names[:0], partyOf(r, content))
-	case contract.Register:
-		if err := json.Unmarshal(content, &wish); err == nil {
-			name, _, _ := strings.Cut(wish.ClientName+wish.Name, " [")
-			names = append(names[:0], name)
-		}
+	step := stepOf(r)
+	if step == contract.Token {
+		names = []string{partyOf(r, content)}
+	}
+	if step == contract.Register && json.Unmarshal(content, &wish) == nil {
+		name, _, _ := strings.Cut(wish.ClientName+wish.Name, " [")
+		names = []string{name}
 	}
 	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })

@@ -43,7 +43,7 @@ func (w *world) startOIDCProviderWith(t *testing.T, scopes []string, environment
 // standard input does.
 func (w *world) startProgram(t *testing.T, folder string, environment []string, command ...string) string {
 	t.Helper()
-	server := exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...) //nolint:gosec // what the tests bring along
+	server := exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...)
 	server.Dir, server.Env = folder, append(os.Environ(), environment...)
 	log, err := os.CreateTemp(t.ArtifactDir(), filepath.Base(folder)+"-*.log")
 	if err != nil {
