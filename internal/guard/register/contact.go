@@ -20,6 +20,9 @@ type standing struct {
 	filling bool
 	// resourceVersion is up to where it was delivered.
 	resourceVersion string
+	// floor is the greatest version that was delivered, by whichever source, before
+	// the list was asked for that comes next.
+	floor string
 }
 
 // contact is what may be relied on: what every source was delivered, and when the
@@ -120,6 +123,13 @@ func (c *contact) remove(k sourceKey) {
 	delete(c.sources, k)
 }
 
+// asks says that a source is about to ask for a whole list.
+func (c *contact) asks(s *source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.floor = c.seenMost
+}
+
 // opened says that a watch is open. With filling it will deliver the whole list
 // first.
 func (c *contact) opened(s *source, filling bool) {
@@ -137,8 +147,9 @@ func (c *contact) closed(s *source) {
 }
 
 // replaced says that the whole list was taken in, and returns whether it came by
-// the watch that is open. A list is what there is now: where its version is below
-// what was seen, back says that the API server was put back.
+// the watch that is open. A list is what there was when it was asked for, or later:
+// where its version is below what was seen until then, back says that the API server
+// was put back. What others were delivered while it was on its way may be beyond it.
 func (c *contact) replaced(s *source, resourceVersion string) (streamed, back bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +157,7 @@ func (c *contact) replaced(s *source, resourceVersion string) (streamed, back bo
 	streamed = s.filling
 	s.open, s.filling = s.filling, false
 	s.read, s.resourceVersion = true, resourceVersion
-	back = c.sources[s.key] == s && newer(c.seenMost, resourceVersion)
+	back = c.sources[s.key] == s && newer(s.floor, resourceVersion)
 	c.rise(s, resourceVersion)
 	return streamed, back
 }

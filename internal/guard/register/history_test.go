@@ -254,9 +254,44 @@ func TestWhatWasFollowedIsForgotten(t *testing.T) {
 // A list that is older than what was seen is from another history.
 func TestAListFromBeforeIsNoticed(t *testing.T) {
 	d, _, clients := traveller(t, "guards")
+	d.contact.asks(clients)
 	_ = clients.Replace(nil, "99")
 	if _, complete := d.Age(d.clock.Now()); complete || !sent(d.again) {
 		t.Error("it is relied on")
+	}
+}
+
+// A list that was long on its way is older than what others were delivered in the
+// meantime, and of the same history: a large one in a busy cluster always is.
+func TestAListThatOthersOvertookIsNotFromBefore(t *testing.T) {
+	for name, ask := range map[string]func(s *source) error{
+		"list": func(s *source) error {
+			_, err := s.list(t.Context(), metav1.ListOptions{})
+			return err
+		},
+		"watch that lists": func(s *source) error {
+			_, err := s.watch(t.Context(), metav1.ListOptions{SendInitialEvents: new(true)})
+			return err
+		},
+	} {
+		d, p, clients := traveller(t, "guards")
+		if err := ask(clients); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		grants := d.contact.sources[grantsAt]
+		grants.UpdateResourceVersion("150")
+		p.grow(50)
+		_ = clients.Replace(nil, "120")
+		if sent(d.again) || d.contact.peak() != "150" {
+			t.Errorf("%s: all is read anew; seen %q", name, d.contact.peak())
+		}
+		if err := ask(clients); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		_ = clients.Replace(nil, "149")
+		if !sent(d.again) {
+			t.Errorf("%s: one that was asked for afterwards and is older is relied on", name)
+		}
 	}
 }
 

@@ -144,6 +144,10 @@ func (s *source) listWatch() *cache.ListWatch {
 // a client that is gone, and a version from another history may never come.
 func (s *source) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	options.ResourceVersion, options.ResourceVersionMatch = "", ""
+	if options.Continue == "" {
+		// All pages are of the moment of the first.
+		s.register.contact.asks(s)
+	}
 	found, err := s.register.api.list(ctx, s.key, options)
 	if err != nil {
 		return nil, s.refused(ctx, err)
@@ -159,6 +163,7 @@ func (s *source) watch(ctx context.Context, options metav1.ListOptions) (watch.I
 	switch {
 	case filling:
 		options.ResourceVersion = ""
+		s.register.contact.asks(s)
 	case !s.fresh && !s.register.contact.past(options.ResourceVersion):
 		return nil, apierrors.NewResourceExpired("the version is not known to be in the past of the API server")
 	}
