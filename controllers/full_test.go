@@ -5,6 +5,7 @@ package controllers_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,4 +113,58 @@ func TestFullObjectHoldsNothingBack(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An object that others hold when the operator lets it go stays, and does not go on
+// to say that its client lives.
+func TestObjectThatOthersHoldSaysThatItsClientIsGone(t *testing.T) {
+	t.Parallel()
+	for state, owner := range map[string]string{"True/Ready": "team-a@example.com", "False/OwnerInvalid": "a\n"} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, devas.Options{})
+			g := NewWithT(t)
+			reg := w.registration("held", secret, time.Now().Add(time.Hour))
+			reg.Annotations[v1alpha1.AnnotationOwner] = owner
+			w.create(t, reg, w.grant("held", time.Now().Add(time.Hour), "files:read"))
+			w.waitFor(t, reg, state)
+			id := reg.Status.ClientID
+			edit(t, w, reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = append(reg.Finalizers, "example.com/hold") })
+			w.remove(t, reg)
+			g.Eventually(func() bool {
+				said := w.state(t, reg)()
+				return (said == "False/Deleting" || id == "") && reg.Status.ClientID == "" && !slices.Contains(reg.Finalizers, v1alpha1.Finalizer)
+			}, eventually, often).Should(BeTrue(), func() string { return describe(reg) })
+			if r := reg.Status.Revocation; id != "" && (r == nil || r.ClientID != id || r.VerifiedAt == nil || r.Cause != v1alpha1.CauseDeleted) {
+				t.Errorf("revocation: %+v", r)
+			}
+			version := reg.ResourceVersion
+			g.Consistently(func() string { w.state(t, reg)(); return reg.ResourceVersion }, time.Second, often).Should(Equal(version), "it is written again and again")
+			edit(t, w, reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil })
+			w.waitFor(t, reg, "gone")
+		})
+	}
+}
+
+// An object that is held and full cannot say it: its client stays denied beside it,
+// until the object can.
+func TestFullObjectThatOthersHoldStaysDenied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devas.Options{})
+	g := NewWithT(t)
+	reg := w.register(t, "held", secret, "True/Ready")
+	id := reg.Status.ClientID
+	w.fill(t, reg, fillers["finalizers"])
+	w.remove(t, reg)
+	g.Eventually(func() int { return len(w.as.Clients()) }, eventually, often).Should(BeZero())
+	g.Eventually(func() bool { w.state(t, reg)(); return !slices.Contains(reg.Finalizers, v1alpha1.Finalizer) }, eventually, often).Should(BeTrue())
+	if reg.Status.ClientID != "" {
+		g.Consistently(w.denials(t, reg), 2*time.Second, often).Should(Equal([]string{id}))
+		t.Log("denied beside the object")
+	}
+	edit(t, w, reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = reg.Finalizers[:1] })
+	g.Eventually(w.state(t, reg), eventually, often).Should(Equal("False/Deleting"), func() string { return describe(reg) })
+	g.Eventually(w.denials(t, reg), eventually, often).Should(BeEmpty())
+	edit(t, w, reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil })
+	w.waitFor(t, reg, "gone")
 }

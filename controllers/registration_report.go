@@ -6,7 +6,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -29,10 +28,8 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	switch {
 	case m.happened && m.silent:
 		return m.result(done.err)
-	case done.gone:
-		r.tellOfRelease(reg, done)
-		done.err = errors.Join(done.err, r.undeny(ctx, reg))
-		return classify(done.err).result(done.err)
+	case done.gone && !owesStatus(reg):
+		return r.reportGone(ctx, reg, done)
 	case done.again > 0 && done.again < lifecycle.DisbeliefDelay && !m.happened:
 		return urgent(d, done.record, ctrl.Result{RequeueAfter: done.again}), nil
 	}
@@ -88,6 +85,9 @@ func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d pol
 	switch {
 	case done.again > 0:
 		return ctrl.Result{RequeueAfter: done.again}
+	case reg.DeletionTimestamp != nil && done.record.Ended() && !lifecycle.Told(done.record):
+		// It is told, and the object can be let go.
+		return ctrl.Result{RequeueAfter: lifecycle.AtOnce}
 	case lifecycle.Told(done.record):
 		return ctrl.Result{RequeueAfter: lifecycle.DisbeliefDelay}
 	case d.Verdict.Reason == v1alpha1.ReasonManagementLost:

@@ -98,7 +98,12 @@ func (o *ownLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Reco
 		o.tell(ctx, event)
 	}
 	o.Places.Leave(o.reg.UID)
-	if o.reg.DeletionTimestamp != nil {
+	switch {
+	case o.reg.DeletionTimestamp == nil:
+	case heldByOthers(o.reg) && o.done.record.HoldsPlace():
+		// The object stays when it is let go: what it says of its client comes first.
+		return o.store(ctx, out.Record)
+	default:
 		return o.letGo(ctx, out.Record)
 	}
 	verdict := o.decision.Verdict
