@@ -82,16 +82,8 @@ const deadlineRetry = 5 * time.Second
 
 // next is when to look again after a pass without error.
 func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome) ctrl.Result {
-	switch {
-	case done.again > 0:
-		return ctrl.Result{RequeueAfter: done.again}
-	case reg.DeletionTimestamp != nil && done.record.Ended() && !lifecycle.Told(done.record):
-		// It is told, and the object can be let go.
-		return ctrl.Result{RequeueAfter: lifecycle.AtOnce}
-	case lifecycle.Told(done.record):
-		return ctrl.Result{RequeueAfter: lifecycle.DisbeliefDelay}
-	case d.Verdict.Reason == v1alpha1.ReasonManagementLost:
-		return ctrl.Result{RequeueAfter: blockedDelay}
+	if wait := r.nextStep(reg, d, done); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}
 	}
 	result := requeueAt(d.Next, r.Clock.Now())
 	if _, from := r.Examinations.Due(reg.UID, r.Clock.Now()); !from.IsZero() {
@@ -106,6 +98,23 @@ func (r *RegistrationReconciler) next(reg *v1alpha1.MCPClientRegistration, d pol
 		result.RequeueAfter = min(cmp.Or(result.RequeueAfter, settleTime), settleTime)
 	}
 	return result
+}
+
+// nextStep is how long to wait for the next step of a client's way; zero where it has
+// none.
+func (r *RegistrationReconciler) nextStep(reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome) time.Duration {
+	switch {
+	case done.again > 0:
+		return done.again
+	case reg.DeletionTimestamp != nil && done.record.Ended() && !lifecycle.Told(done.record):
+		// It is told, and the object can be let go.
+		return lifecycle.AtOnce
+	case lifecycle.Told(done.record):
+		return lifecycle.DisbeliefDelay
+	case d.Verdict.Reason == v1alpha1.ReasonManagementLost:
+		return blockedDelay
+	}
+	return 0
 }
 
 // The priorities of the queue: what the server is to be told that takes away

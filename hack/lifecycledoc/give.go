@@ -67,16 +67,16 @@ var asked = map[lifecycle.Call][]reply{
 		{"done", lifecycle.Answer{Client: named}},
 		{"done, and another registration has that client id", lifecycle.Answer{Client: named, Shared: true}},
 		{"done, without a way to manage the client", lifecycle.Answer{Client: authserver.Client{ID: "client"}}},
-		{"it names a client and can be used no further", lifecycle.Answer{Client: named, Err: lost(authserver.Unavailable)}},
-		{"it names a client that cannot be managed, and no more", lifecycle.Answer{Client: authserver.Client{ID: "client"}, Err: lost(authserver.Unavailable)}},
-		{"no answer, or somebody else's", lifecycle.Answer{Err: lost(authserver.Unavailable)}},
+		{"it names a client and can be used no further", lifecycle.Answer{Client: named, Err: lost()}},
+		{"it names a client that cannot be managed, and no more", lifecycle.Answer{Client: authserver.Client{ID: "client"}, Err: lost()}},
+		{"no answer, or somebody else's", lifecycle.Answer{Err: lost()}},
 		{"not carried out", lifecycle.Answer{Err: failed(authserver.Unavailable)}},
 		{"refused", lifecycle.Answer{Err: failed(authserver.Rejected)}},
 		{"there is one of that id", lifecycle.Answer{Err: failed(authserver.Conflict)}},
 	},
 	lifecycle.Replace: {
 		{"done", lifecycle.Answer{}},
-		{"no answer, or somebody else's", lifecycle.Answer{Err: lost(authserver.Unavailable)}},
+		{"no answer, or somebody else's", lifecycle.Answer{Err: lost()}},
 		{"not carried out", lifecycle.Answer{Err: failed(authserver.Unavailable)}},
 		{"the credential is refused", lifecycle.Answer{Err: failed(authserver.Unauthorized)}},
 		{"refused", lifecycle.Answer{Err: failed(authserver.Rejected)}},
@@ -84,12 +84,12 @@ var asked = map[lifecycle.Call][]reply{
 	lifecycle.Disable: {
 		{"done, and read so", lifecycle.Answer{Found: true, Client: authserver.Client{Disabled: true}}},
 		{"accepted, and not done", lifecycle.Answer{Found: true}},
-		{"no answer, or somebody else's", lifecycle.Answer{Err: lost(authserver.Unavailable)}},
+		{"no answer, or somebody else's", lifecycle.Answer{Err: lost()}},
 	},
 }
 
-func lost(kind authserver.Kind) error {
-	return &authserver.Error{Kind: kind, Op: "asking", MaybeApplied: true}
+func lost() error {
+	return &authserver.Error{Kind: authserver.Unavailable, Op: "asking", MaybeApplied: true}
 }
 
 func wanted(s wanting) lifecycle.Wanted {

@@ -123,15 +123,15 @@ func (l *life) turn() error {
 	if l.wanted && (l.record.Findable() || l.looked && l.record.Live()) {
 		l.find()
 	}
-	switch action := l.action(); action {
-	case policy.Nothing:
+	action := l.action()
+	if action == policy.Nothing {
 		l.rests = l.refused()
 		return nil
-	case policy.Revoke:
-		return l.leave()
-	default:
-		return l.give(l.facts(action))
 	}
+	if action == policy.Revoke {
+		return l.leave()
+	}
+	return l.give(l.facts(action))
 }
 
 // find looks at the server, as a pass does before it decides.
@@ -242,10 +242,9 @@ func (l *life) leave() error {
 		l.now = l.now.Add(out.Wait)
 		if out.Ended {
 			l.team, l.rests = policy.CredentialsFact{Is: policy.Absent}, !l.wanted
-			return nil
 		}
-		if out.Err != nil || out.Wait > 0 {
-			return nil
+		if out.Ended || out.Wait > 0 || out.Err != nil {
+			return nil //nolint:nilerr // it is tried again in the next turn
 		}
 	}
 	return l.check(true, "the way out does not end")

@@ -92,24 +92,24 @@ func (o *office) ask(plan Plan, handle authserver.Handle) Answer {
 
 // lie is a request that comes to nothing, or of which nothing is heard: done says
 // whether it is carried out.
-func (o *office) lie() (err error, done, lying bool) {
+func (o *office) lie() (done, lying bool, err error) {
 	if !o.lies || o.r.IntN(2) == 0 {
-		return nil, true, false
+		return true, false, nil
 	}
 	o.lost++
 	switch o.r.IntN(4) {
 	case 0:
-		return failure(authserver.Unavailable, false), false, true
+		return false, true, failure(authserver.Unavailable, false)
 	case 1:
-		return failure(authserver.Unavailable, true), false, true
+		return false, true, failure(authserver.Unavailable, true)
 	case 2:
-		return failure(authserver.Rejected, false), false, true
+		return false, true, failure(authserver.Rejected, false)
 	}
-	return failure(authserver.Unavailable, true), true, true
+	return true, true, failure(authserver.Unavailable, true)
 }
 
 func (o *office) register(request authserver.ClientMetadata) Answer {
-	err, done, lying := o.lie()
+	done, lying, err := o.lie()
 	if !done {
 		return Answer{Err: err}
 	}
@@ -174,7 +174,7 @@ func (o *office) find(handle authserver.Handle) (*enrolled, error) {
 }
 
 func (o *office) read(handle authserver.Handle) Answer {
-	if err, _, lying := o.lie(); lying {
+	if _, lying, err := o.lie(); lying {
 		return Answer{Err: err}
 	}
 	c, err := o.find(handle)
@@ -185,7 +185,7 @@ func (o *office) read(handle authserver.Handle) Answer {
 }
 
 func (o *office) update(plan Plan, handle authserver.Handle) Answer {
-	err, done, lying := o.lie()
+	done, lying, err := o.lie()
 	if !done {
 		return Answer{Err: err}
 	}
@@ -212,7 +212,7 @@ func (o *office) update(plan Plan, handle authserver.Handle) Answer {
 }
 
 func (o *office) revoke(handle authserver.Handle) Answer {
-	err, done, lying := o.lie()
+	done, lying, err := o.lie()
 	if !done {
 		return Answer{Err: err}
 	}

@@ -135,7 +135,7 @@ func (s *truth) giveKey(f Facts) Answer {
 
 func (s *truth) ask(call Call, f Facts, now time.Time) Answer {
 	switch call {
-	case None:
+	case None, Register, Replace, Disable:
 	case Look:
 		return s.look(f, now)
 	case GiveProbeKey:

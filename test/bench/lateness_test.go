@@ -43,7 +43,7 @@ func TestExpiries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, text := range strings.Split(*expiries, ",") {
+	for text := range strings.SplitSeq(*expiries, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			t.Fatal(err)
