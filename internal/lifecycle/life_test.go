@@ -328,6 +328,14 @@ func (l *life) atRest() error {
 	)
 }
 
+// checkShown holds that the absence of a client that authenticates by a key of the
+// operator's can be shown without what the team has, as long as no update is open.
+func (l *life) checkShown() error {
+	r := l.record
+	gone := r.Live() && l.office.clients[r.Client.ID] == nil && !l.office.own && !r.Replacing
+	return l.check(gone && l.method == "private_key_jwt" && !l.office.reachable(r), "nothing shows that the client is gone")
+}
+
 // run lives among lies and deaths for a while, and then in an honest world, where all
 // comes to rest.
 func (l *life) run() error {
@@ -350,6 +358,9 @@ func (l *life) run() error {
 	// nothing was heard.
 	l.looked = true
 	for turns := 0; !l.rests; turns++ {
+		if err := l.checkShown(); err != nil {
+			return err
+		}
 		if l.wanted && !l.office.reachable(l.record) {
 			// The answer that brought the token was lost: the client has to be given
 			// up.

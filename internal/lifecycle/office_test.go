@@ -170,7 +170,17 @@ func (o *office) find(handle authserver.Handle) (*enrolled, error) {
 	if c != nil && !o.own && handle.ManagementToken.Reveal() != c.token {
 		return nil, failure(authserver.Unauthorized, false)
 	}
+	if c == nil && !o.own && !shown(handle) {
+		return nil, failure(authserver.Unauthorized, false)
+	}
 	return c, nil
+}
+
+// shown says that the absence of a client that the handle is for can be shown: its
+// deletion was accepted, or what it had is at hand.
+func shown(handle authserver.Handle) bool {
+	certain := !handle.Uncertain && (!handle.ClientSecret.IsZero() || !handle.PrivateKey.IsZero())
+	return handle.Deleted || handle.AuthMethod == "none" || certain
 }
 
 func (o *office) read(handle authserver.Handle) Answer {
@@ -229,6 +239,9 @@ func (o *office) revoke(handle authserver.Handle) Answer {
 // reachable says that what is on record opens the client at the server.
 func (o *office) reachable(r policy.Record) bool {
 	c := o.clients[r.Client.ID]
+	if c == nil && !o.own && r.Live() {
+		return shown(r.Handle(policy.CredentialsFact{}, o.now))
+	}
 	return c == nil || o.own || r.Client.ManagementToken.Reveal() == c.token
 }
 

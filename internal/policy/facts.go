@@ -402,6 +402,9 @@ func (r Record) Handle(c CredentialsFact, now time.Time) authserver.Handle {
 		handle.PrivateKey, handle.KeyID = r.WitnessKey, r.WitnessKeyID
 	case r.knows(c.PublicJWKS):
 		handle.PrivateKey, handle.KeyID = c.PrivateKey, c.KeyID
+	case r.Rotation.KeyWaits() && slices.Contains(registered, r.Rotation.NextKeyID):
+		// The server has it, and the team not yet.
+		handle.PrivateKey, handle.KeyID = r.Rotation.NextKey, r.Rotation.NextKeyID
 	}
 	if len(r.Client.Registered.RedirectURIs) > 0 {
 		handle.RedirectURI = r.Client.Registered.RedirectURIs[0]
