@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
@@ -215,6 +217,8 @@ func TestT19ALateRequestDoesNotOutliveItsProof(t *testing.T) {
 func TestRefusedAfterALostRequest(t *testing.T) {
 	s := newStage(t, "refused-after")
 	s.manageOtherwise()
+	heard := &told{}
+	s.registrations.Audit = heard
 	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
 	s.as.finding = unavailable
 	s.begin()
@@ -233,6 +237,9 @@ func TestRefusedAfterALostRequest(t *testing.T) {
 	}
 	if clients := s.as.Clients(); len(clients) > 0 {
 		t.Errorf("%d clients live", len(clients))
+	}
+	if !slices.Contains(heard.kinds, audit.PossibleOrphan) {
+		t.Errorf("the audit record tells of %v", heard.kinds)
 	}
 	record := s.stored()
 	if len(record.Orphans) > 0 || record.RefusedReason != v1alpha1.ReasonRejected || record.RefusedCode != "invalid_redirect_uri" {

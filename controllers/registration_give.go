@@ -98,7 +98,8 @@ func (s *step) take(ctx context.Context, done *outcome, plan lifecycle.Plan) (ou
 	if err := s.intend(ctx, done, plan); err != nil {
 		return out, err
 	}
-	if plan.Call != lifecycle.None {
+	if plan.Call != lifecycle.None || plan.GiveCredentials {
+		// What the server took, the team gets.
 		var cancel context.CancelFunc
 		ctx, cancel = detached(ctx)
 		defer cancel()
@@ -194,7 +195,7 @@ func (s *step) intend(ctx context.Context, done *outcome, plan lifecycle.Plan) e
 	if done.record, err = s.Records.Put(ctx, s.reg, plan.Intent); err != nil {
 		return err
 	}
-	if s.decision.Action != policy.Register {
+	if s.decision.Action != policy.Register || plan.GiveCredentials {
 		return nil
 	}
 	if done.record.Damage != policy.Undamaged {
@@ -268,7 +269,7 @@ func (s *step) conclude(ctx context.Context, done *outcome, out *lifecycle.Outco
 // Of a client whose id the register chose the pending record knows.
 func (s *step) unanswered(ctx context.Context, record policy.Record, cause error) (policy.Record, error) {
 	stored, _, err := s.Records.GetLive(ctx, s.reg.UID)
-	if err == nil && stored.Mark == record.Mark && stored.Client.ID == record.Client.ID {
+	if err == nil && stored.Live() && stored.Mark == record.Mark && stored.Client.ID == record.Client.ID {
 		return stored, nil
 	}
 	s.Drift.Suspect(s.reg.UID)

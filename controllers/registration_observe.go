@@ -166,6 +166,7 @@ func (r *RegistrationReconciler) find(ctx context.Context, reg *v1alpha1.MCPClie
 	defer cancel()
 	found, is, err := server.Find(ctx, facts.Record.Handle(facts.Credentials, r.Clock.Now()))
 	if err != nil {
+		facts.Observed.Tried = true
 		// What the answer renewed is in force, although the rest cannot be used.
 		return errors.Join(early(facts.Record, err, r.Clock.Now()), r.storeReplaced(ctx, reg, facts, found))
 	}

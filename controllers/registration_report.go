@@ -106,7 +106,7 @@ func (r *RegistrationReconciler) nextStep(reg *v1alpha1.MCPClientRegistration, d
 	switch {
 	case done.again > 0:
 		return done.again
-	case reg.DeletionTimestamp != nil && done.record.Ended() && !lifecycle.Told(done.record):
+	case d.Action == policy.Revoke && reg.DeletionTimestamp != nil && !done.record.HoldsPlace() && !done.gone:
 		// It is told, and the object can be let go.
 		return lifecycle.AtOnce
 	case lifecycle.Told(done.record):

@@ -108,6 +108,7 @@ func (w Wanted) notRegistered(intent policy.Record, failure *authserver.Error, e
 	case intent.Findable() && failure.MaybeApplied:
 	case refusal(failure) && late:
 		// What the one before may have made is known by its id, and deleted again.
+		out.Events = []Event{{Kind: UnconfirmedRegistration, Record: intent}}
 		out.Record.Cause, out.Record.DueAt = v1alpha1.CauseUnusable, now
 		out.Record.RefusedReason, out.Record.RefusedCode = v1alpha1.ReasonRejected, failure.Code
 		out.Wait, out.Err = AtOnce, nil
@@ -206,15 +207,20 @@ func (w Wanted) replaced(sent replacement, a Answer, now time.Time) Outcome {
 // notReplaced is what an update that ended with an error leaves behind. A refused
 // reduction leaves a client that can do more than it may: it is revoked next.
 func (w Wanted) notReplaced(sent replacement, a Answer, now time.Time) Outcome {
+	if w.Capabilities.OwnSecret {
+		// The register chooses secrets there: what somebody else set is not taken
+		// over.
+		a.Client.Secret = authserver.Secret{}
+	}
 	out := Outcome{Record: CarryOver(sent.intent, a.Client), Err: a.Err}
 	failure, ok := errors.AsType[*authserver.Error](a.Err)
 	if !ok || w.Record.Adopting || (!refusal(failure) && (failure.MaybeApplied || w.Record.Findable())) {
 		return out
 	}
 	out.Record = undone(out.Record, w.Record, failure.MaybeApplied)
-	if failure.Kind == authserver.Unauthorized && !a.OfOperator && !w.Observed.Looked {
+	if failure.Kind == authserver.Unauthorized && !a.OfOperator && !w.Observed.Looked && !w.Observed.Tried {
 		// The client may be gone: the next pass looks, with the second witness.
-		// While the server is paused a later one does.
+		// While the server is paused a later one does, and where it was tried in vain.
 		out.Suspect = true
 		if !w.Paused {
 			out.Wait, out.Err = AtOnce, nil

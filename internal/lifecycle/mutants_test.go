@@ -25,7 +25,7 @@ var mutants = []struct{ name, file, before, after string }{
 	{"secrets outlive the client", "answers.go", "Client: authserver.Client{ID: old.Client.ID}", "Client: old.Client"},
 	{"whoever has the client, it is taken for not ours", "answers.go", "f.Record.Adopting && kindOf(a.Err) == authserver.Conflict && a.Err != nil", "a.Err != nil"},
 	{"a key that is refused holds the deletion back", "answers.go", "if a.Err != nil {\n\t\treturn Outcome{Record: r}\n\t}", "if a.Err != nil {\n\t\treturn Outcome{Record: r, Err: a.Err}\n\t}"},
-	{"a client is looked for again and again", "next.go", "f.Record.TokenDoubtful && !f.Looked && ", "f.Record.TokenDoubtful && "},
+	{"a client is looked for again and again", "next.go", "|| f.Record.Replacing) && !f.Looked && ", "|| f.Record.Replacing) && "},
 	{"a revocation that began changes its cause", "next.go", "cmp.Or(r.Cause, f.Cause)", "cmp.Or(f.Cause, r.Cause)"},
 	{"the server is told before it is stored why", "next.go", "if f.Repeatable {", "if true {"},
 	{"a key is given again and again", "next.go", `return f.Record.Cause == "" && `, "return "},

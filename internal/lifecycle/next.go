@@ -64,7 +64,7 @@ func Next(f Facts, now time.Time) Plan {
 		return Plan{Intent: f.Record, After: func(_ Answer, now time.Time) Outcome { return concluded(f, f.Record, now) }}
 	case standing == Deleted:
 		return Plan{Intent: f.Record, Call: Prove, After: func(a Answer, now time.Time) Outcome { return proved(f, a, now) }}
-	case f.Record.TokenDoubtful && !f.Looked && !f.Capabilities.OwnClientID && !f.Record.Client.ManagementToken.IsZero():
+	case (f.Record.TokenDoubtful || f.Record.Replacing) && !f.Looked && !f.Capabilities.OwnClientID && !f.Record.Client.ManagementToken.IsZero():
 		return Plan{Intent: f.Record, Call: Look, After: func(a Answer, _ time.Time) Outcome { return looked(f, a) }}
 	case f.wantsProbeKey():
 		given := f.giving()

@@ -39,3 +39,37 @@ func TestProbeKeyThatWasNotTaken(t *testing.T) {
 		t.Errorf("the witness is heard with a key that the server said it does not have: kid %s", h.KeyID)
 	}
 }
+
+// A client whose last update has no answer is looked at before it is deleted, also where
+// its token is known to be good: what is registered by then may be what shows its
+// absence.
+func TestClientWithAnOpenUpdateIsLookedAt(t *testing.T) {
+	f := Facts{Record: policy.Record{
+		State: policy.RecordRegistered, Replacing: true,
+		Client: authserver.Client{ID: "client", ManagementURI: "https://as.example.com/client", ManagementToken: authserver.NewSecret("0")},
+	}, Repeatable: true}
+	plan := Next(f, start)
+	if plan.Call != Look {
+		t.Fatalf("%s in place of a look", plan.Call)
+	}
+	if out := plan.After(Answer{Found: true}, start); out.Record.Replacing || out.Err != nil {
+		t.Errorf("%+v", out)
+	}
+	if next := Next(f.Without(Look), start); next.Call != Revoke {
+		t.Errorf("%s after the look", next.Call)
+	}
+}
+
+// A client whose token is refused is looked for at once, and not again where that was
+// tried in vain: the refusal stands, and is tried again as any failure.
+func TestClientThatWasLookedForInVainWaits(t *testing.T) {
+	w := Wanted{Action: policy.Replace, Record: policy.Record{State: policy.RecordRegistered, Client: authserver.Client{ID: "client"}}}
+	refusal := Answer{Err: failure(authserver.Unauthorized, false)}
+	if out := Give(w, start).After(refusal, start); !out.Suspect || out.Wait != AtOnce || out.Err != nil {
+		t.Errorf("at first: %+v", out)
+	}
+	w.Observed.Tried = true
+	if out := Give(w, start).After(refusal, start); out.Suspect || out.Wait > 0 || out.Err == nil {
+		t.Errorf("after a look in vain: %+v", out)
+	}
+}

@@ -90,8 +90,9 @@ type CredentialsFact struct {
 
 // Observation is what the authorization server was seen to hold just now.
 type Observation struct {
-	// Looked says that the question was asked.
-	Looked bool
+	// Looked says that the question was asked and answered, Tried that it was asked and
+	// there was no answer.
+	Looked, Tried bool
 	// Is says what was found: Absent only when it is proven.
 	Is     Knowledge
 	Client authserver.Client
