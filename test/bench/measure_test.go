@@ -195,19 +195,7 @@ func (b *bench) restart(t *testing.T) {
 // have.
 func (b *bench) lateness(t *testing.T, prefix string, n int) {
 	t.Helper()
-	all := names(prefix, n)
-	seen := b.watchReady(t, all)
-	each(t, all, func(ctx context.Context, i int) error {
-		for _, object := range registration(all[i], time.Now().Add(4*time.Hour)) {
-			if err := b.Create(ctx, object); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	seen.wait(t)
-	due := b.endWithinOneSecond(t, all)
-	late := b.awaitDeleted(t, due)
+	late := b.expire(t, prefix, n, nil)
 	if late[0] < 0 {
 		t.Errorf("a client was deleted %s before it was due", -late[0])
 	}
