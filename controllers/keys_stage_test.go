@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -51,19 +50,6 @@ func newKeyStage(t *testing.T, keys string) *keyStage {
 	s.registrations.Audit = &s.audit
 	s.reg.Spec.TokenEndpointAuthMethod, s.reg.Spec.JWKS = v1alpha1.AuthMethodPrivateKeyJWT, keys
 	return s
-}
-
-func (s *keyStage) stored() policy.Record {
-	s.t.Helper()
-	var secret corev1.Secret
-	if err := s.Get(s.t.Context(), client.ObjectKey{Namespace: stageOperator, Name: recordName(s.reg.UID)}, &secret); err != nil {
-		s.t.Fatal(err)
-	}
-	record, err := decodeRecord(&secret)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return record
 }
 
 // rest has the registration reconciled as the queue would with no event, for a

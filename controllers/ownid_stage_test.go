@@ -186,13 +186,9 @@ func TestT19ALateRequestDoesNotOutliveItsProof(t *testing.T) {
 	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
 	s.as.finding = unavailable
 	s.begin()
-	var record corev1.Secret
-	if err := s.Get(t.Context(), client.ObjectKey{Namespace: stageOperator, Name: recordName(s.reg.UID)}, &record); err != nil {
-		t.Fatal(err)
-	}
-	pending, err := decodeRecord(&record)
-	if err != nil || !pending.Findable() {
-		t.Fatalf("record %+v, %v", pending, err)
+	pending := s.stored()
+	if !pending.Findable() {
+		t.Fatalf("record %+v", pending)
 	}
 	s.as.registration, s.as.finding = nil, nil
 	s.remove(s.reg)
