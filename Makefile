@@ -96,7 +96,7 @@ fuzz: controlplane ## Fuzz every target for a few seconds (FUZZ_SECONDS: in all)
 
 .PHONY: e2e
 e2e: controlplane keycloak build ## Run the real binary against a real control plane and authorization server.
-	@$(TEST) -tags=e2e -count=1 -timeout=40m $(ARGS) ./test/e2e/...
+	@$(TEST) -tags=e2e -count=1 -timeout=60m $(ARGS) ./test/e2e/...
 
 .PHONY: node
 node: controlplane ## Build a node for the test cluster, and the manager's image, into bin/node.
