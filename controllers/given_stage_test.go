@@ -137,3 +137,29 @@ func TestUnconfirmedObjectThatOthersHoldIsLetGo(t *testing.T) {
 	}
 	t.Errorf("finalizers %v", s.registration().Finalizers)
 }
+
+// An object that was let go, and that a cache which is behind still shows as one that is
+// held, gets no client: nothing would ever end it.
+func TestObjectThatWasLetGoGetsNoClient(t *testing.T) {
+	s := newStage(t, "let-go")
+	s.as.registration = unavailable
+	s.begin()
+	s.as.registration = nil
+	behind := s.registration()
+	if len(behind.Finalizers) == 0 || s.stored().State != "" {
+		t.Fatalf("finalizers %v, record %+v", behind.Finalizers, s.stored())
+	}
+	if err := s.Delete(t.Context(), s.registration()); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	if err := s.Get(t.Context(), client.ObjectKeyFromObject(behind), behind.DeepCopy()); !apierrors.IsNotFound(err) {
+		t.Fatalf("the object is still there: %v", err)
+	}
+	if _, err := s.registrations.Reconcile(t.Context(), behind); err != nil && !errors.Is(err, errStale) {
+		t.Error(err)
+	}
+	if live := s.as.Clients(); len(live) > 0 {
+		t.Errorf("%d clients live of an object that is gone", len(live))
+	}
+}

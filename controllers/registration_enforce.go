@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -61,8 +62,11 @@ type step struct {
 // holdObject puts the finalizer on before anything is written to the
 // authorization server.
 func (s *step) holdObject(ctx context.Context) error {
-	if s.reg.DeletionTimestamp != nil || controllerutil.ContainsFinalizer(s.reg, v1alpha1.Finalizer) {
+	switch {
+	case s.reg.DeletionTimestamp != nil:
 		return nil
+	case controllerutil.ContainsFinalizer(s.reg, v1alpha1.Finalizer):
+		return s.held(ctx)
 	}
 	base := s.reg.DeepCopy()
 	controllerutil.AddFinalizer(s.reg, v1alpha1.Finalizer)
@@ -74,6 +78,20 @@ func (s *step) holdObject(ctx context.Context) error {
 		return errFinalizerRefused
 	}
 	return nil
+}
+
+// held makes sure that an object which is held already is still there, where no record
+// says that it had a client: a cache that is behind may show one that was let go.
+func (s *step) held(ctx context.Context) error {
+	if s.seen.facts.Record.Version != "" {
+		return nil
+	}
+	live, err := s.currentRegistration(ctx)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && live.DeletionTimestamp != nil:
+		return errStale
+	}
+	return err
 }
 
 // errFinalizerRefused says that the finalizer did not stay on the object, although
