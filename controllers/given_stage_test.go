@@ -163,3 +163,32 @@ func TestObjectThatWasLetGoGetsNoClient(t *testing.T) {
 		t.Errorf("%d clients live of an object that is gone", len(live))
 	}
 }
+
+// A record of a request without an answer, whose registration is gone, says so: its mark
+// is that of a possible orphan, for whoever has to look.
+func TestPendingRecordWithoutRegistrationIsAnOrphan(t *testing.T) {
+	s := newStage(t, "left-pending")
+	s.as.registration = unavailable
+	s.begin()
+	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
+	if _, err := s.registrations.Reconcile(t.Context(), s.registration()); err == nil {
+		t.Fatal("the answer was not lost")
+	}
+	pending := s.stored()
+	if !pending.Pending() || len(pending.Orphans) > 0 {
+		t.Fatalf("record %+v", pending)
+	}
+	reg := s.registration()
+	reg.Finalizers = nil
+	if err := s.Update(t.Context(), reg); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), reg); err != nil {
+		t.Fatal(err)
+	}
+	s.later(time.Minute)
+	s.later(time.Hour)
+	if left := s.stored(); left.Pending() || !slices.Equal(left.Orphans, []string{pending.Mark}) {
+		t.Errorf("record %+v", left)
+	}
+}

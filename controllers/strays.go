@@ -13,7 +13,6 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
-	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
@@ -41,7 +40,7 @@ func (r *AuthorizationServerReconciler) reap(ctx context.Context, as *v1alpha1.A
 		counts.PossibleOrphans++
 		return nil
 	}
-	logf.FromContext(ctx).Info("Client of a registration that is gone revoked", "clientID", record.Client.ID)
+	logf.FromContext(ctx).Info("What a registration that is gone left behind is dealt with", "clientID", record.Client.ID, "mark", record.Mark)
 	return nil
 }
 
@@ -91,7 +90,7 @@ func (o *orphanedLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy
 }
 
 func (o *orphanedLeaver) tell(_ context.Context, event lifecycle.Event) {
-	o.strayTaken(auditTypes[event.Kind], event.Record, o.secret)
+	o.strayTaken(event, o.secret)
 }
 
 // registrationOf is the registration that a record names, without its spec.
@@ -103,8 +102,12 @@ func registrationOf(record *corev1.Secret) *v1alpha1.MCPClientRegistration {
 }
 
 // strayTaken tells of the end of a client whose registration is gone.
-func (r *AuthorizationServerReconciler) strayTaken(kind audit.Type, record policy.Record, secret *corev1.Secret) {
-	e := auditEvent(kind, kindRegistration, registrationOf(secret))
+func (r *AuthorizationServerReconciler) strayTaken(event lifecycle.Event, secret *corev1.Secret) {
+	record := event.Record
+	e := auditEvent(auditTypes[event.Kind], kindRegistration, registrationOf(secret))
+	if event.Kind == lifecycle.UnconfirmedRegistration {
+		e.Data.Mark = record.Mark
+	}
 	e.Time = r.Clock.Now()
 	e.Data.AuthorizationServer, e.Data.Issuer, e.Data.ClientID = record.Connection.Name, record.Connection.Issuer, record.Client.ID
 	e.Data.Cause = string(v1alpha1.CauseDeleted)

@@ -142,7 +142,8 @@ const (
 	LeftNothing Leftover = iota
 	// LeftOrphans: clients that nobody knows may exist; a person has to look.
 	LeftOrphans
-	// LeftClient: a client that must not exist.
+	// LeftClient: a client that must not exist, or a request for one whose mark is not
+	// noted yet.
 	LeftClient
 )
 
@@ -153,7 +154,7 @@ func LeftoverOf(r policy.Record) (left Leftover, orphans int) {
 	case Alive, Deleted:
 		return LeftClient, orphans
 	case Unconfirmed:
-		return LeftOrphans, orphans + 1
+		return LeftClient, orphans + 1
 	case Gone:
 	}
 	if orphans > 0 {
