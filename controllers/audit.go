@@ -174,11 +174,11 @@ var auditTypes = map[lifecycle.EventKind]audit.Type{
 
 // disabled tells that a client is of no use until it is enabled.
 func (s *step) disabled(event lifecycle.Event) {
-	e := s.event(audit.ClientChanged, event.Record)
-	e.Data.Removed, e.Data.Cause = []string{"enabled"}, string(event.Cause)
+	e, verdict := s.event(audit.ClientChanged, event.Record), s.decision.Verdict
+	e.Data.Removed, e.Data.Cause = []string{"enabled"}, string(verdict.Cause)
 	s.Audit.Record(e)
 	if !event.Before.Disabled {
-		s.Metrics.Revoked(event.Cause, s.Clock.Now().Sub(s.decision.Verdict.DueAt))
+		s.Metrics.Revoked(verdict.Cause, s.Clock.Now().Sub(verdict.DueAt))
 	}
 }
 

@@ -45,7 +45,7 @@ func (s *step) give(ctx context.Context, done *outcome) error {
 func (s *step) wanted(record policy.Record) (lifecycle.Wanted, error) {
 	facts, d, as := s.seen.facts, s.decision, s.seen.facts.AuthorizationServer.Object
 	w := lifecycle.Wanted{
-		Action: d.Action, Cause: d.Verdict.Cause, Record: record, Observed: facts.Observed, Credentials: facts.Credentials,
+		Action: d.Action, Record: record, Observed: facts.Observed, Credentials: facts.Credentials,
 		Capabilities: facts.Traits, Cluster: s.Cluster, UID: string(s.reg.UID),
 		Server: policy.ServerDigest(as), Paused: policy.Paused(as),
 		Connection: d.Connection, TokenEndpoint: d.TokenEndpoint,

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -17,8 +16,6 @@ type Wanted struct {
 	// Action is what the rules ask for. Only those that give are meant here: Keep,
 	// Register, Replace, Disable and Rotate.
 	Action policy.Action
-	// Cause says why the client is to be disabled.
-	Cause v1alpha1.RevocationCause
 	// Record is what is stored about it.
 	Record policy.Record
 	// Observed is what was seen of it in this turn.

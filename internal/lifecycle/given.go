@@ -393,5 +393,5 @@ func (w Wanted) disabled(a Answer, _ time.Time) Outcome {
 	}
 	r := w.Record
 	r.Disabled = true
-	return Outcome{Record: r, Events: []Event{{Kind: ClientDisabled, Record: r, Before: w.Record, Cause: w.Cause}}}
+	return Outcome{Record: r, Events: []Event{{Kind: ClientDisabled, Record: r, Before: w.Record}}}
 }

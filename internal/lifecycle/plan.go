@@ -141,8 +141,6 @@ type Event struct {
 	// Rekeyed says that the credentials are others, and Repeated that nothing else
 	// was asked for than before. With ClientChanged.
 	Rekeyed, Repeated bool
-	// Cause says why. With ClientDisabled.
-	Cause v1alpha1.RevocationCause
 	// Err is what the server said. With AnswerUnusable and KeysUnsettled.
 	Err error
 }
