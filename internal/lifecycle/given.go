@@ -218,19 +218,24 @@ func (w Wanted) notReplaced(sent replacement, a Answer, now time.Time) Outcome {
 		return out
 	}
 	out.Record = undone(out.Record, w.Record, failure.MaybeApplied)
-	if failure.Kind == authserver.Unauthorized && !a.OfOperator && !w.Observed.Looked && !w.Observed.Tried {
-		// The client may be gone: the next pass looks, with the second witness.
-		// While the server is paused a later one does, and where it was tried in vain.
+	switch {
+	case refusal(failure):
+		out.Wait, out.Err = AtOnce, nil
+		out = w.keptAsItIs(out, sent, failure, now)
+	case w.suspects(failure, a):
 		out.Suspect = true
 		if !w.Paused {
 			out.Wait, out.Err = AtOnce, nil
 		}
 	}
-	if refusal(failure) {
-		out.Wait, out.Err = AtOnce, nil
-		out = w.keptAsItIs(out, sent, failure, now)
-	}
 	return out
+}
+
+// suspects says that a refused credential may mean that the client is gone: the next
+// pass looks, with the second witness. While the server is paused a later one does, and
+// where it was tried in vain.
+func (w Wanted) suspects(failure *authserver.Error, a Answer) bool {
+	return failure.Kind == authserver.Unauthorized && !a.OfOperator && !w.Observed.Looked && !w.Observed.Tried
 }
 
 // undone is a record after an update that was refused: as it was before, unless that

@@ -64,7 +64,7 @@ func Next(f Facts, now time.Time) Plan {
 		return Plan{Intent: f.Record, After: func(_ Answer, now time.Time) Outcome { return concluded(f, f.Record, now) }}
 	case standing == Deleted:
 		return Plan{Intent: f.Record, Call: Prove, After: func(a Answer, now time.Time) Outcome { return proved(f, a, now) }}
-	case (f.Record.TokenDoubtful || f.Record.Replacing) && !f.Looked && !f.Capabilities.OwnClientID && !f.Record.Client.ManagementToken.IsZero():
+	case f.wantsLook():
 		return Plan{Intent: f.Record, Call: Look, After: func(a Answer, _ time.Time) Outcome { return looked(f, a) }}
 	case f.wantsProbeKey():
 		given := f.giving()
@@ -100,6 +100,13 @@ func (f Facts) begun(r policy.Record) policy.Record {
 	}
 	r.Cause = cmp.Or(r.Cause, f.Cause)
 	return r
+}
+
+// wantsLook says that the client's last update has no answer: what is registered, and
+// which token is good, is known by reading it. It is tried once in a turn.
+func (f Facts) wantsLook() bool {
+	return (f.Record.TokenDoubtful || f.Record.Replacing) && !f.Looked && !f.Capabilities.OwnClientID &&
+		!f.Record.Client.ManagementToken.IsZero()
 }
 
 // wantsProbeKey says that the client authenticates by a key that is not at hand:
