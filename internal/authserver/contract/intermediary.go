@@ -4,11 +4,14 @@
 package contract
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"testing"
 )
 
 // Token is what a server asks its token endpoint, to hear whether it knows a
@@ -73,6 +76,29 @@ func Stances() []Stance {
 		})
 	}
 	return list
+}
+
+// Drawn is an answer that a fuzzer drew: of any final status, with the headers
+// that say something.
+func Drawn(status uint16, header map[string]string, body []byte, cut bool) Stance {
+	if status < 200 || status > 599 {
+		status = 200 + status%400
+	}
+	header = maps.Clone(header)
+	maps.DeleteFunc(header, func(_, value string) bool { return value == "" })
+	return Stance{Status: int(status), Header: header, Body: string(body), Cut: cut}
+}
+
+// WantQuiet holds of an error that it is the port's and does not repeat the answer.
+func (s Stance) WantQuiet(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	failure(t, err)
+	if len(s.Body) > 24 && strings.Contains(err.Error(), s.Body) {
+		t.Errorf("the error repeats the answer: %v", err)
+	}
 }
 
 // ServeHTTP answers.

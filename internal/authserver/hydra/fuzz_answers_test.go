@@ -42,10 +42,7 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Cleanup(server.Close)
 	f.Fuzz(func(t *testing.T, status uint16, kind string, body []byte, cut bool) {
-		stance = contract.Stance{Status: 200 + int(status)%400, Header: map[string]string{}, Body: string(body), Cut: cut}
-		if kind != "" {
-			stance.Header["Content-Type"] = kind
-		}
+		stance = contract.Drawn(status, map[string]string{"Content-Type": kind}, body, cut)
 		deleted = false
 		handle := authserver.Handle{ClientID: "c-1", Owner: "us"}
 		// A name may be written with escapes.
