@@ -133,7 +133,7 @@ func Read(c Call, a Answer) (*Object, error) {
 }
 
 // ReadList reads the list that an answer of success must be, as Read reads an
-// object.
+// object. An empty one has no members that speak for it: it must call itself JSON.
 func ReadList(c Call, a Answer) ([]*Object, error) {
 	if err := unread(c, a); err != nil {
 		return nil, err
@@ -141,6 +141,9 @@ func ReadList(c Call, a Answer) ([]*Object, error) {
 	list, err := LookThrough(a.Body)
 	if err != nil {
 		return nil, Useless(c, a, err)
+	}
+	if len(list) == 0 && len(a.Header.Values("Content-Type")) == 0 {
+		return nil, notTheServer(c, a)
 	}
 	return list, nil
 }
@@ -151,11 +154,16 @@ func unread(c Call, a Answer) error {
 		return Useless(c, a, nil)
 	}
 	if !a.typed() {
-		failure := Useless(c, a, nil)
-		failure.Code = CodeNotTheServer
-		return failure
+		return notTheServer(c, a)
 	}
 	return nil
+}
+
+// notTheServer is for an answer of success that nothing shows to be the server's.
+func notTheServer(c Call, a Answer) error {
+	failure := Useless(c, a, nil)
+	failure.Code = CodeNotTheServer
+	return failure
 }
 
 // retryAfter reads both forms of Retry-After (RFC 9110 §10.2.3), clamped to

@@ -22,7 +22,8 @@ import (
 // The server's own form is
 //
 //   - of success with content: the JSON type and, for each caller to see to, the
-//     members that must be there. Without Content-Type the members alone decide.
+//     members that must be there. Without Content-Type the members alone decide,
+//     of which an empty list has none.
 //   - of a deletion: 204, or 200 with nothing or a JSON object. A proxy may say
 //     that too, and nobody can tell: the proof comes later, and never from it.
 //   - of a refusal: a JSON object with a text called error (RFC 6749 §5.2, RFC

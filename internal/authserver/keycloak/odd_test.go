@@ -5,6 +5,8 @@ package keycloak
 
 import (
 	"errors"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +95,28 @@ func TestAMaskedSecretIsNotTheClients(t *testing.T) {
 	wish.Secret = authserver.Secret{}
 	if client, err = s.Server.Replace(t.Context(), handle, wish); err != nil || client.Secret.Reveal() == w.mask {
 		t.Errorf("a mask is read as the secret: %v", err)
+	}
+}
+
+func TestAnEmptyListThatDoesNotSayWhatItIsProvesNothing(t *testing.T) {
+	w := newWorld(t)
+	s := w.connect(t, Options{})
+	_, handle := register(t, s)
+	w.between.Stand(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("clientId") == registrar {
+			w.ServeHTTP(out, r)
+			return
+		}
+		out.Header()["Content-Type"] = nil
+		_, _ = io.WriteString(out, "[]")
+	}), false, contract.Find)
+	if _, found, err := s.Find(t.Context(), handle); found || failure(t, err).Kind != authserver.Unavailable {
+		t.Errorf("found %t, %v", found, err)
+	}
+	for _, err := range []error{s.Disable(t.Context(), handle), s.Revoke(t.Context(), handle)} {
+		if failure(t, err).Kind != authserver.Unavailable {
+			t.Error(err)
+		}
 	}
 }
 
