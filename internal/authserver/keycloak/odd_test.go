@@ -5,8 +5,10 @@ package keycloak
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +119,34 @@ func TestAnEmptyListThatDoesNotSayWhatItIsProvesNothing(t *testing.T) {
 		if failure(t, err).Kind != authserver.Unavailable {
 			t.Error(err)
 		}
+	}
+}
+
+// Of a client's members Go takes such as differ in case alone for the same.
+func TestWhichClientItIsIsReadOnce(t *testing.T) {
+	w := newWorld(t)
+	s := w.connect(t, Options{})
+	wish, handle := register(t, s)
+	w.mu.Lock()
+	theirs := w.add(map[string]any{"clientId": "stranger", "name": "a stranger's"})
+	w.mu.Unlock()
+	more := fmt.Sprintf(`,"ID":%q,"ClientID":"stranger","Attributes":{%q:"them"}}]`, theirs["id"], attributeSoftwareID)
+	w.between.Stand(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		w.ServeHTTP(answer, r)
+		out.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(out, strings.TrimSuffix(answer.Body.String(), "}]\n")+more)
+	}), false, contract.Find)
+	client, _, err := s.Find(t.Context(), handle)
+	if err != nil || client.ID != wish.ID || client.Registered.ID != wish.ID || client.Registered.SoftwareID != wish.SoftwareID {
+		t.Errorf("found %q, %q of %q, %v", client.ID, client.Registered.ID, client.Registered.SoftwareID, err)
+	}
+	wish.Name, wish.Scopes = "renamed", []string{"alerts.read", "profile"}
+	if client, err = s.Replace(t.Context(), handle, wish); err != nil || client.ID != wish.ID || client.Registered.Name != wish.Name {
+		t.Errorf("replaced %q, now %q, %v", client.ID, client.Registered.Name, err)
+	}
+	if theirs["name"] != "a stranger's" || theirs["clientId"] != "stranger" {
+		t.Errorf("a stranger's client was touched: %v", theirs)
 	}
 }
 

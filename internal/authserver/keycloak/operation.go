@@ -163,15 +163,20 @@ func (o *operation) rejected(code string, err error) error {
 type sighting struct {
 	call   exchange.Call
 	answer exchange.Answer
-	// uuid is Keycloak's own id, owner the mark.
-	uuid, owner string
-	raw         []byte
+	// id is the client's, uuid Keycloak's own, owner the mark.
+	id, uuid, owner string
+	raw             []byte
 }
 
-// whole reads the rest of a client.
+// whole reads the rest of a client. Which client it is, and whose, was read
+// before: what differs from these members in case alone does not count.
 func (s sighting) whole() (client representation, err error) {
 	if json.Unmarshal(s.raw, &client) != nil {
 		return client, exchange.Useless(s.call, s.answer, errForm)
+	}
+	client.ID, client.ClientID = s.uuid, s.id
+	if client.Attributes != nil {
+		client.Attributes[attributeSoftwareID] = s.owner
 	}
 	return client, nil
 }
@@ -193,7 +198,7 @@ func (o *operation) lookup(ctx context.Context, id string) (seen sighting, found
 			return sighting{}, false, o.failed(exchange.Useless(c, got, errForm))
 		}
 		owner := fields.Object("attributes").Echo(attributeSoftwareID)
-		return sighting{call: c, answer: got, uuid: uuid, owner: owner, raw: fields.Raw()}, true, nil
+		return sighting{call: c, answer: got, id: id, uuid: uuid, owner: owner, raw: fields.Raw()}, true, nil
 	}
 	if len(answered) > 0 {
 		return sighting{}, false, o.failed(&authserver.Error{
