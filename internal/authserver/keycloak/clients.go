@@ -125,7 +125,7 @@ func (o *operation) settle(ctx context.Context, wish authserver.ClientMetadata) 
 		}
 		lacking := client.lacking(wish.Scopes)
 		if len(lacking) == 0 || last {
-			return written(client.client(), wish), nil
+			return o.written(ctx, client.client(), wish), nil
 		}
 		if err := o.assign(ctx, client, lacking, wish.SoftwareID); err != nil {
 			return authserver.Client{}, err
@@ -134,10 +134,17 @@ func (o *operation) settle(ctx context.Context, wish authserver.ClientMetadata) 
 	return authserver.Client{}, o.gone()
 }
 
-// written gives a client the secret that was sent, however it is shown.
-func written(client authserver.Client, wish authserver.ClientMetadata) authserver.Client {
-	if !wish.Secret.IsZero() && client.Registered.AuthMethod == methodBasic && (client.Secret.IsZero() || dcr.Masked(client.Secret)) {
+// written gives a client the secret that was sent, however it is shown. Another one
+// counts only if Keycloak accepts it.
+func (o *operation) written(ctx context.Context, client authserver.Client, wish authserver.ClientMetadata) authserver.Client {
+	switch {
+	case wish.Secret.IsZero(), client.Registered.AuthMethod != methodBasic:
+	case client.Secret.IsZero(), dcr.Masked(client.Secret):
 		client.Secret = wish.Secret
+	default:
+		o.server.public.Settle(ctx, o.name, authserver.Handle{
+			ClientID: client.ID, AuthMethod: methodBasic, ClientSecret: wish.Secret, TokenEndpoint: o.server.tokens,
+		}, &client)
 	}
 	return client
 }

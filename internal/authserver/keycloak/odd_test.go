@@ -100,6 +100,35 @@ func TestAMaskedSecretIsNotTheClients(t *testing.T) {
 	}
 }
 
+func TestASecretThatIsReadBackCountsOnlyWhereItIsAccepted(t *testing.T) {
+	for name, c := range map[string]struct {
+		shown, chosen, want string
+		silent              bool
+	}{
+		"what was sent is accepted":  {shown: "another", want: "sent"},
+		"what is shown is accepted":  {chosen: "chosen", want: "chosen"},
+		"neither is, or nobody says": {shown: "another", silent: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.connect(t, Options{})
+			if _, err := s.List(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			w.mask, w.chosen = c.shown, c.chosen
+			if c.silent {
+				w.refuse = http.StatusServiceUnavailable
+			}
+			wish := contract.For(s.Traits(), contract.Confidential())
+			wish.Secret = authserver.NewSecret("sent")
+			client, err := s.Register(t.Context(), wish)
+			if err != nil || client.Secret.Reveal() != c.want || client.SecretDoubtful != c.silent {
+				t.Errorf("%q, doubtful %t, %v", client.Secret.Reveal(), client.SecretDoubtful, err)
+			}
+		})
+	}
+}
+
 func TestAnEmptyListThatDoesNotSayWhatItIsProvesNothing(t *testing.T) {
 	w := newWorld(t)
 	s := w.connect(t, Options{})

@@ -55,9 +55,11 @@ type world struct {
 	refuse int
 	// mask is shown in place of secrets.
 	mask string
+	// chosen takes the place of secrets that are sent.
+	chosen string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		clients: map[string]map[string]any{}, scopes: map[string]string{"profile": "id-profile", "offline_access": "id-offline"},
@@ -75,7 +77,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) issuer() string { return w.URL + "/realms/" + realm }
 
-func (w *world) connect(t *testing.T, options Options) *Server {
+func (w *world) connect(t testing.TB, options Options) *Server {
 	t.Helper()
 	if options.Now == nil {
 		options.Now = time.Now
@@ -236,6 +238,8 @@ func (w *world) issue(out http.ResponseWriter, r *http.Request, form string) {
 	switch {
 	case w.refuse != 0:
 		said(w.refuse, map[string]any{"error": "server_error"})(out)
+	case id != registrar && w.good(authserver.Handle{ClientID: id, ClientSecret: authserver.NewSecret(secret)}):
+		said(http.StatusOK, map[string]any{"access_token": rand.Text(), "expires_in": 300})(out)
 	case id != registrar || secret != adminSecret || form != "grant_type=client_credentials":
 		said(http.StatusUnauthorized, map[string]any{"error": "unauthorized_client", "error_description": contract.Canary})(out)
 	default:
@@ -280,11 +284,15 @@ func said(status int, document any) func(http.ResponseWriter) {
 	}
 }
 
-// grants is the token endpoint for other clients than the register's: it looks
-// at their state alone.
+// grants says what the token endpoint would to another client than the register's:
+// it looks at the client's state alone.
 func (w *world) grants(_ *testing.T, handle authserver.Handle) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.good(handle)
+}
+
+func (w *world) good(handle authserver.Handle) bool {
 	client := w.clients[handle.ClientID]
 	if client == nil || client["enabled"] != true || client["serviceAccountsEnabled"] != true || client["publicClient"] == true {
 		return false
@@ -356,6 +364,9 @@ func (w *world) create(out http.ResponseWriter, body map[string]any) {
 		return
 	}
 	client := w.add(body)
+	if w.chosen != "" {
+		client["secret"] = w.chosen
+	}
 	out.Header().Set("Location", w.URL+"/admin/realms/"+realm+"/clients/"+fmt.Sprint(client["id"]))
 	said(http.StatusCreated, nil)(out)
 }
