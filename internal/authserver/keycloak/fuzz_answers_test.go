@@ -257,6 +257,18 @@ func (c answeredCase) wantAlive(t *testing.T, found bool, err error) {
 	}
 }
 
+// wantMarked holds that what was ended was said to carry our mark, which may be
+// written with escapes.
+func (c answeredCase) wantMarked(t *testing.T, ended bool) {
+	t.Helper()
+	unmarked := func(s served) bool {
+		return s.shows(ours, "") && !strings.Contains(s.Body, c.handle.Owner) && !strings.Contains(s.Body, `\u`)
+	}
+	if ended && c.skip < 0 && c.any(unmarked, contract.Find) {
+		t.Error("a client without our mark was ended")
+	}
+}
+
 // wantSecret holds that a secret is the one at hand, or one that was taken.
 func (c answeredCase) wantSecret(t *testing.T, client authserver.Client, id string) {
 	t.Helper()
@@ -339,6 +351,7 @@ func (c answeredCase) disable(t *testing.T) {
 	err := c.server.Disable(t.Context(), c.handle)
 	after := c.world.state(t, ours)
 	c.wantSaid(t, err, after != before, contract.Replace)
+	c.wantMarked(t, after != before)
 	accepted := func(s served) bool { return s.Status == 204 }
 	if err == nil && after == before && !c.any(accepted, contract.Replace) && !c.any(served.empty, contract.Find) {
 		t.Error("nothing was disabled, and no error says so")
@@ -350,6 +363,7 @@ func (c answeredCase) revoke(t *testing.T) {
 	err := c.server.Revoke(t.Context(), c.handle)
 	alive := c.world.state(t, ours) != ""
 	c.wantSaid(t, err, !alive, contract.Revoke)
+	c.wantMarked(t, !alive)
 	if err == nil && alive && !c.any(served.done, contract.Revoke) && !c.any(served.empty, contract.Find) {
 		t.Error("nothing was deleted, and no error says so")
 	}
