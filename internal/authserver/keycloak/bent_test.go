@@ -60,6 +60,8 @@ type bent struct {
 	keep, tail int
 
 	served []served
+	// passed are the requests that were skipped.
+	passed []contract.Operation
 }
 
 // served is an answer that was given in Keycloak's place.
@@ -76,6 +78,7 @@ func (b *bent) stand() {
 			return ""
 		}
 		if b.skip--; b.skip >= 0 {
+			b.passed = append(b.passed, step)
 			return ""
 		}
 		return stepAny
