@@ -60,8 +60,9 @@ type bent struct {
 	keep, tail int
 
 	served []served
-	// passed are the requests that were skipped.
+	// passed are the requests that were skipped, made counts those to make a client.
 	passed []contract.Operation
+	made   int
 }
 
 // served is an answer that was given in Keycloak's place.
@@ -74,6 +75,9 @@ type served struct {
 func (b *bent) stand() {
 	b.world.between.StepOf = func(r *http.Request) contract.Operation {
 		step := b.world.requestOf(r)
+		if step == contract.Register {
+			b.made++
+		}
 		if b.step != stepAny && b.step != step {
 			return ""
 		}
