@@ -22,7 +22,6 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
-	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -44,13 +43,13 @@ type AuthorizationServerReconciler struct {
 	Watched []string
 	// Cluster is the UID of the cluster: ownership marks name it.
 	Cluster string
+	// Strays says which records of registrations that are gone could not be dealt
+	// with.
+	Strays *Strays
 
 	written     written
 	mu          sync.Mutex
 	discoveries map[types.UID]discovery
-	// suspects are records whose registration was not found at the last count,
-	// by authorization server, with when that was first seen.
-	suspects map[types.UID]map[string]time.Time
 }
 
 // discovery is the last answer to discovery, kept so that a pass for another
@@ -135,19 +134,10 @@ func (r *AuthorizationServerReconciler) count(ctx context.Context, as *v1alpha1.
 	if err != nil {
 		return counts, manageable, fmt.Errorf("listing records: %w", err)
 	}
-	suspects := map[string]time.Time{}
 	for i := range records.Items {
 		manageable = learnt(manageable, &records.Items[i], as)
-		if err := r.countRecord(ctx, as, &records.Items[i], &counts, r.suspicion(as.UID, suspects)); err != nil {
-			return counts, manageable, err
-		}
+		r.countRecord(ctx, &records.Items[i], &counts)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.suspects == nil {
-		r.suspects = map[types.UID]map[string]time.Time{}
-	}
-	r.suspects[as.UID] = suspects
 	r.Metrics.Counted(as.Name, counts)
 	return counts, manageable, nil
 }
@@ -167,63 +157,28 @@ func learnt(known policy.Knowledge, secret *corev1.Secret, as *v1alpha1.Authoriz
 	return known
 }
 
-// suspicion returns a function that notes a record whose registration was not
-// found, and says whether it has been so for a while: a registration that is
-// let go is gone a moment before its record.
-func (r *AuthorizationServerReconciler) suspicion(as types.UID, noted map[string]time.Time) func(name string) bool {
-	r.mu.Lock()
-	known := r.suspects[as]
-	r.mu.Unlock()
-	now := r.Clock.Now()
-	return func(name string) bool {
-		since, found := known[name]
-		if !found {
-			since = now
-		}
-		noted[name] = since
-		return now.Sub(since) >= countDelay
-	}
-}
-
-// countRecord counts one record. The record of a registration that is gone is
-// deleted, unless it tells of a client that may live on.
-func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, as *v1alpha1.AuthorizationServer, secret *corev1.Secret, counts *v1alpha1.ClientCounts, lasting func(string) bool) error {
+// countRecord counts one record.
+func (r *AuthorizationServerReconciler) countRecord(ctx context.Context, secret *corev1.Secret, counts *v1alpha1.ClientCounts) {
 	record, err := decodeRecord(secret)
 	if err != nil {
 		// One bad record must not hide the others: what it speaks of is unknown.
 		logf.FromContext(ctx).Error(err, "Decoding registration record", "secret", secret.Name)
 		counts.PossibleOrphans++
-		return nil
+		return
 	}
 	if registrationKey(secret).Name == "" {
 		// Whose it is cannot be told: it must not hide the others either.
 		logf.FromContext(ctx).Info("A registration record does not say whose it is", "secret", secret.Name)
 		counts.PossibleOrphans++
-		return nil
+		return
 	}
-	stray, err := r.stray(ctx, secret)
-	if err != nil {
-		return err
+	counts.PossibleOrphans += countable(len(record.Orphans))
+	switch {
+	case r.Strays.Held(secret.Name):
+		counts.PossibleOrphans++
+	case record.Live():
+		counts.Managed++
 	}
-	if !stray || !lasting(secret.Name) {
-		counts.PossibleOrphans += countable(len(record.Orphans))
-		if !stray && record.Live() {
-			counts.Managed++
-		}
-		return nil
-	}
-	left, orphans := lifecycle.LeftoverOf(record)
-	counts.PossibleOrphans += countable(orphans)
-	switch left {
-	case lifecycle.LeftClient:
-		return r.reap(ctx, as, secret, record, counts)
-	case lifecycle.LeftOrphans:
-	case lifecycle.LeftNothing:
-		leftover := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}}
-		err := r.Delete(ctx, leftover, client.Preconditions{ResourceVersion: &record.Version})
-		return wrap("deleting the record of a registration that is gone", client.IgnoreNotFound(err))
-	}
-	return nil
 }
 
 // countable bounds what one record adds to a count.
@@ -267,17 +222,6 @@ func (r *AuthorizationServerReconciler) next(next *v1alpha1.AuthorizationServer,
 	after := policy.DriftCheckInterval(facts.Server)
 	if next.Status.Inventory != nil {
 		after = min(after, max(nextInventory(next).Sub(r.Clock.Now()), time.Second))
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, since := range r.suspects[next.UID] {
-		// An older one was dealt with, or could not be: it waits its turn.
-		if r.Clock.Now().Sub(since) < countDelay {
-			after = min(after, countDelay+time.Second)
-		}
-	}
-	if facts.Clients.PossibleOrphans > 0 {
-		after = min(after, blockedDelay)
 	}
 	return after
 }

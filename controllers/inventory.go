@@ -252,7 +252,7 @@ func (r *AuthorizationServerReconciler) reapOrphan(ctx context.Context, as *v1al
 	// It was seen in the list: no request for it is under way any more.
 	record := lifecycle.ListedRecord(config, c, r.Clock.Now())
 	_, _, err := executor{r.Servers, r.Clock}.run(ctx, leaving{
-		Facts: r.ownerless(record, r.Servers.Connector.Traits(config)), leaver: listedLeaver{r, as, c}, connection: config,
+		Facts: ownerless(record, r.Servers.Connector.Traits(config), r.Clock.Now()), leaver: listedLeaver{r, as, c}, connection: config,
 	})
 	return err
 }

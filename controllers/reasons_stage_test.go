@@ -60,6 +60,7 @@ type stage struct {
 	servers       *MCPServerReconciler
 	authServers   *AuthorizationServerReconciler
 	accessDenials *AccessDenialReconciler
+	strays        *StrayReconciler
 
 	// The objects as they are to be created; nil is left out.
 	issuer    *v1alpha1.AuthorizationServer
@@ -217,7 +218,11 @@ func (s *stage) assemble() {
 	}
 	s.authServers = &AuthorizationServerReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
-		Live: s.Client, Namespace: stageOperator,
+		Live: s.Client, Namespace: stageOperator, Strays: NewStrays(),
+	}
+	s.strays = &StrayReconciler{
+		Client: s.Client, Clock: s.clock, Servers: servers, Audit: audit.Discard,
+		Live: s.Client, Namespace: stageOperator, Strays: s.authServers.Strays,
 	}
 }
 
@@ -346,9 +351,24 @@ func (s *stage) pass() {
 		}
 		failed = cmp.Or(failed, err)
 	}
+	failed = cmp.Or(failed, s.strayPass())
 	if failed != nil && !s.faulty() {
 		s.t.Errorf("an error without a fault: %v", failed)
 	}
+}
+
+// strayPass has every record looked at once, as it is by then.
+func (s *stage) strayPass() (failed error) {
+	s.t.Helper()
+	var records corev1.SecretList
+	if err := s.List(s.t.Context(), &records, client.InNamespace(stageOperator)); err != nil {
+		s.t.Fatal(err)
+	}
+	for i := range records.Items {
+		_, err := s.strays.Reconcile(s.t.Context(), &records.Items[i])
+		failed = cmp.Or(failed, err)
+	}
+	return failed
 }
 
 // faulty says that errors are to be expected.

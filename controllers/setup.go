@@ -161,14 +161,13 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 
 // SetupWithManager starts the reconciler of authorization servers.
 func (r *AuthorizationServerReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
-	return ctrl.NewControllerManagedBy(mgr).Named("authorizationserver").
+	b := ctrl.NewControllerManagedBy(mgr).Named("authorizationserver").
 		For(&v1alpha1.AuthorizationServer{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.Funcs{DeleteFunc: r.gone}).
 		Watches(&corev1.Secret{}, later(authorizationServerOf)).
-		Watches(&v1alpha1.MCPClientRegistration{}, strays()).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofCredential)).
-		WithOptions(options(workers)).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		WithOptions(options(workers))
+	return r.Strays.watched(b).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // deletionsFirst enqueues an object, one that is being deleted before others.
@@ -233,6 +232,9 @@ func later(of func(client.Object) types.NamespacedName) handler.EventHandler {
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			enqueue(e.Object, q)
 		},
+		GenericFunc: func(_ context.Context, e event.GenericEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(e.Object, q)
+		},
 	}
 }
 
@@ -260,18 +262,7 @@ func (r *AuthorizationServerReconciler) gone(_ context.Context, e event.DeleteEv
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.discoveries, e.Object.GetUID())
-	delete(r.suspects, e.Object.GetUID())
 	r.Metrics.Gone(e.Object.GetName())
-}
-
-// strays has the records counted some time after a registration went: one that
-// went without its client left its record behind.
-func strays() handler.EventHandler {
-	return handler.Funcs{DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		if reg, ok := e.Object.(*v1alpha1.MCPClientRegistration); ok {
-			q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: reg.Spec.AuthorizationServerRef.Name}}, countDelay)
-		}
-	}}
 }
 
 // updatesOnly passes updates: the start-up list is the objects' own affair.

@@ -5,12 +5,16 @@ package controllers
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -18,64 +22,100 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
-// reap revokes a client whose registration went without it, because somebody
-// took the finalizer off. The record holds all that is needed. It goes when the
-// client is proven to be gone; until then it counts as a possible orphan.
-func (r *AuthorizationServerReconciler) reap(ctx context.Context, as *v1alpha1.AuthorizationServer, secret *corev1.Secret, record policy.Record, counts *v1alpha1.ClientCounts) error {
-	if ours, err := r.credible(ctx, as, secret, record); err != nil || !ours {
-		counts.PossibleOrphans++
-		return err
-	}
-	l := leaving{
-		Facts:      r.ownerless(record, r.Servers.Connector.Traits(record.Connection)),
-		leaver:     &orphanedLeaver{r, &Records{Client: r.Client, Live: r.Live, Namespace: r.Namespace}, secret},
-		connection: record.Connection,
-	}
-	var err error
-	if l.ProbeKey, err = probeKey(record); err != nil {
-		return err
-	}
-	if _, _, err = (executor{r.Servers, r.Clock}).run(ctx, l); err != nil {
-		logf.FromContext(ctx).Error(err, "Revoking the client of a registration that is gone", "clientID", record.Client.ID)
-		counts.PossibleOrphans++
-		return nil
-	}
-	logf.FromContext(ctx).Info("What a registration that is gone left behind is dealt with", "clientID", record.Client.ID, "mark", record.Mark)
-	return nil
+// A stray is a record whose registration is gone. Its client is too, unless somebody
+// took the finalizer off.
+
+// Strays is what is known of strays beside their records: which of them could not be
+// dealt with so far, for those who count them.
+type Strays struct {
+	mu sync.Mutex
+	// held are the names of the records whose client could not be deleted, or not be
+	// proven to be gone.
+	held map[string]bool
+	// asked are the requests that records spoke of when their registration was gone.
+	asked map[string]request
+	// changed has the records counted.
+	changed chan event.GenericEvent
 }
 
-// credible reports whether a record whose registration is gone may be acted upon.
-// One that lost its label may be somebody's invention: it is not believed about where
-// a client is, nor about one that another record speaks of.
-func (r *AuthorizationServerReconciler) credible(ctx context.Context, as *v1alpha1.AuthorizationServer, secret *corev1.Secret, record policy.Record) (bool, error) {
-	if marked(secret) {
-		return true, nil
+// request is one whose answer may be under way, and since when it is known.
+type request struct {
+	mark  string
+	since time.Time
+}
+
+// NewStrays knows nothing yet.
+func NewStrays() *Strays {
+	return &Strays{held: map[string]bool{}, asked: map[string]request{}, changed: make(chan event.GenericEvent, 1024)}
+}
+
+// Held reports whether the client of a stray could not be deleted so far.
+func (s *Strays) Held(record string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[record]
+}
+
+// hold notes a stray that could not be dealt with.
+func (s *Strays) hold(record *corev1.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[record.Name] {
+		return
 	}
-	if !policy.SameServer(record.Connection, policy.Connection(as)) {
-		return false, nil
+	s.held[record.Name] = true
+	select {
+	case s.changed <- event.GenericEvent{Object: record}:
+	default:
+		// As many others wait to be counted.
 	}
-	records := &Records{Client: r.Client, Live: r.Live, Namespace: r.Namespace}
-	shared, err := records.Shared(ctx, recordUID(secret), record.Connection.Issuer, record.Client.ID)
-	return !shared, err
+}
+
+// forget forgets a record that is no stray any more, or one that was dealt with.
+func (s *Strays) forget(record string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, record)
+	delete(s.asked, record)
+}
+
+// underWay is for how long the answer to the request of a stray may still come.
+func (s *Strays) underWay(name string, record policy.Record, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !record.Pending() {
+		delete(s.asked, name)
+		return 0
+	}
+	if known, found := s.asked[name]; !found || known.mark != record.Mark {
+		s.asked[name] = request{record.Mark, now}
+	}
+	return s.asked[name].since.Add(answerDelay).Sub(now)
+}
+
+// watched has the records of an authorization server counted when a stray cannot be
+// dealt with.
+func (s *Strays) watched(b *builder.Builder) *builder.Builder {
+	return b.WatchesRawSource(source.Channel(s.changed, later(authorizationServerOf)))
 }
 
 // ownerless are the facts about a client that no registration speaks of any more.
-func (r *AuthorizationServerReconciler) ownerless(record policy.Record, capabilities authserver.Traits) lifecycle.Facts {
+func ownerless(record policy.Record, capabilities authserver.Traits, now time.Time) lifecycle.Facts {
 	return lifecycle.Facts{
-		Record: record, Cause: v1alpha1.CauseDeleted, DueAt: r.Clock.Now(), Last: true, Alone: true, Repeatable: true,
+		Record: record, Cause: v1alpha1.CauseDeleted, DueAt: now, Last: true, Alone: true, Repeatable: true,
 		Capabilities: capabilities, ForceReleased: record.Released != "" && record.Cause != "",
 	}
 }
 
 // orphanedLeaver is a record whose registration is gone.
 type orphanedLeaver struct {
-	*AuthorizationServerReconciler
-	records *Records
-	secret  *corev1.Secret
+	*StrayReconciler
+	stored *Records
+	secret *corev1.Secret
 }
 
 func (o *orphanedLeaver) store(ctx context.Context, record policy.Record) (policy.Record, error) {
-	return o.records.Put(ctx, registrationOf(o.secret), record)
+	return o.stored.Put(ctx, registrationOf(o.secret), record)
 }
 
 func (o *orphanedLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Record, error) {
@@ -86,11 +126,21 @@ func (o *orphanedLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy
 	if len(last.Orphans) > 0 {
 		return o.store(ctx, last)
 	}
-	return last, o.records.Delete(ctx, registrationOf(o.secret).UID, last.Version)
+	return last, o.stored.Delete(ctx, registrationOf(o.secret).UID, last.Version)
 }
 
+// tell tells of the end of a client whose registration is gone.
 func (o *orphanedLeaver) tell(_ context.Context, event lifecycle.Event) {
-	o.strayTaken(event, o.secret)
+	record := event.Record
+	e := auditEvent(auditTypes[event.Kind], kindRegistration, registrationOf(o.secret))
+	if event.Kind == lifecycle.UnconfirmedRegistration {
+		e.Data.Mark = record.Mark
+	}
+	e.Time = o.Clock.Now()
+	e.Data.AuthorizationServer, e.Data.Issuer, e.Data.ClientID = record.Connection.Name, record.Connection.Issuer, record.Client.ID
+	e.Data.Cause = string(v1alpha1.CauseDeleted)
+	e.Data.Message = "the registration went without its client: its finalizer was taken off"
+	o.Audit.Record(e)
 }
 
 // registrationOf is the registration that a record names, without its spec.
@@ -101,34 +151,7 @@ func registrationOf(record *corev1.Secret) *v1alpha1.MCPClientRegistration {
 	}}
 }
 
-// strayTaken tells of the end of a client whose registration is gone.
-func (r *AuthorizationServerReconciler) strayTaken(event lifecycle.Event, secret *corev1.Secret) {
-	record := event.Record
-	e := auditEvent(auditTypes[event.Kind], kindRegistration, registrationOf(secret))
-	if event.Kind == lifecycle.UnconfirmedRegistration {
-		e.Data.Mark = record.Mark
-	}
-	e.Time = r.Clock.Now()
-	e.Data.AuthorizationServer, e.Data.Issuer, e.Data.ClientID = record.Connection.Name, record.Connection.Issuer, record.Client.ID
-	e.Data.Cause = string(v1alpha1.CauseDeleted)
-	e.Data.Message = "the registration went without its client: its finalizer was taken off"
-	r.Audit.Record(e)
-}
-
-// stray says that the registration of a record is gone. Its client is too,
-// unless somebody took the finalizer off by hand.
-func (r *AuthorizationServerReconciler) stray(ctx context.Context, record *corev1.Secret) (bool, error) {
-	if !watches(r.Watched, registrationKey(record).Namespace) {
-		return false, nil
-	}
-	gone, err := missing(ctx, r.Client, record)
-	if err != nil || !gone {
-		return false, err
-	}
-	// The cache may be behind a record that is new.
-	return missing(ctx, r.Live, record)
-}
-
+// missing reports whether the registration of a record is not there.
 func missing(ctx context.Context, reader client.Reader, record *corev1.Secret) (bool, error) {
 	var reg v1alpha1.MCPClientRegistration
 	err := reader.Get(ctx, registrationKey(record), &reg)

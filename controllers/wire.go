@@ -63,6 +63,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	denials := &Denials{Client: c, Live: live}
 	guards := newGuards(c, o.WatchNamespaces, o.History)
+	strays := NewStrays()
 	for _, r := range []struct {
 		reconciler interface {
 			SetupWithManager(mgr manager.Manager, workers int) error
@@ -82,7 +83,11 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		{&AccessDenialReconciler{Client: c, Clock: o.Clock, Guards: guards, Denials: denials, Recorder: recorder}, 2},
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
-			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces,
+			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces, Strays: strays,
+		}, 4},
+		{&StrayReconciler{
+			Client: c, Clock: o.Clock, Servers: servers, Audit: o.Audit,
+			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces, Strays: strays,
 		}, 4},
 	} {
 		if err := r.reconciler.SetupWithManager(mgr, r.workers); err != nil {

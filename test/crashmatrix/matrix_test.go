@@ -165,11 +165,19 @@ func (m *matrix) play(t *testing.T, s *scene, o operation, f fault) (*scene, *pr
 	return s, broken
 }
 
-// sweep has the records counted, as some time after an object went: then one
-// that was left behind goes.
+// sweep has the records looked at, as some time after an object went: then one that
+// was left behind goes. What stays is counted.
 func (s *scene) sweep(p *process) {
 	before := len(p.calls)
 	for range 3 {
+		for key := range s.cluster.at("Secret", s.cluster.latest("Secret")) {
+			if key.Namespace != operatorNamespace {
+				continue
+			}
+			if _, err := p.reconcile(strays, key); err != nil {
+				s.problem("looking at a record: %v", err)
+			}
+		}
 		if _, err := p.reconcile(authorizationServers, client.ObjectKey{Name: s.name}); err != nil {
 			s.problem("counting the records: %v", err)
 		}

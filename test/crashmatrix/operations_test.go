@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
@@ -212,11 +213,14 @@ var operations = []operation{
 	},
 	{
 		name: "delete past the finalizer", methods: keyed, before: (*scene).established,
+		begin: func(s *scene) { s.pastFinalizer() },
+		end:   gone,
+	},
+	{
+		name: "delete past the finalizer, with the authorization server", methods: keyed, before: (*scene).established,
 		begin: func(s *scene) {
-			s.released, s.target = true, authorizationServers
-			s.edit(func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil })
-			s.must(s.cluster.remove(s.ctx, s.secret()))
-			s.must(s.cluster.remove(s.ctx, s.bare()))
+			s.must(s.cluster.remove(s.ctx, &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: s.name}}))
+			s.pastFinalizer()
 		},
 		end: gone,
 	},
@@ -235,6 +239,18 @@ func (s *scene) established() {
 	if len(s.fake.Clients()) != 1 {
 		s.problem("the scene cannot be set: there is not one client")
 	}
+}
+
+// pastFinalizer takes the finalizer off and deletes the registration with what is the
+// team's of it.
+func (s *scene) pastFinalizer() {
+	s.released, s.target = true, strays
+	s.edit(func(reg *v1alpha1.MCPClientRegistration) {
+		reg.Finalizers = nil
+		s.stray = client.ObjectKey{Namespace: operatorNamespace, Name: "registration-" + string(reg.UID)}
+	})
+	s.must(s.cluster.remove(s.ctx, s.secret()))
+	s.must(s.cluster.remove(s.ctx, s.bare()))
 }
 
 // unanswered has the manager die when the authorization server has registered

@@ -72,10 +72,16 @@ func (s *scene) rests(end outcome, lost bool) {
 }
 
 // counted says that the AuthorizationServer counts a client that cannot be
-// managed any more and whose object is gone.
+// managed any more and whose object is gone. Where it went itself, the record stays.
 func (s *scene) counted() bool {
 	var as v1alpha1.AuthorizationServer
-	return s.released && s.read(&as, client.ObjectKey{Name: s.name}) && as.Status.Clients != nil && as.Status.Clients.PossibleOrphans > 0
+	switch {
+	case !s.released:
+		return false
+	case !s.read(&as, client.ObjectKey{Name: s.name}):
+		return s.read(&corev1.Secret{}, s.stray)
+	}
+	return as.Status.Clients != nil && as.Status.Clients.PossibleOrphans > 0
 }
 
 // nobodyUnknown holds that each live client is the registration's or reported.

@@ -57,8 +57,10 @@ type scene struct {
 	// credentials are those of before the operation.
 	credentials map[string][]byte
 	// target is which controller the operation is about.
-	target  string
-	key     client.ObjectKey
+	target string
+	key    client.ObjectKey
+	// stray names the record of the registration, where that is gone.
+	stray   client.ObjectKey
 	horizon time.Duration
 	// deceived says that the authorization server accepts something and does not
 	// do it.
@@ -273,14 +275,21 @@ func (s *scene) holdsRest(calls []call) {
 
 // subject is what the controller of the operation works on.
 func (s *scene) subject() client.ObjectKey {
-	if s.target == authorizationServers {
+	switch s.target {
+	case authorizationServers:
 		return client.ObjectKey{Name: s.name}
+	case strays:
+		return s.stray
 	}
 	return s.key
 }
 
-// authorizationServers is the controller of AuthorizationServers.
-const authorizationServers = "authorizationserver"
+const (
+	// authorizationServers is the controller of AuthorizationServers.
+	authorizationServers = "authorizationserver"
+	// strays is the controller of the records of registrations that are gone.
+	strays = "stray"
+)
 
 // live runs a life of the manager without faults.
 func (s *scene) live() *process {

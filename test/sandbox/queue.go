@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +23,8 @@ const (
 	// countDelay is how long after a change of a record its authorization server
 	// is looked at.
 	countDelay = 5 * time.Second
+	// strayDelay is how long after a change of its registration a record is looked at.
+	strayDelay = 2 * time.Second
 )
 
 // tooMany is how many passes at one instant are taken for passes without end.
@@ -54,7 +57,8 @@ func (s *Sandbox) wake(t task, at time.Time) {
 	}
 }
 
-// WakeAll has every controller look at every object of its kind.
+// WakeAll has every controller look at every object of its kind, at records when
+// what the operator lets go itself is gone.
 func (s *Sandbox) WakeAll(ctx context.Context) error {
 	for controller, list := range map[string]client.ObjectList{
 		Registrations: &v1alpha1.MCPClientRegistrationList{}, Grants: &v1alpha1.ScopeGrantList{},
@@ -71,6 +75,15 @@ func (s *Sandbox) WakeAll(ctx context.Context) error {
 			if object, ok := item.(client.Object); ok {
 				s.wake(task{controller, client.ObjectKeyFromObject(object)}, s.Clock.Now())
 			}
+		}
+	}
+	var records corev1.SecretList
+	if err := s.Client.List(ctx, &records, client.InNamespace(Namespace)); err != nil {
+		return err
+	}
+	for i := range records.Items {
+		if records.Items[i].Type == v1alpha1.SecretTypeRecord {
+			s.wake(task{Strays, client.ObjectKeyFromObject(&records.Items[i])}, s.Clock.Now().Add(strayDelay))
 		}
 	}
 	return nil

@@ -35,6 +35,7 @@ const (
 	Grants               = "scopegrant"
 	Servers              = "mcpserver"
 	AuthorizationServers = "authorizationserver"
+	Strays               = "stray"
 )
 
 // Options say what a sandbox is like.

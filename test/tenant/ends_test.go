@@ -65,12 +65,12 @@ var ends = []end{
 		}
 		return now(l.ungranted(ctx))
 	}},
-	{name: "deleted without finalizers", bare: true, make: func(ctx context.Context, l *life) (time.Time, error) {
-		if err := l.teams.Delete(ctx, l.reg.DeepCopy()); err != nil {
+	{name: "deleted without finalizers", bare: true, make: pastFinalizers},
+	{name: "deleted without finalizers, with the authorization server", bare: true, make: func(ctx context.Context, l *life) (time.Time, error) {
+		if err := l.world.Delete(ctx, l.as.DeepCopy()); err != nil {
 			return now(err)
 		}
-		due := time.Now()
-		return due, client.IgnoreNotFound(edit(ctx, l.teams, l.reg.DeepCopy(), func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil }))
+		return pastFinalizers(ctx, l)
 	}},
 	{name: "expired", make: func(ctx context.Context, l *life) (time.Time, error) {
 		at := time.Now().Add(time.Duration(l.dice.IntN(3000)) * time.Millisecond)
@@ -153,6 +153,15 @@ func (l *life) ungranted(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pastFinalizers deletes the registration and takes off what holds it.
+func pastFinalizers(ctx context.Context, l *life) (time.Time, error) {
+	if err := l.teams.Delete(ctx, l.reg.DeepCopy()); err != nil {
+		return now(err)
+	}
+	due := time.Now()
+	return due, client.IgnoreNotFound(edit(ctx, l.teams, l.reg.DeepCopy(), func(reg *v1alpha1.MCPClientRegistration) { reg.Finalizers = nil }))
 }
 
 // gone says what of the end is not true yet; nothing when all of it is.
