@@ -43,9 +43,6 @@ type leaving struct {
 	connection authserver.Config
 	// credentials are what is at hand of the client's own.
 	credentials policy.CredentialsFact
-	// unstored says that Record holds what an answer renewed and storage refused: it
-	// is stored with the next answer, whatever that means.
-	unstored bool
 }
 
 // mostSteps is more than the longest way of a client out of its server.
@@ -119,11 +116,17 @@ func (x executor) step(ctx context.Context, server authserver.Server, l *leaving
 	for _, event := range out.Events {
 		l.tell(ctx, event)
 	}
+	if out.MayWait {
+		l.Record = out.Record
+		l.Record.Unstored = true
+		return out, nil
+	}
 	err = l.keepAnswer(ctx, out.Record)
 	if plan.BestEffort() {
 		// What the answer renewed is in force, stored or not: the deletion goes on
 		// with it, and is stored with what it means.
-		l.Record, l.unstored, err = out.Record.At(l.Record.Version), err != nil, nil
+		l.Record = out.Record.At(l.Record.Version)
+		l.Record.Unstored, err = err != nil, nil
 		l.Facts = l.Without(plan.Call)
 	}
 	return out, err
@@ -137,10 +140,10 @@ func (l *leaving) keep(ctx context.Context, record policy.Record) error {
 	return l.put(ctx, record)
 }
 
-// keepAnswer is keep after an answer: what was renewed before and could not be stored
-// is not lost for want of news.
+// keepAnswer is keep after an answer: what was learnt before and is not stored yet is
+// not lost for want of news.
 func (l *leaving) keepAnswer(ctx context.Context, record policy.Record) error {
-	if l.unstored {
+	if l.Record.Unstored {
 		return l.put(ctx, record)
 	}
 	return l.keep(ctx, record)
@@ -149,7 +152,7 @@ func (l *leaving) keepAnswer(ctx context.Context, record policy.Record) error {
 func (l *leaving) put(ctx context.Context, record policy.Record) error {
 	stored, err := l.store(ctx, record)
 	if err == nil {
-		l.Record, l.unstored = stored, false
+		l.Record = stored
 	}
 	return err
 }

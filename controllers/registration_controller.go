@@ -49,6 +49,7 @@ type RegistrationReconciler struct {
 	Examinations *Examinations
 
 	written written
+	rush    rush
 	// announced are the registrations whose request is on the audit record
 	// while their status does not say so yet.
 	announced sync.Map
@@ -66,6 +67,9 @@ type RegistrationReconciler struct {
 // Reconcile makes the authorization server agree with one registration.
 func (r *RegistrationReconciler) Reconcile(ctx context.Context, reg *v1alpha1.MCPClientRegistration) (ctrl.Result, error) {
 	now := r.Clock.Now()
+	if wait := r.rush.recess(reg.UID, now); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait, Priority: new(priorityProve)}, nil
+	}
 	seen := r.observe(ctx, reg, now)
 	decision := policy.Registration(seen.facts, now)
 	done := r.enforce(ctx, reg, seen, decision)

@@ -21,6 +21,9 @@ import (
 // finalizer and the status come after the server was told.
 func (s *step) revoke(ctx context.Context, done *outcome) error {
 	before := done.record
+	if !lifecycle.Told(before) {
+		s.rush.begin(s.Clock.Now())
+	}
 	if err := s.current(ctx, before); err != nil {
 		return err
 	}
@@ -30,6 +33,10 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 		return err
 	}
 	done.record, done.again, err = executor{s.Servers, s.Clock}.run(ctx, l)
+	if done.record.Unstored {
+		s.Records.Owe(s.reg.UID, done.record)
+		s.rush.took(s.reg.UID, s.Clock.Now())
+	}
 	if own.anew && err == nil {
 		done.again = lifecycle.AtOnce
 	}

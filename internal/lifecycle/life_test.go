@@ -6,6 +6,7 @@ package lifecycle
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ type life struct {
 	r      *rand.Rand
 	office *office
 	record policy.Record
+	// stored is what storage holds where record is ahead of it.
+	stored *policy.Record
 	// team are the credentials that the team was given.
 	team policy.CredentialsFact
 	// wanted says that the client may exist, and version what it is to hold.
@@ -226,16 +229,23 @@ func (l *life) leave() error {
 		}
 		l.note(plan.Events)
 		before := f.Record
+		if !reflect.DeepEqual(plan.Intent, l.record) {
+			l.stored = nil
+		}
 		if l.record = plan.Intent; cut == 1 {
-			return nil
+			return l.die()
 		}
 		l.calls = append(l.calls, plan.Call.String())
 		answer := l.office.ask(plan, before.Handle(l.team, l.now))
 		if cut == 2 {
-			return nil
+			return l.die()
 		}
 		out := plan.After(answer, l.now)
 		l.note(out.Events)
+		l.stored = nil
+		if out.MayWait {
+			l.stored = new(plan.Intent)
+		}
 		l.record = out.Record
 		f.Record = out.Record
 		f = f.Without(plan.Call)
@@ -248,6 +258,14 @@ func (l *life) leave() error {
 		}
 	}
 	return l.check(true, "the way out does not end")
+}
+
+// die loses what was not stored.
+func (l *life) die() error {
+	if l.stored != nil {
+		l.record, l.stored = *l.stored, nil
+	}
+	return nil
 }
 
 func (l *life) note(events []Event) {

@@ -41,6 +41,8 @@ func number(t *testing.T, variable string, otherwise uint64) uint64 {
 // any point: what it had not stored is lost then.
 type walk struct {
 	facts Facts
+	// stored is what storage holds: of what may wait, not yet what facts have.
+	stored policy.Record
 	truth *truth
 	now   time.Time
 	// asked are the calls so far.
@@ -54,9 +56,18 @@ type walk struct {
 }
 
 // restart is what a new process knows: what is stored, and what the objects say.
-func (w *walk) restart(stored policy.Record) {
-	w.facts.Record, w.facts.SeenAbsent, w.facts.Looked, w.facts.ProbeKey = stored, false, false, probeKey
+func (w *walk) restart() {
+	w.facts.Record, w.facts.SeenAbsent, w.facts.Looked, w.facts.ProbeKey = w.stored, false, false, probeKey
 	w.now, w.turn = w.now.Add(time.Second), nil
+}
+
+// keep stores a record where it is not what is known already.
+func (w *walk) keep(record policy.Record, owed bool) {
+	if owed || !reflect.DeepEqual(record, w.facts.Record) {
+		record.Unstored = false
+		w.stored = record
+	}
+	w.facts.Record = record
 }
 
 // step takes one step and returns what it breaks of what must hold. cut says where
@@ -71,23 +82,29 @@ func (w *walk) step(cut int) error {
 	if err := w.checkIntent(before, plan); err != nil {
 		return err
 	}
+	asked := w.facts
+	w.keep(plan.Intent, false)
 	if cut == 1 {
-		w.restart(plan.Intent)
+		w.restart()
 		return nil
 	}
-	asked := w.facts
 	w.asked, w.turn = append(w.asked, plan.Call), append(w.turn, plan.Call)
 	answer := w.truth.ask(plan.Call, asked, w.now)
-	w.facts.Record = plan.Intent
 	if cut == 2 {
-		w.restart(plan.Intent)
+		w.restart()
 		return nil
 	}
 	out := plan.After(answer, w.now)
 	if err := w.checkOutcome(asked, plan, answer, out); err != nil {
 		return err
 	}
-	w.facts.Record, w.facts.SeenAbsent, w.ended, w.last = out.Record, false, out.Ended, out
+	if out.MayWait {
+		w.facts.Record = out.Record
+		w.facts.Record.Unstored = true
+	} else {
+		w.keep(out.Record, w.facts.Record.Unstored)
+	}
+	w.facts.SeenAbsent, w.ended, w.last = false, out.Ended, out
 	w.facts = w.facts.Without(plan.Call)
 	w.now = w.now.Add(max(out.Wait, time.Millisecond))
 	if out.Err != nil || out.Wait > 0 {
@@ -227,6 +244,7 @@ func TestWalks(t *testing.T) {
 	for i := range number(t, walksVariable, 100_000) {
 		r := rand.New(rand.NewPCG(seed, i))
 		w := &walk{facts: randomFacts(r), now: start}
+		w.stored = w.facts.Record
 		w.truth = randomTruth(r, &w.facts)
 		if err := w.run(r); err != nil {
 			t.Fatalf("%s=%d, walk %d: %v", seedVariable, seed, i, err)

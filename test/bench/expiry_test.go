@@ -24,7 +24,7 @@ import (
 // client.
 func (b *bench) endWithinOneSecond(t *testing.T, all []string) map[string]time.Time {
 	t.Helper()
-	begin := time.Now().Add(15*time.Second + time.Duration(len(all))*10*time.Millisecond)
+	begin := time.Now().Add(15*time.Second + time.Duration(len(all))*40*time.Millisecond)
 	ends := make(map[string]time.Time, len(all))
 	moved := make([]*v1alpha1.MCPClientRegistration, len(all))
 	for i, name := range all {
