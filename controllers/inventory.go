@@ -51,11 +51,13 @@ func (r *AuthorizationServerReconciler) inventoryDue(as *v1alpha1.AuthorizationS
 func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (*v1alpha1.Inventory, error) {
 	config := policy.Connection(as)
 	list := inventory{}
+	var last authserver.Page
 	for cursor := ""; ; {
-		page, err := r.page(ctx, config, cursor)
+		page, err := r.page(ctx, config, cursor, last)
 		if err != nil {
 			return nil, err
 		}
+		last = page
 		for _, c := range page.Clients {
 			if err := r.sort(ctx, as, c, &list); err != nil {
 				return nil, err
@@ -112,15 +114,17 @@ func orphanGrace(as *v1alpha1.AuthorizationServer) time.Duration {
 	return defaultOrphanGrace
 }
 
-// page reads one page, with a place of its own: revocations go in between.
-func (r *AuthorizationServerReconciler) page(ctx context.Context, config authserver.Config, cursor string) (authserver.Page, error) {
+// page reads one page, with a place of its own: revocations go in between. A server
+// that answers with the same page again and again has its list not read for ever.
+func (r *AuthorizationServerReconciler) page(ctx context.Context, config authserver.Config, cursor string, last authserver.Page) (authserver.Page, error) {
 	server, leave, err := r.Servers.Enter(ctx, config, authserver.Routine)
 	if err != nil {
 		return authserver.Page{}, err
 	}
 	defer leave()
 	page, err := server.List(ctx, cursor)
-	if err == nil && page.Next != "" && page.Next == cursor {
+	again := page.Next == cursor || cursor != "" && slices.Equal(page.Clients, last.Clients)
+	if err == nil && page.Next != "" && again {
 		return page, errors.New("listing clients: the list does not go on")
 	}
 	return page, err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -100,6 +101,19 @@ type strange struct {
 	discovery, registration, finding, revocation error
 	// deaf accepts deletions and does nothing.
 	deaf bool
+	// pages counts the pages that were asked for, by a server that has no last one;
+	// zero leaves the list as it is.
+	pages int
+}
+
+func (s *strange) List(ctx context.Context, cursor string) (authserver.Page, error) {
+	page, err := s.Server.List(ctx, cursor)
+	if s.pages > 0 {
+		s.pages++
+		page, err = s.Server.List(ctx, "")
+		page.Next = strconv.Itoa(s.pages)
+	}
+	return page, err
 }
 
 func (s *strange) Discover(ctx context.Context) (authserver.Metadata, error) {

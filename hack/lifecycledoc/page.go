@@ -30,6 +30,10 @@ What always holds:
 * **The server is told first.** Before the deletion nothing is read but one live object,
   where a cache that is behind could have the decision wrong. The team's Secret, the
   status and the proof come after.
+* **Nobody waits for another's papers.** That the server took a deletion is stored with
+  its proof, and not before. While other clients begin to be deleted, the proof, the
+  status and the record of those that the server took wait, for up to three seconds. A
+  process that dies in between has the server told again.
 * **Nothing holds the deletion back**: it needs the client id or the management URI, its
   token, and the mark. What is done before it for the sake of the proof (to read a
   client whose last update has no answer, to give it a key for the absence probe) is
@@ -57,7 +61,7 @@ func page(told []step) string {
 	}
 	b.WriteString("\n`Look` reads the client, `GiveProbeKey` replaces the client's key set by one of the operator's, `Revoke` disables\n" +
 		"(where the server can) and deletes, `Prove` reads the client.\n\n" +
-		"### What comes of each answer\n\nThe record is stored as the standing says, then the events are on the audit record.\n\n" +
+		"### What comes of each answer\n\nThe events are on the audit record before the record is stored as the standing says:\na crash in between repeats them, and loses none.\n\n" +
 		"| the client | answer | standing then | events | next step |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range told {
 		for _, r := range s.results {
