@@ -43,6 +43,9 @@ type leaving struct {
 	connection authserver.Config
 	// credentials are what is at hand of the client's own.
 	credentials policy.CredentialsFact
+	// confirm makes sure of what cannot be taken back, when there is a place at the
+	// server and before anything is done; nil where there is nothing to make sure of.
+	confirm func(context.Context) error
 }
 
 // mostSteps is more than the longest way of a client out of its server.
@@ -69,6 +72,9 @@ func (x executor) run(ctx context.Context, l leaving) (record policy.Record, wai
 			ctx, cancel = detached(ctx)
 			defer cancel()
 		}
+		if err := l.confirmed(ctx); err != nil {
+			return l.Record, 0, err
+		}
 		out, err := x.step(ctx, server, &l, plan)
 		if err == nil && out.Ended {
 			// What is left to do is the cluster's affair.
@@ -81,6 +87,16 @@ func (x executor) run(ctx context.Context, l leaving) (record policy.Record, wai
 		}
 	}
 	return l.Record, 0, errTooManySteps
+}
+
+// confirmed confirms once.
+func (l *leaving) confirmed(ctx context.Context) error {
+	confirm := l.confirm
+	l.confirm = nil
+	if confirm == nil {
+		return nil
+	}
+	return confirm(ctx)
 }
 
 // enter takes a place at the server before anything is stored: where there is none

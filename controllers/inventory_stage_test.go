@@ -17,6 +17,7 @@ import (
 func TestListWithoutAnEnd(t *testing.T) {
 	s := newStage(t, "carousel")
 	s.manageOtherwise()
+	s.authServers.Cluster = "cluster"
 	s.begin()
 	s.as.pages = 1
 	s.later(time.Hour)

@@ -387,7 +387,7 @@ func (s *stage) strayPass() (failed error) {
 
 // faulty says that errors are to be expected.
 func (s *stage) faulty() bool {
-	return len(s.broken) > 0 || s.as.discovery != nil || s.as.registration != nil || s.as.finding != nil || s.as.revocation != nil
+	return len(s.broken) > 0 || s.as.pages > 0 || s.as.discovery != nil || s.as.registration != nil || s.as.finding != nil || s.as.revocation != nil
 }
 
 // objects reads all objects of the API, those that others rest on first.

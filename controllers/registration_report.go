@@ -31,7 +31,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	case done.gone && !owesStatus(reg):
 		return r.reportGone(ctx, reg, done)
 	case done.again > 0 && done.again < lifecycle.DisbeliefDelay && !m.happened:
-		return urgent(d, done.record, ctrl.Result{RequeueAfter: done.again}), nil
+		return r.urgent(d, done.record, ctrl.Result{RequeueAfter: done.again}), nil
 	}
 	after := reg.DeepCopy()
 	after.Status = registrationStatus(reg, d, done, m, now)
@@ -47,7 +47,7 @@ func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPCl
 	if m.happened {
 		return r.retry(ctx, d, done, m)
 	}
-	return urgent(d, done.record, r.next(reg, d, done)), nil
+	return r.urgent(d, done.record, r.next(reg, d, done)), nil
 }
 
 // waits says that the stored status tells that a registration waits for a
@@ -60,17 +60,16 @@ func waits(reg *v1alpha1.MCPClientRegistration) bool {
 // retry is when to try again after an error: never later than a deadline that
 // takes something away.
 func (r *RegistrationReconciler) retry(ctx context.Context, d policy.RegistrationDecision, done outcome, m mishap) (ctrl.Result, error) {
-	deadline := requeueAt(d.Next, r.Clock.Now()).RequeueAfter
-	if d.NextTakesAway && deadline < maxBackoff {
+	if deadline := requeueAt(d.TakesAwayAt, r.Clock.Now()).RequeueAfter; deadline > 0 && deadline < maxBackoff {
 		logf.FromContext(ctx).Error(done.err, "Trying again by the next deadline")
-		return urgent(d, done.record, ctrl.Result{RequeueAfter: min(deadline, cmp.Or(m.after, deadlineRetry))}), nil
+		return r.urgent(d, done.record, ctrl.Result{RequeueAfter: min(deadline, cmp.Or(m.after, deadlineRetry))}), nil
 	}
 	if m.stalled && done.record.Released != "" {
 		// The revocation is now known to be blocked, and a person has let go.
-		return urgent(d, done.record, ctrl.Result{RequeueAfter: releaseDelay}), nil
+		return r.urgent(d, done.record, ctrl.Result{RequeueAfter: releaseDelay}), nil
 	}
 	result, err := m.result(done.err)
-	return urgent(d, done.record, result), err
+	return r.urgent(d, done.record, result), err
 }
 
 // releaseDelay is how long after a blocked revocation a person's word for it is
@@ -125,15 +124,22 @@ const (
 	priorityNormal = 0
 )
 
-// urgent gives a registration that must lose its client, or that will lose
-// something at its next deadline, a place at the front. Once the server was told,
-// all else can wait for those it was not told of.
-func urgent(d policy.RegistrationDecision, record policy.Record, result ctrl.Result) ctrl.Result {
+// notice is how long before a deadline that takes something away a registration has a
+// place at the front, whatever it is looked at for: what waits in the queue when the
+// deadline comes waits in that place.
+const notice = time.Minute
+
+// urgent gives a registration that must lose its client, or will soon lose something,
+// a place at the front. Once the server was told, all else can wait for those it was
+// not told of.
+func (r *RegistrationReconciler) urgent(d policy.RegistrationDecision, record policy.Record, result ctrl.Result) ctrl.Result {
 	priority := priorityNormal
+	woken := r.Clock.Now().Add(result.RequeueAfter)
 	switch {
 	case lifecycle.Told(record):
 		priority = priorityProve
-	case d.Action == policy.Revoke || d.Verdict.Standing == policy.Refused || d.NextTakesAway:
+	case d.Action == policy.Revoke || d.Verdict.Standing == policy.Refused,
+		!d.TakesAwayAt.IsZero() && d.TakesAwayAt.Before(woken.Add(notice)):
 		priority = priorityRevoke
 	}
 	result.Priority = &priority

@@ -24,16 +24,14 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	if !lifecycle.Told(before) {
 		s.rush.begin(s.Clock.Now())
 	}
-	if err := s.current(ctx, before); err != nil {
-		return err
-	}
 	own := &ownLeaver{step: s, done: done}
 	l, err := s.leaving(own)
 	if err != nil {
 		return err
 	}
+	l.confirm = func(ctx context.Context) error { return s.current(ctx, before) }
 	done.record, done.again, err = executor{s.Servers, s.Clock}.run(ctx, l)
-	if done.record.Unstored {
+	if done.record.Unstored && !before.Unstored {
 		s.Records.Owe(s.reg.UID, done.record)
 		s.rush.took(s.reg.UID, s.Clock.Now())
 	}

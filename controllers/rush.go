@@ -20,7 +20,7 @@ const (
 	longestRecess  = time.Second
 	recessEach     = 2 * time.Millisecond
 	// longestRush is the longest that anything waits for others.
-	longestRush = 3 * time.Second
+	longestRush = 5 * time.Second
 )
 
 // rush has the servers told of all clients that must go at one time before anything

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
@@ -151,4 +152,31 @@ func TestOwedRecord(t *testing.T) {
 			t.Errorf("still owed: %+v, %v", record, err)
 		}
 	})
+}
+
+// A registration that is looked at for another reason shortly before its end has a
+// place at the front for it: what waits in the queue when the end comes, waits there.
+func TestAPlaceAtTheFrontBeforeTheEnd(t *testing.T) {
+	s := newStage(t, "front")
+	alive := policy.Record{State: policy.RecordRegistered}
+	for name, c := range map[string]struct {
+		wait, end time.Duration
+		want      int
+	}{
+		"its end":                        {time.Hour, time.Hour, priorityRevoke},
+		"a look shortly before":          {time.Hour, time.Hour + notice - time.Second, priorityRevoke},
+		"a look long before":             {time.Hour, time.Hour + notice + time.Second, priorityNormal},
+		"a look at what has no deadline": {time.Hour, 0, priorityNormal},
+		"an error shortly before":        {0, notice / 2, priorityRevoke},
+	} {
+		d := policy.RegistrationDecision{Action: policy.Keep, Next: begun.Add(c.wait)}
+		d.Verdict.Standing = policy.Allowed
+		if c.end > 0 {
+			d.TakesAwayAt = begun.Add(c.end)
+		}
+		got := s.registrations.urgent(d, alive, ctrl.Result{RequeueAfter: c.wait})
+		if *got.Priority != c.want || got.RequeueAfter != c.wait {
+			t.Errorf("%s: priority %d after %s, want %d", name, *got.Priority, got.RequeueAfter, c.want)
+		}
+	}
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes every target of the module for a share of FUZZ_SECONDS, two to ten
-# seconds each. Arguments are packages; without any, all that have a target. What is
-# found is written to testdata/fuzz beside the test: commit it with the fix.
+# seconds each, FuzzAnswers ten times as long. Arguments are packages; without any,
+# all that have a target. What is found is written to testdata/fuzz beside the test:
+# commit it with the fix.
 #
 # The target "tenant" draws so many tenants instead, FUZZ_TENANTS: each has a
 # registration, a server and grants at an API server, and its client made and ended

@@ -32,7 +32,7 @@ What always holds:
   status and the proof come after.
 * **Nobody waits for another's papers.** That the server took a deletion is stored with
   its proof, and not before. While other clients begin to be deleted, the proof, the
-  status and the record of those that the server took wait, for up to three seconds. A
+  status and the record of those that the server took wait, for up to five seconds. A
   process that dies in between has the server told again.
 * **Nothing holds the deletion back**: it needs the client id or the management URI, its
   token, and the mark. What is done before it for the sake of the proof (to read a

@@ -54,9 +54,9 @@ const (
 
 // Gate bounds what is under way at one authorization server.
 type Gate interface {
-	// Enter takes a place, or says at once that there is none: an *Error with
-	// Unavailable, Unsent and RetryAfter set. It never waits. The caller must
-	// call leave once.
+	// Enter takes a place, or says that there is none: an *Error with Unavailable,
+	// Unsent and RetryAfter set. The urgent may wait a moment for one, no longer than
+	// 100 ms. The caller must call leave once.
 	Enter(urgency Urgency) (leave func(), err error)
 }
 

@@ -43,8 +43,8 @@ type walk struct {
 	facts Facts
 	// stored is what storage holds: of what may wait, not yet what facts have.
 	stored policy.Record
-	truth *truth
-	now   time.Time
+	truth  *truth
+	now    time.Time
 	// asked are the calls so far.
 	asked []Call
 	// turn are those since the process began, or waited.

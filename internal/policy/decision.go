@@ -108,8 +108,14 @@ type RegistrationDecision struct {
 	// Next is the first instant at which the answer can change with no event;
 	// zero means never.
 	Next time.Time
-	// NextTakesAway says that Next is a deadline that may take something away.
-	NextTakesAway bool
+	// TakesAwayAt is the first deadline that may take something away; zero means that
+	// there is none.
+	TakesAwayAt time.Time
+}
+
+// NextTakesAway says that Next is a deadline that may take something away.
+func (d RegistrationDecision) NextTakesAway() bool {
+	return !d.Next.IsZero() && d.Next.Equal(d.TakesAwayAt)
 }
 
 // GrantDecision is the decision about a ScopeGrant.

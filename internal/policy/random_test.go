@@ -60,7 +60,7 @@ func violations(f RegistrationFacts, at time.Time, d RegistrationDecision) []str
 	deny(d.Action == Disable && (gone || f.Record.Cause != "" || !f.Traits.Disables), "disables what is to be revoked")
 	deny(d.Action == Rotate && d.Verdict.Standing != Allowed, "makes new credentials for what is not allowed")
 	deny(!d.Next.IsZero() && !d.Next.After(at), "next %s is not after now", d.Next)
-	deny(d.NextTakesAway && d.Next.IsZero(), "a deadline without an instant")
+	deny(!d.TakesAwayAt.IsZero() && (d.Next.IsZero() || d.TakesAwayAt.Before(d.Next)), "a deadline before the next instant")
 	suspended := d.Verdict.Cause == v1alpha1.CauseSuspended && f.Traits.Disables && f.Record.Cause == "" && !gone
 	deny(live && d.Action == Nothing && !(suspended && f.Record.Disabled), "leaves a live client alone")
 	ended := expired(at, readEnd(f.Registration).at) || f.Registration.Annotations[v1alpha1.AnnotationOwner] == ""
@@ -342,6 +342,6 @@ func instability(r *rand.Rand, f RegistrationFacts, d RegistrationDecision) stri
 
 // essence is what must not change before Next.
 func essence(d RegistrationDecision) RegistrationDecision {
-	d.Verdict.DueAt, d.Term, d.ExpiresAt, d.Next, d.NextTakesAway = time.Time{}, nil, time.Time{}, time.Time{}, false
+	d.Verdict.DueAt, d.Term, d.ExpiresAt, d.Next, d.TakesAwayAt = time.Time{}, nil, time.Time{}, time.Time{}, time.Time{}
 	return d
 }

@@ -22,7 +22,7 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 		Term:      q.term.accepted,
 		ExpiresAt: q.term.end,
 	}
-	d.Next, d.NextTakesAway = q.next()
+	d.Next, d.TakesAwayAt = q.next()
 	q.equip(&d)
 	q.connect(&d)
 	q.collect(&d)
@@ -394,7 +394,7 @@ func (q *inquiry) since(cause v1alpha1.RevocationCause) time.Time {
 
 // next is the first instant after now at which a rule could answer otherwise,
 // and whether it is one that may take something away.
-func (q *inquiry) next() (next time.Time, takesAway bool) {
+func (q *inquiry) next() (next, takesAway time.Time) {
 	deadlines := []time.Time{q.term.end, readEnd(q.Registration).at, q.secretEnd()}
 	checks := []time.Time{q.DriftCheckAt, q.rotationAt(), q.Record.Rotation.OldUntil, q.Record.Rotation.NextFrom, q.Record.KeysSettleAt}
 	for _, grant := range q.grants {
@@ -406,8 +406,7 @@ func (q *inquiry) next() (next time.Time, takesAway bool) {
 	if q.Record.RefusedReason != "" {
 		checks = append(checks, q.Record.RefusedAt.Add(DriftCheckInterval(q.AuthorizationServer.Object)))
 	}
-	next = earliest(deadline, q.soonest(checks...))
-	return next, next.Equal(deadline) && !next.IsZero()
+	return earliest(deadline, q.soonest(checks...)), deadline
 }
 
 // soonest is the first of some instants after now; zero when there is none.

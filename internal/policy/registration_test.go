@@ -34,7 +34,7 @@ func TestRegistrationAccepted(t *testing.T) {
 		Connection:    authserver.Config{Name: "main", Issuer: testIssuer, MaxInFlight: 16},
 		TokenEndpoint: testIssuer + "/token",
 		Next:          now.Add(10 * day),
-		NextTakesAway: true,
+		TakesAwayAt:   now.Add(10 * day),
 	}, d)
 }
 

@@ -5,8 +5,9 @@
 // the authserver.Gate that the connections share.
 //
 // It knows places, urgency and an instant until which the server is to be left
-// alone. It must never know what the places are used for, and it never waits:
-// whoever finds no place is told when to come back.
+// alone. It must never know what the places are used for. Whoever finds no place is
+// told when to come back; only the urgent wait a moment, and only where places become
+// free, so that a server that answers nobody holds nobody.
 //
 // Start reading at Gate.Enter.
 package gate

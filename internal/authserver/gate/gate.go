@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ const (
 	// stride has no factor in common with pauseSteps, so that the pauses of
 	// successive callers run through every step.
 	stride = 17
+	// patience is how long the urgent wait for a place, at a server at which one became
+	// free no longer ago than that.
+	patience = 100 * time.Millisecond
 )
 
 // Gate is an authserver.Gate with a settable number of places.
@@ -27,6 +31,10 @@ type Gate struct {
 	inFlight int
 	heldTo   time.Time
 	turn     int
+	// waiting are the urgent that wait for a place, the first of them first.
+	waiting []chan struct{}
+	// left is when a place became free last.
+	left time.Time
 }
 
 var _ authserver.Gate = (*Gate)(nil)
@@ -53,24 +61,79 @@ func (g *Gate) Hold(until time.Time) {
 	}
 }
 
-// Enter takes a place or says at once when to come back.
+// Enter takes a place or says when to come back. The urgent wait a moment for one
+// where places become free: at a server that answers nobody they do not.
 func (g *Gate) Enter(urgency authserver.Urgency) (func(), error) {
+	place, err := g.try(urgency)
+	if err != nil {
+		return nil, err
+	}
+	if place == nil || g.granted(place) {
+		return sync.OnceFunc(g.leave), nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return nil, g.refuse()
+}
+
+// try takes a place where there is one: then what it returns is nil. Else that is
+// closed when the caller has one.
+func (g *Gate) try(urgency authserver.Urgency) (chan struct{}, error) {
 	now := g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if now.Before(g.heldTo) {
-		return nil, refusal("waiting out Retry-After", g.heldTo.Sub(now)+g.pause())
+	switch {
+	case now.Before(g.heldTo):
+		return nil, g.refuse()
+	case g.inFlight < g.open(urgency):
+		g.inFlight++
+		return nil, nil
+	case urgency != authserver.Urgent, now.Sub(g.left) >= patience, len(g.waiting) >= 2*g.places:
+		return nil, g.refuse()
 	}
-	if g.inFlight >= g.open(urgency) {
-		return nil, refusal("taking a place", g.pause())
-	}
-	g.inFlight++
-	return sync.OnceFunc(g.leave), nil
+	place := make(chan struct{})
+	g.waiting = append(g.waiting, place)
+	return place, nil
 }
 
-func (g *Gate) leave() {
+// granted waits for a place.
+func (g *Gate) granted(place chan struct{}) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-place:
+		return true
+	case <-timer.C:
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if i := slices.Index(g.waiting, place); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		return false
+	}
+	// It was given in this moment.
+	return true
+}
+
+// refuse says when to come back.
+func (g *Gate) refuse() error {
+	if wait := g.heldTo.Sub(g.now()); wait > 0 {
+		return refusal("waiting out Retry-After", wait+g.pause())
+	}
+	return refusal("taking a place", g.pause())
+}
+
+// leave gives a place back, or on to the first who waits for one.
+func (g *Gate) leave() {
+	now := g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.left = now
+	if len(g.waiting) > 0 && g.inFlight <= g.places && !now.Before(g.heldTo) {
+		close(g.waiting[0])
+		g.waiting = g.waiting[1:]
+		return
+	}
 	g.inFlight--
 }
 

@@ -6,9 +6,11 @@ package gate
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -148,5 +150,100 @@ func TestConcurrentUseStaysWithinBounds(t *testing.T) {
 	}
 	if leaves, _ := fill(t, g, authserver.Urgent); len(leaves) != 4 {
 		t.Errorf("%d places left of 4", len(leaves))
+	}
+}
+
+// The urgent wait for a place in the order in which they came, where places become
+// free, and so many only that others are not kept by it.
+func TestTheUrgentWaitInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(2, time.Now)
+		first, err := g.Enter(authserver.Urgent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := g.Enter(authserver.Urgent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := g.Enter(authserver.Urgent); err == nil || time.Since(began) > 0 {
+			t.Errorf("at a server at which nothing moves one waits %s: %v", time.Since(began), err)
+		}
+		first()
+		first, _ = g.Enter(authserver.Urgent)
+		var mu sync.Mutex
+		var order []int
+		for i := range 4 {
+			go func() {
+				leave, err := g.Enter(authserver.Urgent)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+				time.Sleep(10 * time.Millisecond)
+				leave()
+			}()
+			synctest.Wait()
+		}
+		if _, err := g.Enter(authserver.Urgent); err == nil {
+			t.Error("more wait than twice the places")
+		}
+		if _, err := g.Enter(authserver.Routine); err == nil {
+			t.Error("one who is not urgent gets a place before those who are")
+		}
+		first()
+		time.Sleep(time.Millisecond)
+		second()
+		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if !slices.Equal(order, []int{0, 1, 2, 3}) {
+			t.Errorf("let in in the order %v", order)
+		}
+		if g.inFlight != 0 || len(g.waiting) != 0 {
+			t.Errorf("%d inside, %d wait at the end", g.inFlight, len(g.waiting))
+		}
+	})
+}
+
+// Who waits is told to come back when no place becomes free, or when the server is to
+// be left alone.
+func TestWaitingEnds(t *testing.T) {
+	for name, held := range map[string]bool{"no place": false, "held": true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := New(1, time.Now)
+			leave, _ := g.Enter(authserver.Urgent)
+			leave()
+			leave, _ = g.Enter(authserver.Urgent)
+			if held {
+				go func() {
+					time.Sleep(patience / 2)
+					g.Hold(time.Now().Add(time.Minute))
+					leave()
+				}()
+			}
+			began := time.Now()
+			_, err := g.Enter(authserver.Urgent)
+			var refused *authserver.Error
+			if !errors.As(err, &refused) || !refused.Unsent || time.Since(began) != patience {
+				t.Fatalf("%s: after %s: %v", name, time.Since(began), err)
+			}
+			if long := refused.RetryAfter > 30*time.Second; long != held {
+				t.Errorf("%s: come back after %s", name, refused.RetryAfter)
+			}
+			if !held {
+				leave()
+			}
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			if g.inFlight != 0 || len(g.waiting) != 0 {
+				t.Errorf("%s: %d inside, %d wait", name, g.inFlight, len(g.waiting))
+			}
+		})
 	}
 }
