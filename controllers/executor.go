@@ -43,6 +43,12 @@ type leaving struct {
 	connection authserver.Config
 	// credentials are what is at hand of the client's own.
 	credentials policy.CredentialsFact
+	// later takes a record that may wait, to be stored in the next turn, where others are
+	// to go at this time; nil where nothing waits.
+	later func(policy.Record) bool
+	// unstored says that Record holds what an answer renewed and storage refused: it
+	// is stored with the next answer, whatever that means.
+	unstored bool
 	// confirm makes sure of what cannot be taken back, when there is a place at the
 	// server and before anything is done; nil where there is nothing to make sure of.
 	confirm func(context.Context) error
@@ -132,17 +138,15 @@ func (x executor) step(ctx context.Context, server authserver.Server, l *leaving
 	for _, event := range out.Events {
 		l.tell(ctx, event)
 	}
-	if out.MayWait {
+	if out.MayWait && !l.unstored && l.later != nil && l.later(out.Record) {
 		l.Record = out.Record
-		l.Record.Unstored = true
 		return out, nil
 	}
 	err = l.keepAnswer(ctx, out.Record)
 	if plan.BestEffort() {
 		// What the answer renewed is in force, stored or not: the deletion goes on
 		// with it, and is stored with what it means.
-		l.Record = out.Record.At(l.Record.Version)
-		l.Record.Unstored, err = err != nil, nil
+		l.Record, l.unstored, err = out.Record.At(l.Record.Version), err != nil, nil
 		l.Facts = l.Without(plan.Call)
 	}
 	return out, err
@@ -159,7 +163,7 @@ func (l *leaving) keep(ctx context.Context, record policy.Record) error {
 // keepAnswer is keep after an answer: what was learnt before and is not stored yet is
 // not lost for want of news.
 func (l *leaving) keepAnswer(ctx context.Context, record policy.Record) error {
-	if l.Record.Unstored {
+	if l.unstored {
 		return l.put(ctx, record)
 	}
 	return l.keep(ctx, record)
@@ -168,7 +172,7 @@ func (l *leaving) keepAnswer(ctx context.Context, record policy.Record) error {
 func (l *leaving) put(ctx context.Context, record policy.Record) error {
 	stored, err := l.store(ctx, record)
 	if err == nil {
-		l.Record = stored
+		l.Record, l.unstored = stored, false
 	}
 	return err
 }

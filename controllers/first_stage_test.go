@@ -19,9 +19,9 @@ import (
 // written but a cause that could not be read again.
 func TestServerIsToldFirst(t *testing.T) {
 	registration := []string{"get *v1alpha1.MCPClientRegistration"}
-	// That the last grant had ended is not told by the objects once it was renewed: it
-	// is stored first.
-	grants := []string{"list *v1alpha1.ScopeGrantList", "update *v1.Secret"}
+	// That the last grant had ended, or an end that status does not tell of, is not told
+	// by the objects once it was renewed: it is stored first.
+	grants, moved := []string{"list *v1alpha1.ScopeGrantList", "update *v1.Secret"}, []string{registration[0], "update *v1.Secret"}
 	for name, c := range map[string]struct {
 		method v1alpha1.TokenEndpointAuthMethod
 		leave  func(s *stage)
@@ -29,6 +29,10 @@ func TestServerIsToldFirst(t *testing.T) {
 	}{
 		"expired":                  {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
 		"expired, with a key":      {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
+		"its end was moved to now": {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) {
+			s.clock.SetTime(begun.Add(time.Minute))
+			editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, begun.Add(time.Minute).Format(time.RFC3339)) })
+		}, moved},
 		"its last grant ended":     {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { endGrant(s) }, grants},
 		"deleted":                  {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { s.remove(s.reg) }, nil},
 		"deleted, with a key":      {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.remove(s.reg) }, nil},

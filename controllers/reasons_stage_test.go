@@ -218,9 +218,10 @@ func (s *stage) assemble() {
 		Client: s.Client, Sealer: sealer,
 		Admission: &Admission{Client: s.Client, Live: s.Client, Sealer: sealer, Clock: s.clock, Served: true},
 	}
+	records, strays := &Records{Client: s.Client, Live: counted{s.Client, s}, Namespace: stageOperator}, NewStrays()
 	s.registrations = &RegistrationReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Grants: s.grants, Cluster: "cluster",
-		Records:     &Records{Client: s.Client, Live: counted{s.Client, s}, Namespace: stageOperator},
+		Records: records, Strays: strays,
 		Credentials: &Credentials{Client: s.Client, Live: counted{s.Client, s}},
 		Places:      &Places{Client: s.Client, Namespace: stageOperator},
 		Drift:       NewDriftSchedule(begun), Examinations: NewExaminations(), Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
@@ -232,11 +233,11 @@ func (s *stage) assemble() {
 	}
 	s.authServers = &AuthorizationServerReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
-		Live: s.Client, Namespace: stageOperator, Strays: NewStrays(),
+		Live: s.Client, Namespace: stageOperator, Strays: strays,
 	}
 	s.strays = &StrayReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Audit: audit.Discard,
-		Live: s.Client, Namespace: stageOperator, Strays: s.authServers.Strays,
+		Live: s.Client, Namespace: stageOperator, Strays: strays, Records: records,
 	}
 }
 

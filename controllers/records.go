@@ -53,34 +53,14 @@ type Records struct {
 	// written are the records that were stored last, until the cache shows them:
 	// what is decided never rests on an older one.
 	written sync.Map
-	// owed are the records that are to be stored with what comes next.
+	// owed are the records that are to be stored in the next turn of their
+	// registrations.
 	owed sync.Map
 }
 
-// Get reads the record of a registration: one that is owed to storage, or what was
-// stored last, or what the cache holds of it.
+// Get reads the record of a registration from the cache, or what was stored last
+// where the cache is behind that.
 func (s *Records) Get(ctx context.Context, uid types.UID) (policy.Record, policy.Knowledge, error) {
-	record, is, err := s.stored(ctx, uid)
-	owed, known := s.owed.Load(uid)
-	switch {
-	case err != nil || !known:
-		return record, is, err
-	case is == policy.Present && (record.Version == owed.(policy.Record).Version || olderVersion(record.Version, owed.(policy.Record).Version)):
-		return owed.(policy.Record), policy.Present, nil
-	}
-	// Somebody else wrote it, or deleted it.
-	s.owed.Delete(uid)
-	return record, is, err
-}
-
-// Owe keeps a record in memory that is to be stored with what comes next: a process
-// that dies before loses it.
-func (s *Records) Owe(uid types.UID, record policy.Record) {
-	s.owed.Store(uid, record)
-}
-
-// stored is the record as it was stored last, or as the cache holds it.
-func (s *Records) stored(ctx context.Context, uid types.UID) (policy.Record, policy.Knowledge, error) {
 	record, is, err := s.read(ctx, s.Client, uid)
 	last, known := s.written.Load(uid)
 	switch {
@@ -162,14 +142,12 @@ func (s *Records) Put(ctx context.Context, reg *v1alpha1.MCPClientRegistration, 
 	switch {
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err) && record.Version != "":
 		s.written.Delete(reg.UID)
-		s.owed.Delete(reg.UID)
 		return record, errStale
 	case err != nil:
 		return record, fmt.Errorf("storing registration record: %w", err)
 	}
-	s.owed.Delete(reg.UID)
 	// The answer says what is stored: somebody may have changed it on its way.
-	record.Version, record.Damage, record.Unstored = secret.ResourceVersion, policy.Undamaged, false
+	record.Version, record.Damage = secret.ResourceVersion, policy.Undamaged
 	switch {
 	case !bytes.Equal(secret.Data[recordKey], data):
 		record.Damage = policy.Altered
@@ -184,7 +162,6 @@ func (s *Records) Put(ctx context.Context, reg *v1alpha1.MCPClientRegistration, 
 // no error.
 func (s *Records) Delete(ctx context.Context, uid types.UID, version string) error {
 	s.written.Delete(uid)
-	s.owed.Delete(uid)
 	if version == "" {
 		return nil
 	}

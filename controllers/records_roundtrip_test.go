@@ -22,7 +22,6 @@ import (
 // why.
 var notStored = map[string]string{
 	"Version": "it is the object's", "Damage": "it is seen when the record is read",
-	"Unstored":           "it is not so any more when the record is stored",
 	"Connection.AdminID": "the operator's own credentials stay in their Secret", "Connection.AdminPassword": "as AdminID",
 	"Connection.InitialAccessToken": "as AdminID", "Client.Disabled": "an observation", "Client.SecretDoubtful": "the record has one of its own",
 	"Client.Registered.ID": "it is Client.ID", "Client.Registered.Secret": "it is Client.Secret",

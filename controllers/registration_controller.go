@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
@@ -41,6 +43,8 @@ type RegistrationReconciler struct {
 	Denials *Denials
 	// Guards tells which guards have the news of a revocation; nil means none.
 	Guards *Guards
+	// Strays is told which registrations are worked on.
+	Strays *Strays
 	// Manageability is what registrations learnt of servers.
 	Manageability *Manageability
 	// Cluster is the UID of the cluster: ownership marks name it.
@@ -70,10 +74,35 @@ func (r *RegistrationReconciler) Reconcile(ctx context.Context, reg *v1alpha1.MC
 	if wait := r.rush.recess(reg.UID, now); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait, Priority: new(priorityProve)}, nil
 	}
+	defer r.Strays.work(reg.UID)()
+	if err := r.settle(ctx, reg); err != nil {
+		return classify(err).result(err)
+	}
 	seen := r.observe(ctx, reg, now)
 	decision := policy.Registration(seen.facts, now)
 	done := r.enforce(ctx, reg, seen, decision)
 	return r.report(ctx, reg, decision, done, now)
+}
+
+// settle stores what is owed of the turn before. Where it cannot be stored the server is
+// told again, and status says what is in the way.
+func (r *RegistrationReconciler) settle(ctx context.Context, reg *v1alpha1.MCPClientRegistration) error {
+	err := r.Records.Settle(ctx, reg.UID)
+	if err == nil || errors.Is(err, errStale) {
+		return err
+	}
+	logf.FromContext(ctx).Error(err, "Storing that the authorization server took the client")
+	return nil
+}
+
+// Start stores what is owed when the process ends (manager.Runnable).
+func (r *RegistrationReconciler) Start(ctx context.Context) error {
+	<-ctx.Done()
+	r.rush.end()
+	time.Sleep(settlePause)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleGrace)
+	defer cancel()
+	return r.Records.settleAll(ctx)
 }
 
 // observation is what observe found.
@@ -106,6 +135,8 @@ type outcome struct {
 	// server is the AuthorizationServer, if it is there, and traits are its.
 	server *v1alpha1.AuthorizationServer
 	traits authserver.Traits
+	// unlooked says that a client which may be gone could not be looked for.
+	unlooked bool
 	// heard is what guards have heard of the revocation.
 	heard heard
 	err   error

@@ -20,6 +20,7 @@ import (
 // enforce makes the authorization server agree with the decision.
 func (r *RegistrationReconciler) enforce(ctx context.Context, reg *v1alpha1.MCPClientRegistration, seen observation, d policy.RegistrationDecision) outcome {
 	done := outcome{record: seen.facts.Record, err: seen.err, server: seen.facts.AuthorizationServer.Object, traits: seen.facts.Traits}
+	done.unlooked = !seen.facts.Observed.Looked && suspected(reg, seen.facts.Record, r.Clock.Now()) && !policy.Paused(done.server)
 	step := &step{RegistrationReconciler: r, reg: reg, seen: seen, decision: d}
 	step.announce()
 	var err error

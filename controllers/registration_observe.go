@@ -128,9 +128,8 @@ func (r *RegistrationReconciler) observePlaces(ctx context.Context, reg *v1alpha
 // stored at once: it is the one thing that observe writes.
 func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha1.MCPClientRegistration, facts *policy.RegistrationFacts, now time.Time) error {
 	interval := policy.DriftCheckInterval(facts.AuthorizationServer.Object)
-	if facts.Record.Live() && facts.Record.Cause == "" && policy.EndedBefore(reg, now) {
-		// Its end had come and was moved: whether the server was told in between,
-		// by a process that is dead now, is not known.
+	suspected := suspected(reg, facts.Record, now)
+	if suspected {
 		r.Drift.Suspect(reg.UID)
 	}
 	due := r.driftDue(reg, facts, interval, now)
@@ -139,7 +138,7 @@ func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha
 		return nil
 	}
 	err := r.find(ctx, reg, facts, authserver.Routine)
-	if due && onlyUnavailable(err) {
+	if due && !suspected && onlyUnavailable(err) {
 		logf.FromContext(ctx).V(1).Info("Drift check put off", "reason", err.Error())
 		return nil
 	}
@@ -147,6 +146,12 @@ func (r *RegistrationReconciler) observeClient(ctx context.Context, reg *v1alpha
 		r.Drift.Done(reg.UID, now)
 	}
 	return err
+}
+
+// suspected says that the end of a client had come and was moved: whether the server
+// was told in between, by a process that is dead now, is not known.
+func suspected(reg *v1alpha1.MCPClientRegistration, record policy.Record, now time.Time) bool {
+	return record.Live() && record.Cause == "" && policy.EndedBefore(reg, now)
 }
 
 // driftDue says that a client is to be compared with what the server holds. While

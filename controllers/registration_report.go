@@ -167,6 +167,10 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 	if d.Term != nil {
 		status.Term = d.Term
 	}
+	if done.unlooked {
+		// By this it is known that it has to be looked for.
+		status.ExpiresAt = old.ExpiresAt
+	}
 	if d.Verdict.Reason != v1alpha1.ReasonFactUnknown && d.Verdict.Reason != v1alpha1.ReasonManagementLost {
 		describeClient(&status, reg, d, record)
 	}

@@ -21,8 +21,8 @@ import (
 // finalizer and the status come after the server was told.
 func (s *step) revoke(ctx context.Context, done *outcome) error {
 	before := done.record
-	if !lifecycle.Told(before) {
-		s.rush.begin(s.Clock.Now())
+	if lifecycle.Begins(before) {
+		s.rush.begin(s.reg.UID, s.Clock.Now())
 	}
 	own := &ownLeaver{step: s, done: done}
 	l, err := s.leaving(own)
@@ -30,11 +30,8 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 		return err
 	}
 	l.confirm = func(ctx context.Context) error { return s.current(ctx, before) }
+	l.later = s.later
 	done.record, done.again, err = executor{s.Servers, s.Clock}.run(ctx, l)
-	if done.record.Unstored && !before.Unstored {
-		s.Records.Owe(s.reg.UID, done.record)
-		s.rush.took(s.reg.UID, s.Clock.Now())
-	}
 	if own.anew && err == nil {
 		done.again = lifecycle.AtOnce
 	}
@@ -46,6 +43,16 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 		err = errors.Join(err, s.forgetCredentials(ctx))
 	}
 	return err
+}
+
+// later leaves it for a moment to memory that the server took a client, while others
+// are to go.
+func (s *step) later(record policy.Record) bool {
+	if !s.rush.took(s.reg.UID, s.Clock.Now()) {
+		return false
+	}
+	s.Records.Owe(s.reg, record)
+	return true
 }
 
 // leaving is the client of the registration, which must not exist.

@@ -4,6 +4,7 @@
 package controllers
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -20,7 +21,11 @@ const (
 	longestRecess  = time.Second
 	recessEach     = 2 * time.Millisecond
 	// longestRush is the longest that anything waits for others.
-	longestRush = 5 * time.Second
+	longestRush = 2 * time.Second
+	// oneTry is for how long a revocation that is tried again is the same one.
+	oneTry = time.Minute
+	// mostTries is how many are remembered before the old ones are dropped.
+	mostTries = 4096
 )
 
 // rush has the servers told of all clients that must go at one time before anything
@@ -31,35 +36,54 @@ type rush struct {
 	// began counts the revocations that began, and last is when the last of them did.
 	began int
 	last  time.Time
-	// told are the registrations whose client the server took.
-	told map[types.UID]taken
+	// tries are the revocations that began: the count then, and when.
+	tries map[types.UID]try
+	// told are the registrations whose client the server took, with what is left to do.
+	told map[types.UID]try
 	turn int
+	over bool
 }
 
-// taken is a client that the server took.
-type taken struct {
+// try is a revocation.
+type try struct {
 	at time.Time
-	// began is how many revocations had begun by then.
-	began int
+	// number is how many had begun by then.
+	number int
 }
 
-// begin notes that a client is about to be revoked.
-func (r *rush) begin(now time.Time) {
+// begin notes that a client is about to be revoked. One that is tried again and again
+// keeps nobody waiting.
+func (r *rush) begin(uid types.UID, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if known, found := r.tries[uid]; found && now.Sub(known.at) < oneTry {
+		return
+	}
+	if r.tries == nil || len(r.tries) >= mostTries {
+		maps.DeleteFunc(r.tries, func(_ types.UID, t try) bool { return now.Sub(t.at) >= longestRush })
+	}
+	if r.tries == nil {
+		r.tries = map[types.UID]try{}
+	}
 	r.began++
 	r.last = now
+	r.tries[uid] = try{now, r.began}
 }
 
-// took notes that the server took the client of a registration, and that all else can
-// wait.
-func (r *rush) took(uid types.UID, now time.Time) {
+// took notes that the server took the client of a registration, and reports whether
+// others began since, so that all else can wait.
+func (r *rush) took(uid types.UID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.told == nil {
-		r.told = map[types.UID]taken{}
+	own, tried := r.tries[uid]
+	if r.over || !tried || r.began == own.number || now.Sub(r.last) >= calm {
+		return false
 	}
-	r.told[uid] = taken{now, r.began}
+	if r.told == nil {
+		r.told = map[types.UID]try{}
+	}
+	r.told[uid] = try{now, own.number}
+	return true
 }
 
 // recess is for how long a registration waits until no others begin; zero where its
@@ -71,7 +95,7 @@ func (r *rush) recess(uid types.UID, now time.Time) time.Duration {
 	if !waits {
 		return 0
 	}
-	if r.began == own.began || now.Sub(r.last) >= calm || now.Sub(own.at) >= longestRush {
+	if r.over || now.Sub(r.last) >= calm || now.Sub(own.at) >= longestRush {
 		delete(r.told, uid)
 		return 0
 	}
@@ -79,4 +103,19 @@ func (r *rush) recess(uid types.UID, now time.Time) time.Duration {
 	// Those who wait come back one after the other.
 	r.turn++
 	return mean/2 + time.Duration(r.turn%len(r.told))*mean/time.Duration(len(r.told))
+}
+
+// forget drops what is kept of a registration that is gone.
+func (r *rush) forget(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.told, uid)
+	delete(r.tries, uid)
+}
+
+// end has nobody wait any more.
+func (r *rush) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
 }

@@ -134,6 +134,9 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 	if r.Guards != nil {
 		b = b.Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.ofGuard), builder.WithPredicates(acknowledged(v1alpha1.AnnotationSeen, v1alpha1.AnnotationGuards)))
 	}
+	if err := mgr.Add(r); err != nil {
+		return wrap("adding what is stored at the end", err)
+	}
 	return r.Grants.Admission.watched(b, r.ofApproved).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
@@ -316,6 +319,7 @@ func released() predicate.Predicate {
 // those who wait for one.
 func (r *RegistrationReconciler) left(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	r.Places.Leave(e.Object.GetUID())
+	r.rush.forget(e.Object.GetUID())
 	for _, request := range r.waitingIn(ctx, e.Object.GetNamespace()) {
 		queue.Add(request)
 	}

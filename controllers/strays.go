@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -32,21 +33,21 @@ type Strays struct {
 	// held are the names of the records whose client could not be deleted, or not be
 	// proven to be gone.
 	held map[string]bool
-	// asked are the requests that records spoke of when their registration was gone.
-	asked map[string]request
+	// worked are the registrations that are worked on, with how often: an answer about
+	// the client may be under way.
+	worked map[types.UID]int
+	// inside is how many are dealt with at one time, by authorization server.
+	inside map[string]int
 	// changed has the records counted.
 	changed chan event.GenericEvent
 }
 
-// request is one whose answer may be under way, and since when it is known.
-type request struct {
-	mark  string
-	since time.Time
-}
-
 // NewStrays knows nothing yet.
 func NewStrays() *Strays {
-	return &Strays{held: map[string]bool{}, asked: map[string]request{}, changed: make(chan event.GenericEvent, 1024)}
+	return &Strays{
+		held: map[string]bool{}, worked: map[types.UID]int{}, inside: map[string]int{},
+		changed: make(chan event.GenericEvent, 1024),
+	}
 }
 
 // Held reports whether the client of a stray could not be deleted so far.
@@ -76,21 +77,45 @@ func (s *Strays) forget(record string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.held, record)
-	delete(s.asked, record)
 }
 
-// underWay is for how long the answer to the request of a stray may still come.
-func (s *Strays) underWay(name string, record policy.Record, now time.Time) time.Duration {
+// work notes that a registration is worked on until done is called. A nil receiver
+// notes nothing.
+func (s *Strays) work(uid types.UID) (done func()) {
+	if s == nil {
+		return func() {}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !record.Pending() {
-		delete(s.asked, name)
-		return 0
+	s.worked[uid]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.worked[uid]--; s.worked[uid] == 0 {
+			delete(s.worked, uid)
+		}
 	}
-	if known, found := s.asked[name]; !found || known.mark != record.Mark {
-		s.asked[name] = request{record.Mark, now}
+}
+
+// straysAtOnce is how many strays are dealt with at one time at one server: the others
+// wait for no server that does not answer.
+const straysAtOnce = 2
+
+// enter takes a place for a stray, where nobody else is at work about its client.
+func (s *Strays) enter(uid types.UID, server string) (leave func(), entered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.worked[uid] > 0 || s.inside[server] >= straysAtOnce {
+		return nil, false
 	}
-	return s.asked[name].since.Add(answerDelay).Sub(now)
+	s.inside[server]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.inside[server]--; s.inside[server] == 0 {
+			delete(s.inside, server)
+		}
+	}, true
 }
 
 // watched has the records of an authorization server counted when a stray cannot be

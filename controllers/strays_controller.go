@@ -29,9 +29,8 @@ const (
 	// strayDelay is how long after a registration went its record is looked at. One
 	// that the operator lets go is gone a moment before its record, which is no stray.
 	strayDelay = 2 * time.Second
-	// answerDelay is how long the answer to a request may be under way: longer than
-	// the operator itself sees one through.
-	answerDelay = 30 * time.Second
+	// turnDelay is how long a stray waits for another's turn to end.
+	turnDelay = 500 * time.Millisecond
 )
 
 // StrayReconciler deals with strays: it revokes the client of a record whose
@@ -46,6 +45,8 @@ type StrayReconciler struct {
 	Live client.Reader
 	// Namespace is the operator's own, where the records are.
 	Namespace string
+	// Records may owe something to the record of a stray.
+	Records *Records
 	// Strays is told which of them could not be dealt with.
 	Strays *Strays
 	// Watched are the namespaces that are watched; empty means all. Nothing is
@@ -98,8 +99,14 @@ func (r *StrayReconciler) deal(ctx context.Context, secret *corev1.Secret) (agai
 		logf.FromContext(ctx).Error(err, "Decoding the record of a registration that is gone")
 		return 0, nil
 	}
-	if wait := r.Strays.underWay(secret.Name, record, r.Clock.Now()); wait > 0 {
-		return wait, nil
+	leave, entered := r.Strays.enter(recordUID(secret), record.Connection.Name)
+	if !entered {
+		return turnDelay, nil
+	}
+	defer leave()
+	if r.Records.owes(recordUID(secret)) {
+		// What its registration owes to storage comes first.
+		return turnDelay, r.Records.Settle(ctx, recordUID(secret))
 	}
 	left, _ := lifecycle.LeftoverOf(record)
 	if left == lifecycle.LeftClient {
@@ -233,5 +240,8 @@ func retold(before, after *corev1.Secret) bool {
 
 // dealtWith forgets a record that went.
 func (r *StrayReconciler) dealtWith(_ context.Context, e event.DeleteEvent, _ requestQueue) {
+	if secret, ok := e.Object.(*corev1.Secret); ok {
+		r.Records.forget(recordUID(secret))
+	}
 	r.Strays.forget(e.Object.GetName())
 }

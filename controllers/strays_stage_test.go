@@ -96,17 +96,41 @@ func TestStrayWaitsForTheAnswerUnderWay(t *testing.T) {
 		t.Fatal("the answer was not lost")
 	}
 	reg := s.goneWithout()
-	for _, wait := range []time.Duration{answerDelay, answerDelay - 10*time.Second} {
-		again, err := s.strayOnce(reg)
-		if err != nil || again != wait || !s.stored().Pending() {
-			t.Fatalf("again in %s, %v, want %s", again, err, wait)
-		}
-		s.clock.SetTime(s.clock.Now().Add(10 * time.Second))
-	}
-	s.clock.SetTime(s.clock.Now().Add(answerDelay))
+	done := s.strays.Strays.work(reg.UID)
 	again, err := s.strayOnce(reg)
+	if err != nil || again != turnDelay || !s.stored().Pending() {
+		t.Fatalf("again in %s, %v, want %s", again, err, turnDelay)
+	}
+	done()
+	again, err = s.strayOnce(reg)
 	if left := s.stored(); err != nil || again != 0 || len(left.Orphans) != 1 {
 		t.Errorf("again in %s, %v, record %+v", again, err, left)
+	}
+}
+
+// Few strays are dealt with at one time at one server, so that one that hangs leaves
+// the others to theirs.
+func TestStraysOfOneServerAreFew(t *testing.T) {
+	s := NewStrays()
+	var leaves []func()
+	for i := range straysAtOnce {
+		leave, entered := s.enter(other(i), "hung")
+		if !entered {
+			t.Fatalf("the %d. has no place", i+1)
+		}
+		leaves = append(leaves, leave)
+	}
+	if _, entered := s.enter(other(9), "hung"); entered {
+		t.Error("more have a place than may")
+	}
+	leave, entered := s.enter(other(9), "quick")
+	if !entered {
+		t.Fatal("another server's has no place")
+	}
+	leave()
+	leaves[0]()
+	if _, entered := s.enter(other(9), "hung"); !entered {
+		t.Error("there is no place although one left")
 	}
 }
 

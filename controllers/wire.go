@@ -63,7 +63,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	denials := &Denials{Client: c, Live: live}
 	guards := newGuards(c, o.WatchNamespaces, o.History)
-	strays := NewStrays()
+	strays, records := NewStrays(), &Records{Client: c, Live: live, Namespace: o.Namespace}
 	for _, r := range []struct {
 		reconciler interface {
 			SetupWithManager(mgr manager.Manager, workers int) error
@@ -72,7 +72,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}{
 		{&RegistrationReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Grants: grants, Cluster: o.Cluster,
-			Records:     &Records{Client: c, Live: live, Namespace: o.Namespace},
+			Records: records, Strays: strays,
 			Credentials: &Credentials{Client: c, Live: live},
 			Places:      &Places{Client: c, Namespace: o.Namespace},
 			Guards:      guards, Manageability: &Manageability{}, Denials: denials,
@@ -87,8 +87,8 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		}, 4},
 		{&StrayReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Audit: o.Audit,
-			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces, Strays: strays,
-		}, 4},
+			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces, Strays: strays, Records: records,
+		}, 12},
 	} {
 		if err := r.reconciler.SetupWithManager(mgr, r.workers); err != nil {
 			return wrap("starting controllers", err)

@@ -30,10 +30,10 @@ What always holds:
 * **The server is told first.** Before the deletion nothing is read but one live object,
   where a cache that is behind could have the decision wrong. The team's Secret, the
   status and the proof come after.
-* **Nobody waits for another's papers.** That the server took a deletion is stored with
-  its proof, and not before. While other clients begin to be deleted, the proof, the
-  status and the record of those that the server took wait, for up to five seconds. A
-  process that dies in between has the server told again.
+* **Nobody waits for another's papers.** While other clients begin to be deleted, the
+  record, the proof and the status of those that the server took wait, for up to two
+  seconds: of a deletion and of an end only, which guards know by themselves. A process
+  that dies in between has the server told again.
 * **Nothing holds the deletion back**: it needs the client id or the management URI, its
   token, and the mark. What is done before it for the sake of the proof (to read a
   client whose last update has no answer, to give it a key for the absence probe) is

@@ -56,7 +56,7 @@ const (
 type Gate interface {
 	// Enter takes a place, or says that there is none: an *Error with Unavailable,
 	// Unsent and RetryAfter set. The urgent may wait a moment for one, no longer than
-	// 100 ms. The caller must call leave once.
+	// 25 ms. The caller must call leave once.
 	Enter(urgency Urgency) (leave func(), err error)
 }
 

@@ -80,7 +80,7 @@ func revoked(f Facts, intent policy.Record, a Answer, now time.Time) Outcome {
 	taken := a.DisabledAt
 	if a.Err == nil {
 		r.State, out.Wait = policy.RecordDeleted, f.proofDelay()
-		out.MayWait = out.Wait > 0
+		out.MayWait = out.Wait > 0 && f.Repeatable
 		if taken.IsZero() {
 			taken = now
 		}

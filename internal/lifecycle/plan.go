@@ -149,8 +149,9 @@ type Event struct {
 type Outcome struct {
 	// Record is to be stored, before anything else is done.
 	Record policy.Record
-	// MayWait says that Record may be stored with what the next step makes of it: a
-	// crash before that repeats the step, as one before the answer does.
+	// MayWait says that nothing is told by Record that guards do not know from the
+	// objects: it may be stored a moment later, before the next step. A crash in between
+	// repeats this one, as a crash before the answer does.
 	MayWait bool
 	// Ended says that the client is gone, or that a person let go of it, and that
 	// Record is the record of the end.

@@ -41,8 +41,9 @@ func number(t *testing.T, variable string, otherwise uint64) uint64 {
 // any point: what it had not stored is lost then.
 type walk struct {
 	facts Facts
-	// stored is what storage holds: of what may wait, not yet what facts have.
+	// stored is what storage holds, and owed says that it is not what facts have.
 	stored policy.Record
+	owed   bool
 	truth  *truth
 	now    time.Time
 	// asked are the calls so far.
@@ -58,17 +59,12 @@ type walk struct {
 // restart is what a new process knows: what is stored, and what the objects say.
 func (w *walk) restart() {
 	w.facts.Record, w.facts.SeenAbsent, w.facts.Looked, w.facts.ProbeKey = w.stored, false, false, probeKey
+	w.owed = false
 	w.now, w.turn = w.now.Add(time.Second), nil
 }
 
-// keep stores a record where it is not what is known already.
-func (w *walk) keep(record policy.Record, owed bool) {
-	if owed || !reflect.DeepEqual(record, w.facts.Record) {
-		record.Unstored = false
-		w.stored = record
-	}
-	w.facts.Record = record
-}
+// keep stores a record.
+func (w *walk) keep(record policy.Record) { w.facts.Record, w.stored, w.owed = record, record, false }
 
 // step takes one step and returns what it breaks of what must hold. cut says where
 // the process dies: 1 after the intent is stored, 2 after the answer.
@@ -83,7 +79,12 @@ func (w *walk) step(cut int) error {
 		return err
 	}
 	asked := w.facts
-	w.keep(plan.Intent, false)
+	if w.owed && cut == 1 {
+		// It dies before what is owed is stored.
+		w.restart()
+		return nil
+	}
+	w.keep(plan.Intent)
 	if cut == 1 {
 		w.restart()
 		return nil
@@ -98,11 +99,10 @@ func (w *walk) step(cut int) error {
 	if err := w.checkOutcome(asked, plan, answer, out); err != nil {
 		return err
 	}
-	if out.MayWait {
+	if w.owed = out.MayWait && w.truth.r.IntN(2) == 0; w.owed {
 		w.facts.Record = out.Record
-		w.facts.Record.Unstored = true
 	} else {
-		w.keep(out.Record, w.facts.Record.Unstored)
+		w.keep(out.Record)
 	}
 	w.facts.SeenAbsent, w.ended, w.last = false, out.Ended, out
 	w.facts = w.facts.Without(plan.Call)

@@ -259,9 +259,6 @@ type Record struct {
 	Damage Damage
 	// Version is the stored version that this is; empty when none is stored.
 	Version string
-	// Unstored says that storage holds what Version was, and not yet what this says:
-	// it is stored with what comes next. It is not stored.
-	Unstored bool
 }
 
 // Damage is what a stored record lost to somebody else.

@@ -43,7 +43,7 @@ func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 	case Refused:
 		d.Action = q.withdraw(verdict.Cause)
 	}
-	d.Repeatable = repeatable(d.Verdict)
+	d.Repeatable = q.repeatable(d.Verdict)
 	if d.Verdict.Cause != "" && d.Verdict.DueAt.IsZero() {
 		d.Verdict.DueAt = q.since(d.Verdict.Cause)
 	}
@@ -422,9 +422,15 @@ func (q *inquiry) soonest(instants ...time.Time) time.Time {
 
 // repeatable reports whether the cause of a revocation, and since when it is due,
 // will be found again after a crash, whatever is changed by then: a deletion cannot be
-// taken back, and that an end had come is told by status.
-func repeatable(v Verdict) bool {
-	return !v.DueAt.IsZero() && (v.Cause == v1alpha1.CauseDeleted || v.Cause == v1alpha1.CauseExpired || v.Cause == v1alpha1.CauseSecretExpired)
+// taken back, and that an end had come is told by status, where that knew of it before.
+func (q *inquiry) repeatable(v Verdict) bool {
+	switch {
+	case v.DueAt.IsZero():
+		return false
+	case v.Cause == v1alpha1.CauseExpired:
+		return EndedBefore(q.Registration, q.now)
+	}
+	return v.Cause == v1alpha1.CauseDeleted || v.Cause == v1alpha1.CauseSecretExpired
 }
 
 // EndedBefore says that the end which status tells of has come: where the client is

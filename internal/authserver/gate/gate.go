@@ -18,8 +18,9 @@ const (
 	// successive callers run through every step.
 	stride = 17
 	// patience is how long the urgent wait for a place, at a server at which one became
-	// free no longer ago than that.
-	patience = 100 * time.Millisecond
+	// free no longer ago than that: one that takes longer keeps nobody waiting who could
+	// be of use elsewhere.
+	patience = 25 * time.Millisecond
 )
 
 // Gate is an authserver.Gate with a settable number of places.
@@ -88,7 +89,7 @@ func (g *Gate) try(urgency authserver.Urgency) (chan struct{}, error) {
 	case g.inFlight < g.open(urgency):
 		g.inFlight++
 		return nil, nil
-	case urgency != authserver.Urgent, now.Sub(g.left) >= patience, len(g.waiting) >= 2*g.places:
+	case urgency != authserver.Urgent, now.Sub(g.left) >= patience, len(g.waiting) >= max(g.places/2, 1):
 		return nil, g.refuse()
 	}
 	place := make(chan struct{})
