@@ -120,10 +120,7 @@ func holder(v Verdict) Change {
 // server finds the server, unless nothing may be relied on.
 func (e *Engine) server(name ServerName) (Server, Verdict, bool) {
 	if !e.Fresh() {
-		return Server{}, Verdict{
-			Reason: RegisterStale, Status: RegisterStale.status(), Code: codeUnavailable,
-			Text: "the guard has had no word of the register for too long and lets nothing pass: try again later",
-		}, false
+		return Server{}, stale(), false
 	}
 	server, known := e.register.Server(name)
 	if !known {
@@ -139,6 +136,14 @@ func (e *Engine) server(name ServerName) (Server, Verdict, bool) {
 		}, false
 	}
 	return server, Verdict{}, true
+}
+
+// stale is the verdict while nothing may be relied on.
+func stale() Verdict {
+	return Verdict{
+		Reason: RegisterStale, Status: RegisterStale.status(), Code: codeUnavailable,
+		Text: "the guard has had no word of the register for too long and lets nothing pass: try again later",
+	}
 }
 
 // weigh asks the register about a verified token.

@@ -172,6 +172,13 @@ type world struct {
 // newWorld puts a guard in front of a handler. alter changes the options.
 func newWorld(t *testing.T, upstream http.HandlerFunc, alter ...func(*proxy.Options)) *world {
 	t.Helper()
+	return newWorldBy(t, upstream, guard.Options{Clock: clock.RealClock{}}, alter...)
+}
+
+// newWorldBy is newWorld by another clock, and by other tokens than those that are
+// known by heart.
+func newWorldBy(t *testing.T, upstream http.HandlerFunc, by guard.Options, alter ...func(*proxy.Options)) *world {
+	t.Helper()
 	w := &world{t: t, records: &records{}, register: &register{
 		clients: map[string]policy.ClientEntry{},
 		servers: map[guard.ServerName]guard.Server{calc: {Issuer: issuer, ServerEntry: policy.ServerEntry{
@@ -201,9 +208,12 @@ func newWorld(t *testing.T, upstream http.HandlerFunc, alter ...func(*proxy.Opti
 	if err != nil {
 		t.Fatal(err)
 	}
+	by.Register, by.Recorder, by.MaxStaleness = w.register, w.records, time.Minute
+	if by.Tokens == nil {
+		by.Tokens = known
+	}
 	options := proxy.Options{
-		Register: w.register, Clock: clock.RealClock{}, Log: testr.New(t),
-		Engine: guard.New(guard.Options{Register: w.register, Tokens: known, Recorder: w.records, Clock: clock.RealClock{}, MaxStaleness: time.Minute}),
+		Register: w.register, Clock: by.Clock, Log: testr.New(t), Engine: guard.New(by),
 		Routes: []proxy.Route{{Server: calc, Upstream: address}},
 		Observe: func(_ guard.ServerName, added time.Duration) {
 			w.mu.Lock()
