@@ -127,6 +127,10 @@ func (x *exchange) pass(ctx context.Context, response *http.Response, part []byt
 		x.fail(ctx, "", nil)
 		return false
 	}
+	return x.write(response, part, flush)
+}
+
+func (x *exchange) write(response *http.Response, part []byte, flush bool) (more bool) {
 	x.start(response)
 	if _, err := x.w.Write(part); err != nil {
 		return false
@@ -173,34 +177,40 @@ func (x *exchange) stream(ctx context.Context, response *http.Response, filtered
 			return
 		}
 	}
+	x.course = courseOf(x.request.Message)
 	events := newEvents(response.Body, maxAnswer)
 	for {
 		x.watch.pause()
 		event, err := events.next()
 		x.watch.resume()
-		if err != nil && !errors.Is(err, io.EOF) {
-			x.breakOff(ctx, response, events, event, err, filtered)
+		// An event that need not be filtered is passed in parts if it is too large to
+		// be kept.
+		part := errors.Is(err, errEventTooLarge) && !filtered
+		if err != nil && !part && !errors.Is(err, io.EOF) {
+			x.breakOff(ctx, err)
 			return
 		}
 		if len(event.raw) > 0 && !x.passEvent(ctx, response, event, filtered) {
 			return
 		}
-		if err != nil {
+		x.course.note(event)
+		if err != nil && !part {
 			x.finish(ctx, response)
 			return
 		}
 	}
 }
 
-// breakOff deals with a stream that has no whole event next.
-func (x *exchange) breakOff(ctx context.Context, response *http.Response, events *events, begun event, err error, filtered bool) {
+// breakOff deals with a stream that has no whole event next. What was there of one
+// is not passed.
+func (x *exchange) breakOff(ctx context.Context, err error) {
 	switch {
-	case errors.Is(err, errEventTooLarge) && !filtered:
-		x.rest(ctx, response, events, begun.raw)
 	case x.started && x.ended(ctx):
-		// The last event was whole: the stream ends here.
+		x.cut(ctx)
+	case errors.Is(err, errEventTooLarge):
+		x.giveUp(ctx, "the MCP server's stream has an event larger than the guard reads", nil)
 	default:
-		x.fail(ctx, "the stream of the MCP server broke off, or has an event larger than the guard reads", err)
+		x.fail(ctx, "the stream of the MCP server broke off", err)
 	}
 }
 
@@ -209,36 +219,19 @@ func (x *exchange) passEvent(ctx context.Context, response *http.Response, event
 	if filtered {
 		var err error
 		if raw, err = event.filter(x.callable()); err != nil {
-			x.fail(ctx, "the MCP server's list cannot be read", err)
+			x.giveUp(ctx, "the MCP server's list cannot be read", err)
 			return false
 		}
 	}
-	if x.started && x.ended(ctx) {
+	switch ended := x.ended(ctx); {
+	case ended && x.started:
+		x.cut(ctx)
+		return false
+	case ended:
+		x.refuseNow(ctx)
 		return false
 	}
-	return x.pass(ctx, response, raw, true)
-}
-
-// rest passes the rest of a stream that need not be filtered and has an event
-// too large to be kept.
-func (x *exchange) rest(ctx context.Context, response *http.Response, events *events, begun []byte) {
-	if !x.pass(ctx, response, begun, true) {
-		return
-	}
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := events.reader.Read(buffer)
-		if n > 0 && !x.pass(ctx, response, buffer[:n], true) {
-			return
-		}
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			x.fail(ctx, "", err)
-			return
-		}
-	}
+	return x.write(response, raw, true)
 }
 
 // maxNesting is how deeply an answer may nest that is filtered.

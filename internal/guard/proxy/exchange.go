@@ -32,6 +32,7 @@ type exchange struct {
 	// passed says that the upstream may have the request, started that the client
 	// has the beginning of the answer.
 	passed, started bool
+	course          course
 }
 
 // endWith sees to it that the client's connection ends soon after what is held
