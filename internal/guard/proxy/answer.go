@@ -172,33 +172,36 @@ func (x *exchange) start(response *http.Response) {
 // streams begin at once.
 func (x *exchange) stream(ctx context.Context, response *http.Response, filtered bool) {
 	response.Header.Del("Content-Length")
-	if x.request.Message.Kind == guard.Listen || !filtered {
-		if !x.pass(ctx, response, nil, true) {
-			return
-		}
+	if x.beginsAtOnce(filtered) && !x.pass(ctx, response, nil, true) {
+		return
 	}
 	x.course = courseOf(x.request.Message)
-	events := newEvents(response.Body, maxAnswer)
-	for {
+	for events := newEvents(response.Body, maxAnswer); ; {
 		x.watch.pause()
 		event, err := events.next()
 		x.watch.resume()
 		// An event that need not be filtered is passed in parts if it is too large to
 		// be kept.
-		part := errors.Is(err, errEventTooLarge) && !filtered
-		if err != nil && !part && !errors.Is(err, io.EOF) {
+		if event.part && !filtered {
+			err = nil
+		}
+		over := errors.Is(err, io.EOF)
+		if err != nil && !over {
 			x.breakOff(ctx, err)
 			return
 		}
 		if len(event.raw) > 0 && !x.passEvent(ctx, response, event, filtered) {
 			return
 		}
-		x.course.note(event)
-		if err != nil && !part {
+		if over {
 			x.finish(ctx, response)
 			return
 		}
 	}
+}
+
+func (x *exchange) beginsAtOnce(filtered bool) bool {
+	return !filtered || x.request.Message.Kind == guard.Listen
 }
 
 // breakOff deals with a stream that has no whole event next. What was there of one
@@ -231,6 +234,7 @@ func (x *exchange) passEvent(ctx context.Context, response *http.Response, event
 		x.refuseNow(ctx)
 		return false
 	}
+	x.course.note(event)
 	return x.write(response, raw, true)
 }
 

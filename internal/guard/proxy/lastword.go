@@ -107,14 +107,21 @@ func answers(message []byte, id string, beginning bool) bool {
 	if begin, err := read.Token(); err != nil || begin != json.Delim('{') {
 		return false
 	}
+	return members(read, id, beginning)
+}
+
+// members reads the members of a message for answers.
+func members(read *json.Decoder, id string, beginning bool) bool {
 	response := false
 	for read.More() {
 		name, err := read.Token()
-		if err != nil || name == "method" {
-			return false
-		}
-		response = response || name == "result" || name == "error"
 		var value json.RawMessage
+		switch {
+		case err != nil || name == "method":
+			return false
+		case name == "result", name == "error":
+			response = true
+		}
 		if read.Decode(&value) != nil {
 			return response && beginning
 		}
