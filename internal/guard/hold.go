@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -83,11 +84,15 @@ func (e *Engine) changed(c Change) {
 }
 
 // Ended returns the verdict by which Hold ended a request, and puts it on record.
-// A request that nobody ended yet is one whose register is not heard of.
+// A request that nobody ended yet is one whose register is not heard of. No scope
+// is asked for: a client that steps up repeats what may have been carried out.
 func (e *Engine) Ended(held context.Context, r Request) Verdict {
 	v := stale()
 	if end, ok := errors.AsType[*endedError](context.Cause(held)); ok {
 		v = end.verdict
+	}
+	if v.Status == http.StatusForbidden && r.Message.answerable() {
+		v.Status, v.Challenge = http.StatusOK, ""
 	}
 	e.recorder.Record(r, v)
 	return v

@@ -199,3 +199,29 @@ func TestATokenWithoutEndIsRevoked(t *testing.T) {
 	e.changed(Change{})
 	w.ends(t, e, held, r, TokenInactive)
 }
+
+// A client is not sent for a token by the end of a request that was passed on: it
+// would repeat it by itself.
+func TestNoScopeIsAskedForWhatMayHaveBeenCarriedOut(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[Reason]func(*world){
+		Reason(policy.RefusedNoGrant): func(w *world) { w.grant.InForce = false },
+		Reason(policy.RefusedScopeMissing): func(w *world) {
+			w.server.Scopes = append(w.server.Scopes, policy.CatalogueScope{Name: "invoices:all", Tools: []string{"read_invoice"}})
+			w.client.Scopes = []policy.EntryScope{{Name: "invoices:all", Grants: []string{"g"}}}
+			w.grant.Scopes = []string{"invoices:all"}
+		},
+	} {
+		w, r := newWorld(), call("read_invoice")
+		e := w.engine()
+		held, release := e.Hold(t.Context(), r, e.Decide(t.Context(), r))
+		defer release()
+		w.change(func() { end(w) })
+		if v := e.Ended(held, r); v.Reason != name || v.Status != 200 || v.Challenge != "" {
+			t.Errorf("%s: ended by %+v", name, v)
+		}
+		if v := e.Decide(t.Context(), r); v.Reason != name || (v.Challenge != "") != (name == Reason(policy.RefusedScopeMissing)) {
+			t.Errorf("%s: the next one is answered by %+v", name, v)
+		}
+	}
+}

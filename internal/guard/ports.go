@@ -155,6 +155,10 @@ func (m Message) Endless() bool {
 	return m.Kind == Listen || m.Kind == Call && strings.EqualFold(strings.TrimSpace(m.Method), "subscriptions/listen")
 }
 
+// answerable says that somebody waits for a response to the message: it is a
+// request, with an id.
+func (m Message) answerable() bool { return m.Kind == Call && isID(m.ID) }
+
 // Fault is why a request cannot be decided about.
 type Fault struct {
 	// Status is the HTTP status (RFC 9110 §15).

@@ -321,6 +321,25 @@ func (w *world) post(body string, pairs ...string) answer {
 	return w.do(w.request(http.MethodPost, "/mcp", body, pairs...))
 }
 
+// refusedInAnswer checks that an answer is a refusal that no token helps against: a
+// JSON-RPC error for the request, with the status of success and nothing that
+// sends a client for a token. The upstream knows nothing of it.
+func (w *world) refusedInAnswer(a answer, reason guard.Reason) {
+	w.t.Helper()
+	w.refused(a, http.StatusOK, reason)
+	var said struct {
+		ID     string
+		Result json.RawMessage
+		Error  struct{ Data struct{ Reason guard.Reason } }
+	}
+	if err := json.Unmarshal([]byte(a.body), &said); err != nil || said.ID != "q-1" || said.Result != nil || said.Error.Data.Reason != reason || a.code() != reason.Code() {
+		w.t.Errorf("no refusal: %v, %s", err, a.body)
+	}
+	if challenge, there := a.header["Www-Authenticate"]; there {
+		w.t.Errorf("a challenge: %s", challenge)
+	}
+}
+
 // refused checks that an answer is a refusal that the upstream knows nothing of.
 func (w *world) refused(a answer, status int, reason guard.Reason) {
 	w.t.Helper()
