@@ -186,14 +186,10 @@ func lapsed(known Token, err error, now time.Time) bool {
 		return false
 	}
 	end := known.ExpiresAt
-	switch reasonOf(err) {
-	case TokenExpired:
-		return true
-	case TokenInactive:
-		return !end.IsZero() && passed(end.Add(-apart), now)
-	default:
-		return passed(end, now)
+	if reasonOf(err) == TokenInactive && !end.IsZero() {
+		end = end.Add(-apart)
 	}
+	return reasonOf(err) == TokenExpired || passed(end, now)
 }
 
 // sweep is how often what is under way is looked at for what no event ends.
