@@ -163,15 +163,88 @@ func TestTheStatusesOfTheGuardAreThoseOfThePage(t *testing.T) {
 			continue
 		}
 		engine := guard.New(guard.Options{Register: s, Tokens: s, Recorder: s, Clock: clocktesting.NewFakeClock(noon), MaxStaleness: time.Minute})
-		got := engine.Decide(t.Context(), s.request)
-		var status []string
-		if got.Status != 0 {
-			status = []string{strconv.Itoa(got.Status)}
+		var statuses []string
+		for _, id := range []string{"7", ""} {
+			s.request.Message.ID = id
+			got := engine.Decide(t.Context(), s.request)
+			if got.Reason != reason || got.Code != reason.Code() {
+				t.Errorf("the guard says %s with the code %d, not %s with %d", got.Reason, got.Code, reason, reason.Code())
+			}
+			if status := strconv.Itoa(got.Status); got.Status != 0 && !slices.Contains(statuses, status) {
+				statuses = append(statuses, status)
+			}
 		}
-		if got.Reason != reason || !slices.Equal(status, rows[string(reason)]) {
-			t.Errorf("docs/boundary.md has %s with %v, the guard says %s with %v", reason, rows[string(reason)], got.Reason, status)
+		if !slices.Equal(statuses, rows[string(reason)]) {
+			t.Errorf("docs/boundary.md has %s with %v, the guard has %v", reason, rows[string(reason)], statuses)
 		}
 	}
+}
+
+// guardCode is a row of the guard's codes: | `code` | reasons | meaning |.
+var guardCode = regexp.MustCompile("(?m)^\\| `(-[0-9]+)` \\| ([^|]*) \\| [^|]+ \\|$")
+
+// takenBySDKs are the codes that SDKs and the protocol give a meaning of their own.
+var takenBySDKs = []int{-32000, -32001, -32002, -32042, -32600, -32601, -32602, -32603, -32700}
+
+// Each reason has the one code of its row, of those that nobody else uses; those of
+// unreadable requests are the protocol's.
+func TestTheCodesOfTheGuardAreThoseOfThePage(t *testing.T) {
+	t.Parallel()
+	rows := map[guard.Reason][]int{}
+	for _, match := range guardCode.FindAllStringSubmatch(read(t, filepath.Join(moduleRoot(t), "docs", "boundary.md")), -1) {
+		code, err := strconv.Atoi(match[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range strings.FieldsFuncSeq(match[2], func(r rune) bool { return strings.ContainsRune("`, ", r) }) {
+			rows[guard.Reason(name)] = append(rows[guard.Reason(name)], code)
+		}
+	}
+	for _, reason := range guard.Reasons() {
+		code, listed := reason.Code(), rows[reason]
+		delete(rows, reason)
+		switch {
+		case reason == guard.ReasonAllowed:
+			if code != 0 || listed != nil {
+				t.Errorf("what is allowed has the code %d, in docs/boundary.md %v", code, listed)
+			}
+		case strings.HasPrefix(string(reason), "Request"):
+			if want := faultCodes(reason); code != 0 || !slices.Equal(listed, want) {
+				t.Errorf("docs/boundary.md has %s with %v, the guard has %v", reason, listed, want)
+			}
+		default:
+			if code < -32019 || code > -32010 || slices.Contains(takenBySDKs, code) || !slices.Equal(listed, []int{code}) {
+				t.Errorf("docs/boundary.md has %s with %v, the guard has %d", reason, listed, code)
+			}
+		}
+	}
+	if len(rows) > 0 {
+		t.Errorf("docs/boundary.md has codes for what is no reason: %v", rows)
+	}
+}
+
+// faultCodes are the codes of unreadable requests, as the table has them.
+func faultCodes(reason guard.Reason) []int {
+	plain := http.Header{"Content-Type": {"application/json"}}
+	var codes []int
+	for _, c := range []struct {
+		header http.Header
+		method string
+		body   string
+	}{
+		{http.Header{"Content-Type": {"application/json"}, "Mcp-Method": {"ping"}}, http.MethodPost, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`},
+		{plain, http.MethodPost, `{"jsonrpc":"1.0"}`}, {plain, http.MethodPost, "[]"}, {plain, http.MethodPut, ""}, {http.Header{}, http.MethodPost, ""},
+		{plain, http.MethodPost, "{"},
+	} {
+		got, _ := message.Parse(c.header, c.method, []byte(c.body))
+		if got.Fault != nil && got.Fault.Reason == reason && !slices.Contains(codes, got.Fault.Code) {
+			codes = append(codes, got.Fault.Code)
+		}
+	}
+	if reason == guard.RequestTooLarge { // Front ends find it, with the code of a request that is none.
+		codes = append(codes, -32600)
+	}
+	return codes
 }
 
 func TestTheStatusesOfUnreadableRequestsAreThoseOfThePage(t *testing.T) {

@@ -69,7 +69,7 @@ func (w *world) showCalls(ctx context.Context) error {
 	if err := w.expect(ctx, narrow, mcpserver.ToolRead, http.StatusOK, ""); err != nil {
 		return err
 	}
-	if err := w.expect(ctx, narrow, mcpserver.ToolPay, http.StatusForbidden, `scope="`+writeScope+`"`); err != nil {
+	if err := w.expect(ctx, narrow, mcpserver.ToolPay, http.StatusForbidden, `scope="`+readScope+" "+writeScope+`"`); err != nil {
 		return err
 	}
 	token, err := w.askToken(ctx, readScope+" "+writeScope)

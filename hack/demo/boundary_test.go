@@ -44,8 +44,8 @@ func TestTheRecordIsShownByItsCalls(t *testing.T) {
 
 func TestARefusalIsShownByWhatADeveloperNeeds(t *testing.T) {
 	t.Parallel()
-	refused := outcome{http.StatusForbidden, `Bearer resource_metadata="http://127.0.0.1/x", error="insufficient_scope", error_description="ask", scope="invoices:write"`}
-	if got, want := refused.String(), `403  error="insufficient_scope", scope="invoices:write"`; got != want {
+	refused := outcome{http.StatusForbidden, `Bearer resource_metadata="http://127.0.0.1/x", error="insufficient_scope", error_description="ask", scope="invoices:read invoices:write"`}
+	if got, want := refused.String(), `403  error="insufficient_scope", scope="invoices:read invoices:write"`; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got, want := (outcome{http.StatusOK, "paid"}).String(), "200  paid"; got != want {

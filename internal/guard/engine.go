@@ -6,8 +6,6 @@ package guard
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -120,25 +118,30 @@ func holder(v Verdict) Change {
 // server finds the server, unless nothing may be relied on.
 func (e *Engine) server(name ServerName) (Server, Verdict, bool) {
 	if !e.Fresh() {
-		return Server{}, Verdict{
-			Reason: RegisterStale, Status: RegisterStale.status(), Code: codeUnavailable,
-			Text: "the guard has had no word of the register for too long and lets nothing pass: try again later",
-		}, false
+		return Server{}, stale(), false
 	}
 	server, known := e.register.Server(name)
 	if !known {
 		return Server{}, Verdict{
-			Reason: ServerUnknown, Status: ServerUnknown.status(), Code: codeUnavailable,
+			Reason: ServerUnknown, Status: ServerUnknown.status(), Code: ServerUnknown.Code(),
 			Text: "the MCPServer " + name.String() + ", or its AuthorizationServer, is not on the register: ask its owners",
 		}, false
 	}
 	if from := server.GuardedFrom; len(from) > 0 && !slices.Contains(from, e.namespace) {
 		return Server{}, Verdict{
-			Reason: GuardNotNamed, Status: GuardNotNamed.status(), Code: codeUnavailable,
+			Reason: GuardNotNamed, Status: GuardNotNamed.status(), Code: GuardNotNamed.Code(),
 			Text: "the MCPServer " + name.String() + " has the boundary Guarded and does not name the namespace of this guard's Lease: add it to spec.guardNamespaces",
 		}, false
 	}
 	return server, Verdict{}, true
+}
+
+// stale is the verdict while nothing may be relied on.
+func stale() Verdict {
+	return Verdict{
+		Reason: RegisterStale, Status: RegisterStale.status(), Code: RegisterStale.Code(),
+		Text: "the guard has had no word of the register for too long and lets nothing pass: try again later",
+	}
 }
 
 // weigh asks the register about a verified token.
@@ -222,71 +225,3 @@ var tied = map[string]bool{
 func untied(method string) bool {
 	return !tied[method] && !strings.HasPrefix(method, "notifications/") && !strings.HasPrefix(method, "tasks/")
 }
-
-// JSON-RPC codes of refusals. The protocol leaves -32000 to -32099 to servers.
-const (
-	codeUnauthorized = -32001
-	codeForbidden    = -32003
-	codeUnavailable  = -32004
-	codeNoSession    = -32005
-	codeBusy         = -32006
-)
-
-// refuse completes a refusal: its status, its challenge (RFC 6750 §3, RFC 9728
-// §5.1) and its words.
-func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
-	v.Server, v.Status = server, v.Reason.status()
-	v.Text = texts[v.Reason]
-	params := challenge{{"resource_metadata", MetadataURL(server.Resource)}}
-	scopes := v.Decision.StepUp
-	switch v.Status {
-	case http.StatusUnauthorized:
-		v.Code = codeUnauthorized
-		scopes = server.ScopesFor(m.Tool)
-		if m.Tool != "" && len(scopes) > 1 {
-			scopes = scopes[:1]
-		}
-		if v.Reason != TokenMissing {
-			params = append(params, [2]string{"error", "invalid_token"}, [2]string{"error_description", v.Text})
-		}
-	case http.StatusBadRequest:
-		v.Code = codeUnauthorized
-		params = append(params, [2]string{"error", "invalid_request"}, [2]string{"error_description", v.Text})
-	case http.StatusForbidden:
-		v.Code = codeForbidden
-		params = append(params, [2]string{"error", "insufficient_scope"}, [2]string{"error_description", v.Text})
-	case http.StatusNotFound:
-		v.Code = codeNoSession
-		return v
-	case http.StatusTooManyRequests:
-		v.Code = codeBusy
-		return v
-	default:
-		v.Code = codeUnavailable
-		return v
-	}
-	if len(scopes) > 0 {
-		params = append(params, [2]string{"scope", strings.Join(scopes, " ")})
-	}
-	v.Challenge = params.String()
-	return v
-}
-
-// challenge are the parameters of a WWW-Authenticate header.
-type challenge [][2]string
-
-// String is the header's value. No value has a double quote or a backslash.
-func (c challenge) String() string {
-	var text strings.Builder
-	text.WriteString("Bearer")
-	for i, param := range c {
-		separator := ","
-		if i == 0 {
-			separator = ""
-		}
-		fmt.Fprintf(&text, `%s %s="%s"`, separator, param[0], quotable.Replace(param[1]))
-	}
-	return text.String()
-}
-
-var quotable = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", " ", "\n", " ")

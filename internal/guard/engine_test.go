@@ -29,6 +29,7 @@ type world struct {
 	grant    policy.GrantEntry
 	token    Token
 	refused  Reason
+	verified int
 	changed  func(Change)
 	recorded []Reason
 	clock    *clocktesting.FakeClock
@@ -103,10 +104,18 @@ func (w *world) Verify(_ context.Context, q TokenQuestion) (Token, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.verified++
 	if w.refused != "" {
 		return Token{}, &TokenError{Reason: w.refused, Err: errors.New("why")}
 	}
 	return w.token, nil
+}
+
+// asked is how many tokens were verified.
+func (w *world) asked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.verified
 }
 
 func (w *world) Record(_ Request, v Verdict) { w.recorded = append(w.recorded, v.Reason) }
@@ -149,9 +158,18 @@ func TestDecide(t *testing.T) {
 		{"the client is not known", func(w *world, _ *Request) { w.token.ClientID = "c2" }, Reason(policy.RefusedUnknownClient), 401, []string{`error="invalid_token"`}},
 		{"the client was revoked", func(w *world, _ *Request) { w.client.Left = policy.RefusedRevoked }, Reason(policy.RefusedRevoked), 401, []string{`error="invalid_token"`}},
 		{"the token lacks the scope", func(w *world, _ *Request) { w.token.Scopes = nil }, Reason(policy.RefusedScopeMissing), 403, []string{`error="insufficient_scope"`, `scope="invoices:read"`, metadata}},
-		{"no grant gives the tool", func(_ *world, r *Request) { r.Message.Tool = "pay_invoice" }, Reason(policy.RefusedNoGrant), 403, []string{`error="insufficient_scope"`, `scope="invoices:pay"`}},
-		{"the tool is not known", func(_ *world, r *Request) { r.Message.Tool = "x" }, Reason(policy.RefusedToolUnknown), 403, []string{`error="insufficient_scope"`}},
-		{"resources need a scope of their own", func(_ *world, r *Request) { r.Message = Message{Kind: Call, Method: "resources/read"} }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"the token has other scopes", func(w *world, _ *Request) { w.token.Scopes = []string{"openid", `a"b`, "é", "files:read"} }, Reason(policy.RefusedScopeMissing), 403, []string{`error="insufficient_scope"`, `scope="openid files:read invoices:read"`}},
+		{"no grant gives the tool", func(_ *world, r *Request) { r.Message.Tool = "pay_invoice" }, Reason(policy.RefusedNoGrant), 200, nil},
+		{"the tool is not known", func(_ *world, r *Request) { r.Message.Tool = "x" }, Reason(policy.RefusedToolUnknown), 200, nil},
+		{"the tool is withheld", func(w *world, _ *Request) {
+			w.server.WithholdChanged, w.grant.ChangedTools = true, []string{"read_invoice"}
+		}, Reason(policy.RefusedReviewRequired), 200, nil},
+		{"no grant gives the tool, and nobody waits for an answer", func(_ *world, r *Request) { r.Message.Tool, r.Message.ID = "pay_invoice", "" }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"no grant gives the tool, and the id is none", func(_ *world, r *Request) { r.Message.Tool, r.Message.ID = "pay_invoice", "{}" }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"no grant is in force, for a stream", func(w *world, r *Request) { w.grant.InForce, r.Message = false, Message{Kind: Listen} }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"no grant is in force, for the answer to the server", func(w *world, r *Request) { w.grant.InForce, r.Message = false, Message{Kind: Answer, ID: "1"} }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"no grant is in force, for the end of a session", func(w *world, r *Request) { w.grant.InForce, r.Message = false, Message{Kind: End} }, Reason(policy.RefusedNoGrant), 403, nil},
+		{"resources need a scope of their own", func(_ *world, r *Request) { r.Message = Message{Kind: Call, Method: "resources/read", ID: `"a"`} }, Reason(policy.RefusedNoGrant), 200, nil},
 		{"a method that nobody knows too", func(_ *world, r *Request) { r.Message = Message{Kind: Call, Method: "tools/callx"} }, Reason(policy.RefusedNoGrant), 403, nil},
 		{"initialize needs any scope", func(_ *world, r *Request) { r.Message = Message{Kind: Call, Method: "initialize"} }, ReasonAllowed, 0, nil},
 		{"so does a stream", func(_ *world, r *Request) { r.Message = Message{Kind: Listen} }, ReasonAllowed, 0, nil},
@@ -179,7 +197,8 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%s: the challenge %q lacks %s", test.name, v.Challenge, part)
 			}
 		}
-		if (v.Status == http.StatusUnauthorized || v.Status == http.StatusForbidden) != strings.HasPrefix(v.Challenge, "Bearer ") && v.Status != http.StatusBadRequest {
+		challenged := v.Status == http.StatusUnauthorized || v.Reason == Reason(policy.RefusedScopeMissing) || v.Reason == TokenAmbiguous
+		if challenged != strings.HasPrefix(v.Challenge, "Bearer ") || strings.Contains(v.Challenge, "insufficient_scope") != (v.Reason == Reason(policy.RefusedScopeMissing)) {
 			t.Errorf("%s: status %d with the challenge %q", test.name, v.Status, v.Challenge)
 		}
 		if !v.Allowed() && v.Text == "" {
@@ -204,6 +223,12 @@ func TestReasonsAreExplained(t *testing.T) {
 		}
 		if status := reason.status(); status < 400 {
 			t.Errorf("%s has the status %d", reason, status)
+		}
+	}
+	for _, reason := range Reasons() {
+		bringsOwn := reason == ReasonAllowed || strings.HasPrefix(string(reason), "Request")
+		if code := reason.Code(); (code < -32019 || code > -32010) != bringsOwn {
+			t.Errorf("%s has the code %d", reason, code)
 		}
 	}
 }
@@ -244,7 +269,7 @@ func TestHold(t *testing.T) {
 			w.change(func() { w.client.EndsAt = testNow.Add(time.Minute) })
 			w.clock.Step(time.Minute)
 		}},
-		{"the token expires", func(w *world) { w.clock.Step(10 * time.Minute) }},
+		{"the token of a stream expires", func(w *world) { w.clock.Step(10 * time.Minute) }},
 		{"the register grows old", func(w *world) { w.mu.Lock(); w.age = 2 * time.Minute; w.mu.Unlock(); w.clock.Step(time.Second) }},
 	} {
 		w := newWorld()
@@ -256,6 +281,9 @@ func TestHold(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		r := call("read_invoice")
+		if test.name == "the token of a stream expires" {
+			r = listen
+		}
 		held, release := e.Hold(t.Context(), r, e.Decide(t.Context(), r))
 		w.change(func() { w.client.Owner = "another" })
 		if held.Err() != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,13 @@ import (
 
 // ErrEnded is the cause of the end of what was held: the client may not go on.
 var ErrEnded = errors.New("the client may not go on")
+
+// endedError is ErrEnded with the verdict that it came by.
+type endedError struct{ verdict Verdict }
+
+func (e *endedError) Error() string { return ErrEnded.Error() + ": " + string(e.verdict.Reason) }
+
+func (e *endedError) Unwrap() error { return ErrEnded }
 
 // held are the requests that are under way, by client.
 type held struct {
@@ -40,10 +48,14 @@ func (h *holding) known() Token {
 	return h.token
 }
 
-// Hold returns a context that ends, with the cause ErrEnded, as soon as an
-// allowed request would be refused: its client revoked, its grant or its token
-// at its end, or the register not heard of for too long. release must be called
-// when the request is done.
+// stop ends what is held, by a verdict.
+func (h *holding) stop(v Verdict) { h.end(&endedError{v}) }
+
+// Hold returns a context that ends, with the cause ErrEnded, as soon as the client
+// may not go on: it is revoked, its grant ends, or the register was not heard of
+// for too long. The end of the token ends only what is Endless: the answer to
+// anything else was promised while the token was good, and whoever does not get
+// it asks for it again. release must be called when the request is done.
 func (e *Engine) Hold(ctx context.Context, r Request, v Verdict) (holdingCtx context.Context, release func()) {
 	holdingCtx, cancel := context.WithCancelCause(ctx)
 	h := &holding{request: r, server: v.Server, token: v.Token, ctx: holdingCtx, end: cancel}
@@ -71,23 +83,58 @@ func (e *Engine) changed(c Change) {
 	}
 }
 
-// review ends what would not be allowed now.
+// Ended returns the verdict by which Hold ended a request, and puts it on record.
+// A request that nobody ended yet is one whose register is not heard of. No scope
+// is asked for: a client that steps up repeats what may have been carried out.
+func (e *Engine) Ended(held context.Context, r Request) Verdict {
+	v := stale()
+	if end, ok := errors.AsType[*endedError](context.Cause(held)); ok {
+		v = end.verdict
+	}
+	if v.Status == http.StatusForbidden && r.Message.answerable() {
+		v.Status, v.Challenge = http.StatusOK, ""
+	}
+	e.recorder.Record(r, v)
+	return v
+}
+
+// review ends what may not go on, and has a token verified again when it is time.
+// A token that has ended is not asked about: its issuer would only say so.
 func (e *Engine) review(h *holding) {
-	server, _, ok := e.server(h.request.Server)
-	token := h.known()
-	now := e.clock.Now()
-	switch {
-	case !ok || server.Issuer != h.server.Issuer || server.Resource != h.server.Resource || passed(token.ExpiresAt, now) || !e.weigh(server, h.request, token).Allowed():
-		h.end(ErrEnded)
-	case passed(token.CheckAt, now):
+	token, now := h.known(), e.clock.Now()
+	if v := e.reconsider(h, token, now); !v.Allowed() {
+		h.stop(v)
+		return
+	}
+	if passed(token.CheckAt, now) && !passed(token.ExpiresAt, now) {
 		h.check(e)
 	}
+}
+
+// reconsider judges what is held anew, by what is known of its token.
+func (e *Engine) reconsider(h *holding, token Token, now time.Time) Verdict {
+	server, v, ok := e.server(h.request.Server)
+	ended := Verdict{Token: token}
+	switch {
+	case !ok:
+		v.Token, v.Server = token, h.server
+		return v
+	case server.Issuer != h.server.Issuer:
+		ended.Reason = TokenIssuer
+	case server.Resource != h.server.Resource:
+		ended.Reason = TokenAudience
+	case passed(token.ExpiresAt, now) && h.request.Message.Endless():
+		ended.Reason = TokenExpired
+	default:
+		return e.weigh(server, h.request, token)
+	}
+	return e.refuse(server, h.request.Message, ended)
 }
 
 func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // check verifies the token anew, once at a time and without keeping anybody
-// waiting, and ends what is held if it is no longer accepted.
+// waiting.
 func (h *holding) check(e *Engine) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -98,14 +145,51 @@ func (h *holding) check(e *Engine) {
 	go func() {
 		raw, _ := bearer(h.request)
 		token, err := e.tokens.Verify(h.ctx, TokenQuestion{Raw: raw, Issuer: h.server.Issuer, Audience: h.server.Resource})
-		h.mu.Lock()
-		h.checking = false
-		h.token = token
-		h.mu.Unlock()
-		if err != nil || token.ClientID == "" {
-			h.end(ErrEnded)
-		}
+		h.checked(e, token, err)
 	}()
+}
+
+// checked takes what came of a check: another word about the token, its end, or
+// that it is no longer accepted, which ends what is held.
+func (h *holding) checked(e *Engine, token Token, err error) {
+	now := e.clock.Now()
+	h.mu.Lock()
+	h.checking = false
+	known, reason := h.token, ReasonAllowed
+	switch {
+	case err == nil && token.ClientID != "":
+		h.token = token
+	case lapsed(known, err, now):
+		h.token.ExpiresAt = now
+	case err == nil:
+		reason = TokenMalformed
+	default:
+		reason = reasonOf(err)
+	}
+	h.mu.Unlock()
+	if reason != ReasonAllowed {
+		h.stop(e.refuse(h.server, h.request.Message, Verdict{Reason: reason, Token: known}))
+		return
+	}
+	e.review(h)
+}
+
+// apart is how far the clocks of an issuer and of the guard may be apart, where
+// the one says that a token is not active and the other that it has not ended.
+const apart = time.Second
+
+// lapsed says that a token is not accepted any more because its time is over. Its
+// issuer may say no more than that it is not active, which before its end means
+// that it was revoked.
+func lapsed(known Token, err error, now time.Time) bool {
+	if err == nil {
+		return false
+	}
+	end := known.ExpiresAt
+	if reasonOf(err) == TokenInactive && !end.IsZero() {
+		end = end.Add(-apart)
+	}
+	return reasonOf(err) == TokenExpired || passed(end, now)
 }
 
 // sweep is how often what is under way is looked at for what no event ends.

@@ -6,6 +6,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
@@ -89,7 +90,7 @@ type Token struct {
 	// ExpiresAt is exp; zero only where introspection does not say.
 	ExpiresAt time.Time
 	// CheckAt is when the token must be verified again, although it has not
-	// expired; zero means never. A stream does not outlive it unverified.
+	// expired; zero means never. Nothing that is under way then goes on without.
 	CheckAt time.Time
 }
 
@@ -146,6 +147,17 @@ type Message struct {
 	// Fault says why the request is Unreadable.
 	Fault *Fault
 }
+
+// Endless says that what answers the message has no end of its own: a stream that
+// is not the answer to a request, and a subscription, however a server reads its
+// name.
+func (m Message) Endless() bool {
+	return m.Kind == Listen || m.Kind == Call && strings.EqualFold(strings.TrimSpace(m.Method), "subscriptions/listen")
+}
+
+// answerable says that somebody waits for a response to the message: it is a
+// request, with an id.
+func (m Message) answerable() bool { return m.Kind == Call && isID(m.ID) }
 
 // Fault is why a request cannot be decided about.
 type Fault struct {

@@ -103,3 +103,38 @@ var statuses = map[Reason]int{
 
 // status is the HTTP status of a refusal.
 func (r Reason) status() int { return cmp.Or(statuses[r], http.StatusUnauthorized) }
+
+// codes are the JSON-RPC error codes of refusals. The protocol leaves -32000 to
+// -32099 to servers; these ten are taken by no SDK that is known.
+var codes = map[Reason]int{
+	TokenMissing:      -32010,
+	TokenAmbiguous:    -32010,
+	TokenMalformed:    -32010,
+	TokenAlgorithm:    -32010,
+	TokenSignature:    -32010,
+	TokenIssuer:       -32010,
+	TokenAudience:     -32010,
+	TokenExpired:      -32010,
+	TokenNotYetValid:  -32010,
+	TokenInactive:     -32010,
+	TokenUnverifiable: -32018,
+
+	Reason(policy.RefusedDenied):         -32011,
+	Reason(policy.RefusedUnknownClient):  -32011,
+	Reason(policy.RefusedRevoked):        -32011,
+	Reason(policy.RefusedSuspended):      -32011,
+	Reason(policy.RefusedExpired):        -32011,
+	Reason(policy.RefusedNoGrant):        -32012,
+	Reason(policy.RefusedScopeMissing):   -32013,
+	Reason(policy.RefusedToolUnknown):    -32014,
+	Reason(policy.RefusedReviewRequired): -32015,
+
+	SessionForeign: -32016,
+	ClientBusy:     -32017,
+	ServerUnknown:  -32018,
+	GuardNotNamed:  -32018,
+	RegisterStale:  -32018,
+}
+
+// Code is the JSON-RPC error code of a refusal; 0 where that is the fault's.
+func (r Reason) Code() int { return codes[r] }

@@ -22,7 +22,7 @@ type refusalError struct {
 // refusalData says for programs what the message says for people.
 type refusalData struct {
 	Reason Reason `json:"reason"`
-	// Scopes are those to ask for.
+	// Scopes are those that would help: to ask for, or to have granted.
 	Scopes []string `json:"scopes,omitempty"`
 }
 

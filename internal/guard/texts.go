@@ -5,11 +5,13 @@ package guard
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
-// texts say refusals to developers: what is wrong and what to do.
+// texts say refusals to developers: what is wrong and what to do. What stands in
+// braces is filled in.
 var texts = map[Reason]string{
 	TokenMissing:      "a bearer token is needed, in the Authorization header",
 	TokenAmbiguous:    "send one bearer token, in one Authorization header, and none in the query",
@@ -30,10 +32,38 @@ var texts = map[Reason]string{
 	Reason(policy.RefusedRevoked):        "the client was revoked",
 	Reason(policy.RefusedSuspended):      "the client is suspended",
 	Reason(policy.RefusedExpired):        "the client has expired",
-	Reason(policy.RefusedNoGrant):        "no ScopeGrant in force gives the client this: have one granted",
 	Reason(policy.RefusedScopeMissing):   "the token lacks a scope that the client was granted: ask for a token with it",
-	Reason(policy.RefusedToolUnknown):    "no scope of the MCPServer leads to this",
-	Reason(policy.RefusedReviewRequired): "the tool changed since the ScopeGrant was approved: have it approved again",
+	Reason(policy.RefusedNoGrant):        "no ScopeGrant in force gives the client {client} what the {needed} needs at the MCPServer {server}: create one, or look at the one there is (kubectl get scopegrant -n {clientNamespace}); the owner of the MCPServer approves it where its tier needs that",
+	Reason(policy.RefusedToolUnknown):    "no scope of the MCPServer {server} leads to this tool: if it is to be called, ask the owner of the MCPServer to list it in spec.scopes[].tools (kubectl edit mcpserver {serverName} -n {serverNamespace})",
+	Reason(policy.RefusedReviewRequired): "the tool changed since the ScopeGrant of the client {client} was approved: ask the owner of the MCPServer {server} to look at it and approve the grant again, by the command in its condition ReviewRequired (kubectl get scopegrant -n {clientNamespace} -o yaml)",
+}
+
+// noScope is the text of NoGrant where there is none to be granted.
+const noScope = "no scope of the MCPServer {server} that is not tied to tools leads to this: if it is to be used, ask the owner of the MCPServer to add one (kubectl edit mcpserver {serverName} -n {serverNamespace})"
+
+// words are the text of a refusal. They name the server and the client's own
+// registration, which its token is the proof of, and nothing else that the
+// register knows: no person, and no scope but the one to ask for.
+func (v Verdict) words(m Message) string {
+	text := texts[v.Reason]
+	if v.Reason == Reason(policy.RefusedNoGrant) && len(v.Decision.StepUp) == 0 {
+		text = noScope
+	}
+	if !strings.Contains(text, "{") {
+		return text
+	}
+	needed := "request"
+	if m.Tool != "" {
+		needed = "tool"
+		if len(v.Decision.StepUp) == 1 {
+			needed += ", the scope " + v.Decision.StepUp[0] + ","
+		}
+	}
+	client, server := v.Decision.Client, v.Server
+	return strings.NewReplacer(
+		"{needed}", needed, "{client}", client.Namespace+"/"+client.Name, "{clientNamespace}", client.Namespace,
+		"{server}", server.Namespace+"/"+server.Name, "{serverName}", server.Name, "{serverNamespace}", server.Namespace,
+	).Replace(text)
 }
 
 // wellKnown is the path of protected resource metadata (RFC 9728 §3).

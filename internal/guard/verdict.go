@@ -12,7 +12,8 @@ import (
 // Verdict is the answer to a request.
 type Verdict struct {
 	Reason Reason
-	// Status is the HTTP status of a refusal.
+	// Status is the HTTP status of a refusal; that of success where the refusal is
+	// the response to a request.
 	Status int
 	// Code is the JSON-RPC error code of a refusal.
 	Code int

@@ -6,6 +6,7 @@
 package bench
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -217,10 +218,18 @@ func (g *guardBench) attack(t *testing.T, url string, rate, seconds int) *vegeta
 	pacer, workers := vegeta.Rate{Freq: rate, Per: time.Second}, uint64(32)
 	attacker := vegeta.NewAttacker(vegeta.Workers(workers), vegeta.MaxWorkers(cmp.Or(uint64(rate), workers)), vegeta.KeepAlive(true))
 	var metrics vegeta.Metrics
+	refused := 0
 	for result := range attacker.Attack(targets, pacer, time.Duration(seconds)*time.Second, "") {
 		metrics.Add(result)
+		// A refusal that no token helps against has the status of success.
+		if bytes.Contains(result.Body, []byte(`"reason":`)) {
+			refused++
+		}
 	}
 	metrics.Close()
+	if refused > 0 {
+		t.Fatalf("%d of %d requests to %s were refused", refused, metrics.Requests, url)
+	}
 	if metrics.Success < 1 || metrics.Requests == 0 {
 		t.Fatalf("of %d requests to %s a share of %f was answered: %v %v", metrics.Requests, url, metrics.Success, metrics.StatusCodes, metrics.Errors)
 	}

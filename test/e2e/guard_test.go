@@ -168,7 +168,7 @@ func testUser(t *testing.T, b *boundary, u upstream, name string, dial dialer) {
 	looking := dial(t, endpoint, few)
 	g.Expect(looking.list(t)).To(ConsistOf(u.looks, u.follows), "the list of tools with the scope to look")
 	requireLooking(t, u, endpoint, looking)
-	requireStepUp(t, looking.call(t, u.stray, u.arguments[u.stray]), endpoint, "", "ToolUnknown")
+	requireForGood(t, looking.call(t, u.stray, u.arguments[u.stray]), "no scope of the MCPServer "+b.namespace+"/"+u.name)
 
 	acting := dial(t, endpoint, all)
 	g.Expect(acting.list(t)).To(ConsistOf(u.looks, u.follows, u.acts), "the list of tools with both scopes")
@@ -210,8 +210,10 @@ func requireLooking(t *testing.T, u upstream, endpoint string, looking mcpUser) 
 	seen := looking.call(t, u.looks, u.arguments[u.looks])
 	g.Expect(seen.allowed).To(BeTrue(), seen.text)
 	g.Expect(seen.text).To(ContainSubstring("INV-7"))
-	requireStepUp(t, looking.call(t, u.acts, u.arguments[u.acts]), endpoint, scopeActs, "ScopeMissing")
-	requireStepUp(t, looking.call(t, u.more, u.arguments[u.more]), endpoint, scopeMore, "NoGrant")
+	requireStepUp(t, looking.call(t, u.acts, u.arguments[u.acts]), endpoint, scopeActs)
+	requireForGood(t, looking.call(t, u.more, u.arguments[u.more]), "the scope "+scopeMore)
+	again := looking.call(t, u.looks, u.arguments[u.looks])
+	g.Expect(again.allowed).To(BeTrue(), "the refusals ended the session: %s", again.text)
 }
 
 // testInspector is the same, in few calls, with a client that shows less.
@@ -251,15 +253,16 @@ func (b *boundary) awaitAllowed(t *testing.T, server, tool, token string) {
 	NewWithT(t).Eventually(func() string { return c.call(t, tool, nil, token).reason }, patience, often).Should(BeEmpty())
 }
 
-// requireStepUp holds a refusal against RFC 6750 §3.1 and RFC 9728 §5.1: 403 with
-// the scope to ask for, or none where none would help.
-func requireStepUp(t *testing.T, refused outcome, resource string, scope v1alpha1.ScopeName, reason string) {
+// requireStepUp holds a refusal for want of a scope against RFC 6750 §3.1 and RFC
+// 9728 §5.1: 403 with the scopes to ask for, which are that of the token, to look,
+// and the missing one.
+func requireStepUp(t *testing.T, refused outcome, resource string, scope v1alpha1.ScopeName) {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(refused.allowed).To(BeFalse(), refused.text)
 	if refused.status == 0 {
 		// What the client shows is the body.
-		g.Expect(refused.text).To(And(ContainSubstring(`"reason":"`+reason+`"`), ContainSubstring(string(scope))))
+		g.Expect(refused.text).To(And(ContainSubstring(`"reason":"ScopeMissing"`), ContainSubstring(string(scope))))
 		return
 	}
 	g.Expect(refused.status).To(Equal(http.StatusForbidden), refused.text)
@@ -269,8 +272,19 @@ func requireStepUp(t *testing.T, refused outcome, resource string, scope v1alpha
 	g.Expect(challenges[0].Scheme).To(Equal("bearer"))
 	params := challenges[0].Params
 	g.Expect(params["error"]).To(Equal("insufficient_scope"))
-	g.Expect(params["scope"]).To(Equal(string(scope)))
+	g.Expect(strings.Fields(params["scope"])).To(ConsistOf(scopeLooks, string(scope)))
 	g.Expect(params["resource_metadata"]).To(Equal(metadataOf(resource)))
+}
+
+// requireForGood checks a refusal that no token helps against: the call fails with
+// what the guard says, no status sends the client for a token, and it is shown.
+func requireForGood(t *testing.T, refused outcome, says string) {
+	t.Helper()
+	g := NewWithT(t)
+	g.Expect(refused.allowed).To(BeFalse(), refused.text)
+	g.Expect(refused.status).To(BeZero(), "a status beside %s", refused.text)
+	g.Expect(refused.challenge).To(BeEmpty())
+	g.Expect(refused.text).To(ContainSubstring(says))
 }
 
 // metadataOf is where the metadata of a resource is (RFC 9728 §3.1).
@@ -356,7 +370,7 @@ func testProvided(t *testing.T, b *boundary, p provided) {
 	g.Expect(user.list(t)).To(ConsistOf(u.looks, u.follows))
 	seen := user.call(t, u.looks, u.arguments[u.looks])
 	g.Expect(seen.allowed).To(BeTrue(), seen.text)
-	requireStepUp(t, user.call(t, u.acts, u.arguments[u.acts]), p.resource, scopeActs, "ScopeMissing")
+	requireStepUp(t, user.call(t, u.acts, u.arguments[u.acts]), p.resource, scopeActs)
 	acting := dialGo(t, endpoint, b.accessToken(t, party, p.resource, scopeActs))
 	done := acting.call(t, u.acts, u.arguments[u.acts])
 	g.Expect(done.allowed).To(BeTrue(), done.text)

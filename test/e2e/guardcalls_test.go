@@ -53,6 +53,7 @@ type caller struct {
 
 // plainAnswer is what came of a plain call.
 type plainAnswer struct {
+	// status is that of HTTP, or inAnswer.
 	status    int
 	challenge string
 	// reason is what the body says of a refusal.
@@ -61,6 +62,10 @@ type plainAnswer struct {
 	trace       string
 	began, over time.Time
 }
+
+// inAnswer stands for the status of a refusal that no token helps against: HTTP 200
+// with a JSON-RPC error. So nobody takes it for an answer of the server.
+const inAnswer = -http.StatusOK
 
 // callOf is the body of a call of a tool.
 func callOf(t *testing.T, tool string, arguments map[string]any) string {
@@ -132,6 +137,9 @@ func (c *caller) try(request *http.Request) (plainAnswer, error) {
 	content, err := io.ReadAll(response.Body)
 	a.status, a.challenge, a.body, a.over = response.StatusCode, response.Header.Get("WWW-Authenticate"), string(content), time.Now()
 	a.reason = reasonIn(content)
+	if a.status == http.StatusOK && a.reason != "" {
+		a.status = inAnswer
+	}
 	return a, err
 }
 

@@ -74,6 +74,13 @@ type line struct {
 	challenge string
 }
 
+// forget forgets the refusals before a call: one that is a response has no status.
+func (l *line) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status, l.challenge = 0, ""
+}
+
 // RoundTrip implements http.RoundTripper.
 func (l *line) RoundTrip(request *http.Request) (*http.Response, error) {
 	if l.token != "" {
@@ -159,6 +166,7 @@ func (u *goUser) list(t *testing.T) []string {
 
 func (u *goUser) call(t *testing.T, tool string, arguments map[string]any) outcome {
 	t.Helper()
+	u.line.forget()
 	answer, err := u.session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: arguments})
 	if err != nil {
 		u.line.mu.Lock()

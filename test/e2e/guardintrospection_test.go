@@ -139,7 +139,7 @@ func (i introspected) testStepUp(t *testing.T, robot party) {
 	u, endpoint := i.upstream, i.guard.resource(i.upstream.name)
 	looking := dialGo(t, endpoint, i.token(t, robot, scopeLooks))
 	g.Expect(looking.list(t)).To(ConsistOf(u.looks, u.follows))
-	requireStepUp(t, looking.call(t, u.acts, u.arguments[u.acts]), i.resource, scopeActs, "ScopeMissing")
+	requireStepUp(t, looking.call(t, u.acts, u.arguments[u.acts]), i.resource, scopeActs)
 	acting := dialGo(t, endpoint, i.token(t, robot, scopeLooks+" "+scopeActs))
 	done := acting.call(t, u.acts, u.arguments[u.acts])
 	g.Expect(done.allowed).To(BeTrue(), done.text)

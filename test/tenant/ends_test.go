@@ -179,11 +179,11 @@ func (l *life) gone(ctx context.Context) (missing []string, err error) {
 		}
 	}
 	if l.token != "" {
-		status, _, err := l.front.ask(ctx, l.token)
+		passed, _, err := l.front.ask(ctx, l.token)
 		if err != nil {
 			return nil, err
 		}
-		if status < 400 {
+		if passed {
 			missing = append(missing, "the guard lets the client pass")
 		}
 	}

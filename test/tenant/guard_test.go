@@ -5,6 +5,7 @@ package tenant
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -108,20 +109,30 @@ func (w *world) newFront(ctx context.Context, name string) (*front, error) {
 }
 
 // ask sends what needs nothing but a client in good standing with some scope, and
-// returns the status and what the guard says.
-func (f *front) ask(ctx context.Context, bearer string) (int, string, error) {
+// returns whether it reached the server, and how it was answered. A refusal that no
+// token helps against is an error in an answer with HTTP 200.
+func (f *front) ask(ctx context.Context, bearer string) (passed bool, said string, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
 	if err != nil {
-		return 0, "", err
+		return false, "", err
 	}
 	r.Header.Set("Authorization", "Bearer "+bearer)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
 	answer, err := f.http.Do(r)
 	if err != nil {
-		return 0, "", fmt.Errorf("asking the guard: %w", err)
+		return false, "", fmt.Errorf("asking the guard: %w", err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<16))
-	return answer.StatusCode, string(body), err
+	return answer.StatusCode < http.StatusBadRequest && !refuses(body), fmt.Sprintf("%d %s", answer.StatusCode, body), err
+}
+
+// refuses says that a body is a JSON-RPC error. What cannot be read is no proof that
+// the server was kept from the request.
+func refuses(body []byte) bool {
+	var read struct {
+		Error *struct{ Code int } `json:"error"`
+	}
+	return json.Unmarshal(body, &read) == nil && read.Error != nil
 }

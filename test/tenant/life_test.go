@@ -234,12 +234,12 @@ func (l *life) obtain(ctx context.Context) error {
 	}
 	l.tally.token()
 	for end := time.Now().Add(patience); ; time.Sleep(often) {
-		status, said, err := l.front.ask(ctx, l.token)
-		if err != nil || status == 200 {
+		passed, said, err := l.front.ask(ctx, l.token)
+		if err != nil || passed {
 			return err
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("the guard refuses a client in good standing: %d %s", status, said)
+			return fmt.Errorf("the guard refuses a client in good standing: %s", said)
 		}
 	}
 }

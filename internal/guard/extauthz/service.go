@@ -96,6 +96,6 @@ func (s *Service) Check(ctx context.Context, check *authv3.CheckRequest) (*authv
 
 // notFound is the answer about what is not guarded here.
 var notFound = guard.Verdict{
-	Reason: guard.ServerUnknown, Status: http.StatusNotFound, Code: -32004,
+	Reason: guard.ServerUnknown, Status: http.StatusNotFound, Code: guard.ServerUnknown.Code(),
 	Text: "the guard has no MCPServer with this address",
 }

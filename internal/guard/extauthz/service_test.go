@@ -28,6 +28,7 @@ type refusal struct {
 	challenge string
 	reason    string
 	id        string
+	code      int
 }
 
 func refusalOf(t *testing.T, answer *authv3.CheckResponse) refusal {
@@ -66,7 +67,7 @@ func refusalOf(t *testing.T, answer *authv3.CheckResponse) refusal {
 	if body.Version != "2.0" || body.Error.Code >= 0 || body.Error.Message == "" {
 		t.Errorf("the body is %s", response.GetBody())
 	}
-	found.reason, found.id = body.Error.Data.Reason, string(body.ID)
+	found.reason, found.id, found.code = body.Error.Data.Reason, string(body.ID), body.Error.Code
 	return found
 }
 
@@ -164,10 +165,14 @@ func TestAttacks(t *testing.T) {
 		{"a revoked client", bearerOf("revoked"), 401, guard.Reason(policy.RefusedRevoked)},
 		{"a suspended client", bearerOf("suspended"), 401, guard.Reason(policy.RefusedSuspended)},
 		{"a client that has expired", bearerOf("expired"), 401, guard.Reason(policy.RefusedExpired)},
-		{"a grant that has expired", bearerOf("lapsed"), 403, guard.Reason(policy.RefusedNoGrant)},
-		{"a scope without a grant", bearerOf("ungranted"), 403, guard.Reason(policy.RefusedNoGrant)},
+		{"a grant that has expired", bearerOf("lapsed"), 200, guard.Reason(policy.RefusedNoGrant)},
+		{"a scope without a grant", bearerOf("ungranted"), 200, guard.Reason(policy.RefusedNoGrant)},
 		{"a grant without the scope", body(strings.Replace(call, "balance", "post_entry", 1)), 403, guard.Reason(policy.RefusedScopeMissing)},
-		{"a tool that no scope leads to", body(strings.Replace(call, "balance", "drop", 1)), 403, guard.Reason(policy.RefusedToolUnknown)},
+		{"a tool that no scope leads to", body(strings.Replace(call, "balance", "drop", 1)), 200, guard.Reason(policy.RefusedToolUnknown)},
+		{"a grant that has expired, and no answer is waited for", func(r *authv3.AttributeContext_HttpRequest) {
+			bearerOf("lapsed")(r)
+			body(strings.Replace(call, `"id":7,`, "", 1))(r)
+		}, 403, guard.Reason(policy.RefusedNoGrant)},
 		{"a path above", path("/mcp/../admin"), 404, guard.ServerUnknown},
 		{"a path above, escaped", path("/mcp/%2e%2e/admin"), 404, guard.ServerUnknown},
 		{"a path below", path("/mcp/admin"), 404, guard.ServerUnknown},
@@ -185,7 +190,12 @@ func TestAttacks(t *testing.T) {
 			if got.status != c.status || got.reason != string(c.reason) {
 				t.Errorf("got %d %s, want %d %s", got.status, got.reason, c.status, c.reason)
 			}
-			challenged := c.status == 401 || c.status == 403 || c.reason == guard.TokenAmbiguous
+			// What no token helps against is a response, and has no challenge. It is a
+			// denial to Envoy all the same: see refusalOf.
+			if c.status == 200 && (got.id != "7" || got.code != c.reason.Code()) {
+				t.Errorf("answered to %s with %d", got.id, got.code)
+			}
+			challenged := c.status == 401 || c.reason == guard.Reason(policy.RefusedScopeMissing) || c.reason == guard.TokenAmbiguous
 			const metadata = `resource_metadata="https://ledger.example.com/.well-known/oauth-protected-resource/mcp"`
 			if strings.Contains(got.challenge, metadata) != challenged {
 				t.Errorf("the challenge is %q", got.challenge)
@@ -198,7 +208,7 @@ func TestAStepUpNamesTheScope(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, nil)
 	got := refusalOf(t, s.ask(t, post("good", "post_entry"), nil))
-	for _, want := range []string{`error="insufficient_scope"`, `scope="ledger:write"`} {
+	for _, want := range []string{`error="insufficient_scope"`, `scope="ledger:read ledger:write"`} {
 		if !strings.Contains(got.challenge, want) {
 			t.Errorf("the challenge %q lacks %s", got.challenge, want)
 		}

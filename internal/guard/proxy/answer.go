@@ -127,6 +127,10 @@ func (x *exchange) pass(ctx context.Context, response *http.Response, part []byt
 		x.fail(ctx, "", nil)
 		return false
 	}
+	return x.write(response, part, flush)
+}
+
+func (x *exchange) write(response *http.Response, part []byte, flush bool) (more bool) {
 	x.start(response)
 	if _, err := x.w.Write(part); err != nil {
 		return false
@@ -168,39 +172,48 @@ func (x *exchange) start(response *http.Response) {
 // streams begin at once.
 func (x *exchange) stream(ctx context.Context, response *http.Response, filtered bool) {
 	response.Header.Del("Content-Length")
-	if x.request.Message.Kind == guard.Listen || !filtered {
-		if !x.pass(ctx, response, nil, true) {
-			return
-		}
+	if x.beginsAtOnce(filtered) && !x.pass(ctx, response, nil, true) {
+		return
 	}
-	events := newEvents(response.Body, maxAnswer)
-	for {
+	x.course = courseOf(x.request.Message)
+	for events := newEvents(response.Body, maxAnswer); ; {
 		x.watch.pause()
 		event, err := events.next()
 		x.watch.resume()
-		if err != nil && !errors.Is(err, io.EOF) {
-			x.breakOff(ctx, response, events, event, err, filtered)
+		// An event that need not be filtered is passed in parts if it is too large to
+		// be kept.
+		if event.part && !filtered {
+			err = nil
+		}
+		over := errors.Is(err, io.EOF)
+		if err != nil && !over {
+			x.breakOff(ctx, err)
 			return
 		}
 		if len(event.raw) > 0 && !x.passEvent(ctx, response, event, filtered) {
 			return
 		}
-		if err != nil {
+		if over {
 			x.finish(ctx, response)
 			return
 		}
 	}
 }
 
-// breakOff deals with a stream that has no whole event next.
-func (x *exchange) breakOff(ctx context.Context, response *http.Response, events *events, begun event, err error, filtered bool) {
+func (x *exchange) beginsAtOnce(filtered bool) bool {
+	return !filtered || x.request.Message.Kind == guard.Listen
+}
+
+// breakOff deals with a stream that has no whole event next. What was there of one
+// is not passed.
+func (x *exchange) breakOff(ctx context.Context, err error) {
 	switch {
-	case errors.Is(err, errEventTooLarge) && !filtered:
-		x.rest(ctx, response, events, begun.raw)
 	case x.started && x.ended(ctx):
-		// The last event was whole: the stream ends here.
+		x.cut(ctx)
+	case errors.Is(err, errEventTooLarge):
+		x.giveUp(ctx, "the MCP server's stream has an event larger than the guard reads", nil)
 	default:
-		x.fail(ctx, "the stream of the MCP server broke off, or has an event larger than the guard reads", err)
+		x.fail(ctx, "the stream of the MCP server broke off", err)
 	}
 }
 
@@ -209,36 +222,20 @@ func (x *exchange) passEvent(ctx context.Context, response *http.Response, event
 	if filtered {
 		var err error
 		if raw, err = event.filter(x.callable()); err != nil {
-			x.fail(ctx, "the MCP server's list cannot be read", err)
+			x.giveUp(ctx, "the MCP server's list cannot be read", err)
 			return false
 		}
 	}
-	if x.started && x.ended(ctx) {
+	switch ended := x.ended(ctx); {
+	case ended && x.started:
+		x.cut(ctx)
+		return false
+	case ended:
+		x.refuseNow(ctx)
 		return false
 	}
-	return x.pass(ctx, response, raw, true)
-}
-
-// rest passes the rest of a stream that need not be filtered and has an event
-// too large to be kept.
-func (x *exchange) rest(ctx context.Context, response *http.Response, events *events, begun []byte) {
-	if !x.pass(ctx, response, begun, true) {
-		return
-	}
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := events.reader.Read(buffer)
-		if n > 0 && !x.pass(ctx, response, buffer[:n], true) {
-			return
-		}
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			x.fail(ctx, "", err)
-			return
-		}
-	}
+	x.course.note(event)
+	return x.write(response, raw, true)
 }
 
 // maxNesting is how deeply an answer may nest that is filtered.

@@ -99,14 +99,43 @@ func TestTokensAreTakenFromOneHeaderOnly(t *testing.T) {
 
 func TestWhatIsNotGrantedIsRefused(t *testing.T) {
 	w := newWorld(t, fine)
-	got := w.post(eraseCall)
-	w.refused(got, http.StatusForbidden, guard.Reason(policy.RefusedNoGrant))
-	if challenge := got.header.Get("Www-Authenticate"); !strings.Contains(challenge, `error="insufficient_scope"`) || !strings.Contains(challenge, `scope="calc:erase"`) {
-		t.Error(challenge)
+	// No token helps: these are answers, and were 403 once.
+	w.refusedInAnswer(w.post(eraseCall), guard.Reason(policy.RefusedNoGrant))
+	w.refusedInAnswer(w.post(call("resources/read", `{"uri":"file:///etc/passwd"}`)), guard.Reason(policy.RefusedNoGrant))
+	w.refusedInAnswer(w.post(call("tools/call", `{"name":"drop"}`)), guard.Reason(policy.RefusedToolUnknown))
+	w.register.change(guard.Change{}, func() {
+		server := w.register.servers[calc]
+		server.WithholdChanged = true
+		w.register.servers[calc] = server
+		for i := range w.register.grants {
+			w.register.grants[i].ChangedTools = []string{"add"}
+		}
+	})
+	w.refusedInAnswer(w.post(addCall), guard.Reason(policy.RefusedReviewRequired))
+	// Where nobody waits for an answer there is a status, and no challenge.
+	for name, r := range map[string]*http.Request{
+		"a notification":    w.request(http.MethodPost, "/mcp", `{"jsonrpc":"2.0","method":"resources/x"}`),
+		"a call without id": w.request(http.MethodPost, "/mcp", `{"jsonrpc":"2.0","method":"tools/call","params":{"name":"erase"}}`),
+	} {
+		got := w.do(r)
+		w.refused(got, http.StatusForbidden, guard.Reason(policy.RefusedNoGrant))
+		if got.header.Get("Www-Authenticate") != "" {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
-	w.refused(w.post(call("resources/read", `{"uri":"file:///etc/passwd"}`)), http.StatusForbidden, guard.Reason(policy.RefusedNoGrant))
+	w.register.change(guard.Change{}, func() { w.register.grants = nil })
+	for name, r := range map[string]*http.Request{
+		"a stream": w.request(http.MethodGet, "/mcp", ""), "the end of a session": w.request(http.MethodDelete, "/mcp", ""),
+		"an answer to the server": w.request(http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"result":{}}`),
+	} {
+		got := w.do(r)
+		w.refused(got, http.StatusForbidden, guard.Reason(policy.RefusedNoGrant))
+		if got.header.Get("Www-Authenticate") != "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 	w.register.change(guard.Change{}, func() { w.register.stale = true })
-	got = w.post(addCall)
+	got := w.post(addCall)
 	w.refused(got, http.StatusServiceUnavailable, guard.RegisterStale)
 	if got.header.Get("Retry-After") != "1" {
 		t.Error("nothing says when to try again")

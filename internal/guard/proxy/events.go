@@ -23,6 +23,9 @@ type events struct {
 	// now belongs to the same end of line.
 	afterCR bool
 	begun   bool
+	// within says that the last event was too large and goes on; blank, that its
+	// line so far is empty.
+	within, blank bool
 }
 
 // event is what goes until an empty line, or until the end of the stream.
@@ -30,6 +33,8 @@ type event struct {
 	raw []byte
 	// skip is how many bytes at the beginning are not lines of it.
 	skip int
+	// part says that it goes on.
+	part bool
 }
 
 func newEvents(r io.Reader, maxSize int) *events {
@@ -39,13 +44,13 @@ func newEvents(r io.Reader, maxSize int) *events {
 // byteOrderMark may begin a stream.
 const byteOrderMark = "\ufeff"
 
-// next returns the next event. With io.EOF comes what was there of the last one,
-// and with errEventTooLarge what was read of it. The line feed after a carriage
-// return that ended an event is returned by itself when it comes later.
+// next returns the next event. With io.EOF comes what was there of the last one.
+// With errEventTooLarge comes what was read of it, and its rest comes next, in
+// parts. The line feed after a carriage return that ended an event is returned by
+// itself when it comes later.
 func (s *events) next() (event, error) {
 	var e event
-	empty := true
-	for len(e.raw) < s.max {
+	for size := s.begin(); len(e.raw) < size; {
 		char, err := s.reader.ReadByte()
 		if err != nil {
 			return e, err
@@ -55,23 +60,36 @@ func (s *events) next() (event, error) {
 		s.afterCR = char == '\r'
 		switch {
 		case char == '\n' && afterCR:
-			if len(e.raw) == 1 {
+			if len(e.raw) == 1 && !s.within {
 				e.skip = 1
 				return e, nil
 			}
 		case char != '\n' && char != '\r':
-			empty = false
+			s.blank = false
 			if s.begins(e.raw) {
-				e.skip, empty = len(byteOrderMark), true
+				e.skip, s.blank = len(byteOrderMark), true
 			}
-		case empty:
-			s.begun = true
+		case s.blank:
+			s.begun, s.within = true, false
 			return s.withLineFeed(e)
 		default:
-			s.begun, empty = true, true
+			s.begun, s.blank = true, true
 		}
 	}
+	s.begun, s.within, e.part = true, true, true
 	return e, errEventTooLarge
+}
+
+// partSize is how large the parts are of an event that is too large.
+const partSize = 32 << 10
+
+// begin begins an event, or a part of one, and returns how large it may be.
+func (s *events) begin() (size int) {
+	if s.within {
+		return partSize
+	}
+	s.blank = true
+	return s.max
 }
 
 // begins says that a byte order mark, which is of no line, begins the stream.

@@ -29,7 +29,10 @@ type exchange struct {
 	request  guard.Request
 	verdict  guard.Verdict
 	watch    stopwatch
-	started  bool
+	// passed says that the upstream may have the request, started that the client
+	// has the beginning of the answer.
+	passed, started bool
+	course          course
 }
 
 // endWith sees to it that the client's connection ends soon after what is held
@@ -61,6 +64,7 @@ func (x *exchange) forward(ctx context.Context) {
 		return
 	}
 	outgoing := x.outgoing(ctx)
+	x.passed = true
 	x.watch.pause()
 	response, err := x.proxy.transport.RoundTrip(outgoing)
 	x.watch.resume()
@@ -157,8 +161,7 @@ func endToEnd(header http.Header) http.Header {
 }
 
 // fail answers that the upstream gave no answer that can be passed. What has
-// begun is broken off; what was ended meanwhile is refused as the engine would
-// now.
+// begun is broken off; what was ended meanwhile is refused by what ended it.
 func (x *exchange) fail(ctx context.Context, text string, cause error) {
 	log := x.proxy.log.V(1).WithValues("server", x.route.Server.String())
 	switch {
@@ -174,17 +177,17 @@ func (x *exchange) fail(ctx context.Context, text string, cause error) {
 	}
 }
 
-// refuseNow answers a request that was ended before anything was sent. Where the
-// engine would allow it again, it must be sent again: it may have been carried
-// out by half.
-func (x *exchange) refuseNow(ctx context.Context) {
-	verdict := x.proxy.engine.Decide(context.WithoutCancel(ctx), x.request)
-	if verdict.Allowed() {
-		writeFailure(x.w, http.StatusServiceUnavailable, x.request.Message.ID,
-			"the request was ended because its token had to be verified again: it may have been carried out")
-		return
+// refuseNow answers a request that was ended before anything was sent.
+func (x *exchange) refuseNow(ctx context.Context) { x.proxy.refuse(x.w, x.request, x.refusal(ctx)) }
+
+// refusal is what is said of a request that was ended. The client must know where
+// the upstream had it: it may have been carried out.
+func (x *exchange) refusal(ctx context.Context) guard.Verdict {
+	verdict := x.proxy.engine.Ended(ctx, x.request)
+	if x.passed {
+		verdict.Text += "; the request had been passed on before, and may have been carried out"
 	}
-	x.proxy.refuse(x.w, x.request, verdict)
+	return verdict
 }
 
 // ended says that the client may not go on, or that nobody knows whether it may.

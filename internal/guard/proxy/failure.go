@@ -62,17 +62,27 @@ type failureError struct {
 // writeFailure answers that a request cannot be served. id is the request's as
 // it was written; empty for none.
 func writeFailure(w http.ResponseWriter, status int, id, text string) {
-	body := failure{Version: "2.0", Error: failureError{Code: codeInvalid, Message: text}}
+	code := codeInvalid
 	if status >= http.StatusInternalServerError {
-		body.Error.Code = codeInternal
-	}
-	if id != "" {
-		body.ID = json.RawMessage(id)
+		code = codeInternal
 	}
 	prepare(w.Header(), status)
 	w.WriteHeader(status)
 	// Nobody is left to tell of a client that left.
-	_ = json.NewEncoder(w).Encode(body)
+	_, _ = w.Write(append(failureBody(code, id, text), '\n'))
+}
+
+// failureBody is the response itself.
+func failureBody(code int, id, text string) []byte {
+	body := failure{Version: "2.0", Error: failureError{Code: code, Message: text}}
+	if id != "" {
+		body.ID = json.RawMessage(id)
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return []byte(`{"jsonrpc":"2.0","error":{"code":-32603,"message":"the failure cannot be written"}}`)
+	}
+	return encoded
 }
 
 // writeNoRoute answers a request for which match found no route.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/proxy"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 func TestMetadataIsServed(t *testing.T) {
@@ -134,10 +135,15 @@ func TestHostsTellRoutesApart(t *testing.T) {
 			{Server: guard.ServerName{Namespace: "team", Name: "twin"}, Upstream: upstream, Hosts: []string{"other.example.com:444"}, Path: "/x"},
 		}
 	})
+	// at is the status, or the code of a refusal that is an answer.
 	at := func(host, path string) int {
 		r := w.request(http.MethodPost, path, addCall)
 		r.Host = host
-		return w.do(r).status
+		got := w.do(r)
+		if code := got.code(); got.status == http.StatusOK && code != 0 {
+			return code
+		}
+		return got.status
 	}
 	w.register.change(guard.Change{}, func() {
 		server := w.register.servers[calc]
@@ -148,7 +154,7 @@ func TestHostsTellRoutesApart(t *testing.T) {
 		host, path string
 		want       int
 	}{
-		{"calc.example.com", "/mcp", 200}, {"CALC.example.com.:8443", "/mcp", 200}, {"other.example.com", "/mcp", 403},
+		{"calc.example.com", "/mcp", 200}, {"CALC.example.com.:8443", "/mcp", 200}, {"other.example.com", "/mcp", guard.Reason(policy.RefusedNoGrant).Code()},
 		{"evil.example.com", "/mcp", 404}, {"calc.example.com", "/x", 404}, {"other.example.com:444", "/x", 503},
 	} {
 		if got := at(c.host, c.path); got != c.want {

@@ -73,11 +73,15 @@ func TestTheOfficialSDKThroughTheGuard(t *testing.T) {
 			if err != nil || result.IsError || len(result.Content) != 1 {
 				t.Fatalf("called %+v, %v", result, err)
 			}
-			if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "erase"}); err == nil || !w.records.had(guard.Reason(policy.RefusedNoGrant)) {
+			if _, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "erase"}); err == nil || !strings.Contains(err.Error(), "kubectl get scopegrant") || !w.records.had(guard.Reason(policy.RefusedNoGrant)) {
 				t.Errorf("called what is not granted: %v, %s", err, w.records.last())
 			}
+			// It is an error of that call, and of nothing else.
+			if result, err := session.CallTool(ctx, &mcp.CallToolParams{Name: "add"}); err != nil || result.IsError {
+				t.Errorf("after a refusal: %+v, %v", result, err)
+			}
 			calls := slices.DeleteFunc(w.passed(), func(s seen) bool { return !strings.Contains(s.body, "tools/call") })
-			if len(calls) != 1 {
+			if len(calls) != 2 || strings.Contains(calls[0].body+calls[1].body, "erase") {
 				t.Errorf("the upstream had %d calls", len(calls))
 			}
 		})

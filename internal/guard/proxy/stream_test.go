@@ -164,7 +164,8 @@ func TestStreamsEndWhenTheClientIsRevoked(t *testing.T) {
 		}
 		w.register.revoke("reader")
 		rest, err := io.ReadAll(reader)
-		if err != nil || len(rest) > 0 {
+		last := answer{body: string(rest)}
+		if said := lastWord(t, &last); err != nil || last.body != "" || (said == "Revoked") != (method == http.MethodPost) {
 			t.Errorf("%s: after the end came %q, %v", method, rest, err)
 		}
 		select {

@@ -172,6 +172,13 @@ type world struct {
 // newWorld puts a guard in front of a handler. alter changes the options.
 func newWorld(t *testing.T, upstream http.HandlerFunc, alter ...func(*proxy.Options)) *world {
 	t.Helper()
+	return newWorldBy(t, upstream, guard.Options{Clock: clock.RealClock{}}, alter...)
+}
+
+// newWorldBy is newWorld by another clock, and by other tokens than those that are
+// known by heart.
+func newWorldBy(t *testing.T, upstream http.HandlerFunc, by guard.Options, alter ...func(*proxy.Options)) *world {
+	t.Helper()
 	w := &world{t: t, records: &records{}, register: &register{
 		clients: map[string]policy.ClientEntry{},
 		servers: map[guard.ServerName]guard.Server{calc: {Issuer: issuer, ServerEntry: policy.ServerEntry{
@@ -201,9 +208,12 @@ func newWorld(t *testing.T, upstream http.HandlerFunc, alter ...func(*proxy.Opti
 	if err != nil {
 		t.Fatal(err)
 	}
+	by.Register, by.Recorder, by.MaxStaleness = w.register, w.records, time.Minute
+	if by.Tokens == nil {
+		by.Tokens = known
+	}
 	options := proxy.Options{
-		Register: w.register, Clock: clock.RealClock{}, Log: testr.New(t),
-		Engine: guard.New(guard.Options{Register: w.register, Tokens: known, Recorder: w.records, Clock: clock.RealClock{}, MaxStaleness: time.Minute}),
+		Register: w.register, Clock: by.Clock, Log: testr.New(t), Engine: guard.New(by),
 		Routes: []proxy.Route{{Server: calc, Upstream: address}},
 		Observe: func(_ guard.ServerName, added time.Duration) {
 			w.mu.Lock()
@@ -309,6 +319,25 @@ func (w *world) do(r *http.Request) answer {
 func (w *world) post(body string, pairs ...string) answer {
 	w.t.Helper()
 	return w.do(w.request(http.MethodPost, "/mcp", body, pairs...))
+}
+
+// refusedInAnswer checks that an answer is a refusal that no token helps against: a
+// JSON-RPC error for the request, with the status of success and nothing that
+// sends a client for a token. The upstream knows nothing of it.
+func (w *world) refusedInAnswer(a answer, reason guard.Reason) {
+	w.t.Helper()
+	w.refused(a, http.StatusOK, reason)
+	var said struct {
+		ID     string
+		Result json.RawMessage
+		Error  struct{ Data struct{ Reason guard.Reason } }
+	}
+	if err := json.Unmarshal([]byte(a.body), &said); err != nil || said.ID != "q-1" || said.Result != nil || said.Error.Data.Reason != reason || a.code() != reason.Code() {
+		w.t.Errorf("no refusal: %v, %s", err, a.body)
+	}
+	if challenge, there := a.header["Www-Authenticate"]; there {
+		w.t.Errorf("a challenge: %s", challenge)
+	}
 }
 
 // refused checks that an answer is a refusal that the upstream knows nothing of.

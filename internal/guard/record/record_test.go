@@ -172,7 +172,9 @@ func TestWhatClientsSendIsNoLabel(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, nil)
 	for n := range 500 {
-		s.Record(call(fmt.Sprintf("tool-%d\xff", n)), known("ToolUnknown"))
+		v := known("ToolUnknown")
+		v.Status = 200 // It is the response to the request, and a refusal all the same.
+		s.Record(call(fmt.Sprintf("tool-%d\xff", n)), v)
 		s.Record(call(fmt.Sprintf("tool-%d", n)), unknown(guard.TokenMissing))
 	}
 	s.Record(call(""), allowed())
