@@ -27,8 +27,8 @@ func TestServerIsToldFirst(t *testing.T) {
 		leave  func(s *stage)
 		want   []string
 	}{
-		"expired":                  {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
-		"expired, with a key":      {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
+		"expired":             {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
+		"expired, with a key": {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.clock.SetTime(begun.Add(time.Hour)) }, registration},
 		"its end was moved to now": {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) {
 			s.clock.SetTime(begun.Add(time.Minute))
 			editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, begun.Add(time.Minute).Format(time.RFC3339)) })
