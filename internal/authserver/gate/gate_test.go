@@ -157,21 +157,14 @@ func TestConcurrentUseStaysWithinBounds(t *testing.T) {
 // free, and so many only that others are not kept by it.
 func TestTheUrgentWaitInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(2, time.Now)
-		first, err := g.Enter(authserver.Urgent)
-		if err != nil {
-			t.Fatal(err)
-		}
-		second, err := g.Enter(authserver.Urgent)
-		if err != nil {
-			t.Fatal(err)
-		}
+		g := New(8, time.Now)
+		leaves, _ := fill(t, g, authserver.Urgent)
 		began := time.Now()
 		if _, err := g.Enter(authserver.Urgent); err == nil || time.Since(began) > 0 {
 			t.Errorf("at a server at which nothing moves one waits %s: %v", time.Since(began), err)
 		}
-		first()
-		first, _ = g.Enter(authserver.Urgent)
+		leaves[0]()
+		leaves[0], _ = g.Enter(authserver.Urgent)
 		var mu sync.Mutex
 		var order []int
 		for i := range 4 {
@@ -189,14 +182,15 @@ func TestTheUrgentWaitInTurn(t *testing.T) {
 			synctest.Wait()
 		}
 		if _, err := g.Enter(authserver.Urgent); err == nil {
-			t.Error("more wait than twice the places")
+			t.Error("more wait than half as many as there are places")
 		}
 		if _, err := g.Enter(authserver.Routine); err == nil {
 			t.Error("one who is not urgent gets a place before those who are")
 		}
-		first()
-		time.Sleep(time.Millisecond)
-		second()
+		for _, leave := range leaves {
+			leave()
+			time.Sleep(time.Millisecond)
+		}
 		time.Sleep(time.Second)
 		mu.Lock()
 		defer mu.Unlock()
