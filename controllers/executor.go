@@ -78,9 +78,6 @@ func (x executor) run(ctx context.Context, l leaving) (record policy.Record, wai
 			ctx, cancel = detached(ctx)
 			defer cancel()
 		}
-		if err := l.confirmed(ctx); err != nil {
-			return l.Record, 0, err
-		}
 		out, err := x.step(ctx, server, &l, plan)
 		if err == nil && out.Ended {
 			// What is left to do is the cluster's affair.
@@ -118,6 +115,9 @@ func (x executor) enter(ctx context.Context, connection authserver.Config) (auth
 // step carries out one plan: the intent is stored, the server is asked, and what
 // its answer means is told and stored before anything else.
 func (x executor) step(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan) (out lifecycle.Outcome, err error) {
+	if err := l.confirmed(ctx); err != nil {
+		return out, err
+	}
 	before := l.Record
 	for _, event := range plan.Events {
 		l.tell(ctx, event)

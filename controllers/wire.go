@@ -51,11 +51,9 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	c, live, recorder := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("mcp-registrar")
 	servers := &Servers{Connector: o.Connector, Client: c, Namespace: o.Namespace}
-	sealer := &Sealer{Client: c, Live: live, Namespace: o.Namespace}
-	admission := &Admission{Client: c, Live: live, Sealer: sealer, Clock: o.Clock, Served: served, Namespaces: o.WatchNamespaces}
-	grants := &Grants{Client: c, Namespaces: o.WatchNamespaces, Admission: admission, Sealer: sealer}
-	if err := mgr.Add(admission); err != nil {
-		return wrap("adding the look at the admission policies", err)
+	grants, err := addGrants(mgr, o, served)
+	if err != nil {
+		return err
 	}
 	probes, err := addProbes(mgr, o, servers)
 	if err != nil {
@@ -95,6 +93,15 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		}
 	}
 	return nil
+}
+
+// addGrants adds what approvals of grants rest on.
+func addGrants(mgr manager.Manager, o Options, served bool) (*Grants, error) {
+	c, live := mgr.GetClient(), mgr.GetAPIReader()
+	sealer := &Sealer{Client: c, Live: live, Namespace: o.Namespace}
+	admission := &Admission{Client: c, Live: live, Sealer: sealer, Clock: o.Clock, Served: served, Namespaces: o.WatchNamespaces}
+	grants := &Grants{Client: c, Namespaces: o.WatchNamespaces, Admission: admission, Sealer: sealer}
+	return grants, wrap("adding the look at the admission policies", mgr.Add(admission))
 }
 
 // addProbes adds what asks live servers, if anything does.

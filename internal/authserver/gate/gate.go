@@ -69,7 +69,7 @@ func (g *Gate) Enter(urgency authserver.Urgency) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	if place == nil || g.granted(place) {
+	if g.granted(place) {
 		return sync.OnceFunc(g.leave), nil
 	}
 	g.mu.Lock()
@@ -77,10 +77,9 @@ func (g *Gate) Enter(urgency authserver.Urgency) (func(), error) {
 	return nil, g.refuse()
 }
 
-// try takes a place where there is one: then what it returns is nil. Else that is
-// closed when the caller has one.
+// try returns what is closed when the caller has a place.
 func (g *Gate) try(urgency authserver.Urgency) (chan struct{}, error) {
-	now := g.now()
+	now, place := g.now(), make(chan struct{})
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -88,17 +87,22 @@ func (g *Gate) try(urgency authserver.Urgency) (chan struct{}, error) {
 		return nil, g.refuse()
 	case g.inFlight < g.open(urgency):
 		g.inFlight++
-		return nil, nil
+		close(place)
+		return place, nil
 	case urgency != authserver.Urgent, now.Sub(g.left) >= patience, len(g.waiting) >= max(g.places/2, 1):
 		return nil, g.refuse()
 	}
-	place := make(chan struct{})
 	g.waiting = append(g.waiting, place)
 	return place, nil
 }
 
 // granted waits for a place.
 func (g *Gate) granted(place chan struct{}) bool {
+	select {
+	case <-place:
+		return true
+	default:
+	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {

@@ -5,6 +5,7 @@ package keycloak
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -115,9 +116,7 @@ func (b *bent) mix(real *httptest.ResponseRecorder) contract.Stance {
 		stance.Status = real.Code
 	}
 	header := map[string]string{"Content-Type": real.Header().Get("Content-Type")}
-	for name, value := range stance.Header {
-		header[name] = value
-	}
+	maps.Copy(header, stance.Header)
 	keep := min(b.keep, len(body))
 	stance.Header, stance.Body = header, body[:keep]+stance.Body+body[len(body)-min(b.tail, len(body)-keep):]
 	return stance
