@@ -35,6 +35,7 @@ type storedRecord struct {
 	SecretDoubtful bool                     `json:"secretDoubtful,omitempty"`
 	TokenDoubtful  bool                     `json:"tokenDoubtful,omitempty"`
 	Replacing      bool                     `json:"replacing,omitempty"`
+	KeptKeys       []string                 `json:"keptKeys,omitempty"`
 	Disabled       bool                     `json:"disabled,omitempty"`
 	Adopting       bool                     `json:"adopting,omitempty"`
 	KeysSent       string                   `json:"keysSent,omitempty"`
@@ -133,7 +134,7 @@ func store(r policy.Record) storedRecord {
 			Registered: storeMetadata(r.Client.Registered),
 		},
 		ServiceAccount: r.ServiceAccount,
-		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing, SecretDoubtful: r.SecretDoubtful, TokenDoubtful: r.TokenDoubtful,
+		TokenEndpoint:  r.TokenEndpoint, WishDigest: r.WishDigest, Replacing: r.Replacing, KeptKeys: r.KeptKeys, SecretDoubtful: r.SecretDoubtful, TokenDoubtful: r.TokenDoubtful,
 		WitnessKey: r.WitnessKey.Reveal(), WitnessKeyID: r.WitnessKeyID,
 		KeysSent: r.KeysSent, KeysChangedAt: r.KeysChangedAt, KeysSettleAt: r.KeysSettleAt,
 		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt, Reached: r.Reached,
@@ -193,7 +194,7 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 			Registered: s.Client.Registered.metadata(),
 		},
 		ServiceAccount: s.ServiceAccount,
-		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing, SecretDoubtful: s.SecretDoubtful, TokenDoubtful: s.TokenDoubtful,
+		TokenEndpoint:  s.TokenEndpoint, WishDigest: s.WishDigest, Replacing: s.Replacing, KeptKeys: s.KeptKeys, SecretDoubtful: s.SecretDoubtful, TokenDoubtful: s.TokenDoubtful,
 		WitnessKey: authserver.NewSecret(s.WitnessKey), WitnessKeyID: s.WitnessKeyID,
 		KeysSent: s.KeysSent, KeysChangedAt: s.KeysChangedAt, KeysSettleAt: s.KeysSettleAt,
 		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt, Reached: s.Reached,

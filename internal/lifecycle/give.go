@@ -231,7 +231,7 @@ func (w Wanted) replace(now time.Time) Plan {
 	wish, key := w.asked(), w.key()
 	intent := w.Record
 	// What is sent enables the client: from now on it may be.
-	intent.Replacing, intent.Disabled = true, false
+	intent.Replacing, intent.KeptKeys, intent.Disabled = true, w.Record.Keeping(wish), false
 	intent.TokenDoubtful = !w.Capabilities.OwnClientID
 	intent.ServiceAccount = w.ServiceAccount
 	intent.TokenLifetime = max(intent.TokenLifetime, w.TokenLifetime)

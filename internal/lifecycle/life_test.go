@@ -336,6 +336,7 @@ func (l *life) atRest() error {
 	c := l.office.clients[l.record.Client.ID]
 	there := l.wanted && c != nil
 	return first(
+		l.check(len(l.office.deceived) > 0, "a client that lives would have been taken for gone: %v", l.office.deceived),
 		l.check(l.office.own && len(l.record.Orphans) > 0, "a client whose id the register chose is an orphan"),
 		l.check(len(l.record.Orphans) > l.office.lost+l.cuts, "more orphans than lost answers"),
 		l.check(l.told < len(l.record.Orphans), "orphans that nobody was told of"),

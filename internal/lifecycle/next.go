@@ -120,6 +120,7 @@ func (f Facts) wantsProbeKey() bool {
 // giving is the record before the client is given a key.
 func (f Facts) giving() policy.Record {
 	r := f.begun(f.Record)
+	r.KeptKeys = f.Record.Keeping(f.withProbeKey())
 	r.Replacing, r.TokenDoubtful, r.WitnessKey, r.WitnessKeyID = true, true, f.ProbeKey.Private, f.ProbeKey.ID
 	return r
 }

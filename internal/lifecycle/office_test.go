@@ -38,6 +38,8 @@ type office struct {
 	// seen are the ids that were given.
 	seen map[string]bool
 	now  time.Time
+	// deceived are the clients that would have been taken for gone while they lived.
+	deceived []string
 	// lost counts what ended without a word that could be used.
 	lost int
 	made int
@@ -168,6 +170,11 @@ func (o *office) renewed(id string, c *enrolled) authserver.Client {
 func (o *office) find(handle authserver.Handle) (*enrolled, error) {
 	c := o.clients[handle.ClientID]
 	if c != nil && !o.own && handle.ManagementToken.Reveal() != c.token {
+		if handle.AuthMethod == "private_key_jwt" && shown(handle) && !handle.Deleted && !strings.Contains(c.holds.JWKS, `"kid":"`+handle.KeyID+`"`) {
+			// Neither its token nor a key that counts as certain is good: it is taken
+			// for gone.
+			o.deceived = append(o.deceived, handle.ClientID)
+		}
 		return nil, failure(authserver.Unauthorized, false)
 	}
 	if c == nil && !o.own && !shown(handle) {

@@ -209,6 +209,9 @@ type Record struct {
 	TokenDoubtful bool
 	// Replacing says that an update was sent and its answer not yet stored.
 	Replacing bool
+	// KeptKeys are the thumbprints (RFC 7638) of the client's keys that are registered
+	// whatever came of updates without an answer. They mean nothing without Replacing.
+	KeptKeys []string
 	// Disabled says that the server accepted that the client is disabled, and
 	// that nothing was sent since that enables it.
 	Disabled bool
@@ -357,6 +360,49 @@ func (r Record) At(version string) Record {
 	return r
 }
 
+// keyAtHand is a private key of the client, with its id.
+type keyAtHand struct {
+	private authserver.Secret
+	id      string
+}
+
+// keysAtHand are those of the registered keys that the operator has.
+func (r Record) keysAtHand(c CredentialsFact) []keyAtHand {
+	registered, _ := thumbprints(r.Client.Registered.JWKS)
+	var keys []keyAtHand
+	if r.WitnessKeyID != "" && slices.Contains(registered, r.WitnessKeyID) {
+		keys = append(keys, keyAtHand{r.WitnessKey, r.WitnessKeyID})
+	}
+	if r.knows(c.PublicJWKS) {
+		keys = append(keys, keyAtHand{c.PrivateKey, c.KeyID})
+	}
+	if r.Rotation.KeyWaits() && slices.Contains(registered, r.Rotation.NextKeyID) {
+		// The server has it, and the team not yet.
+		keys = append(keys, keyAtHand{r.Rotation.NextKey, r.Rotation.NextKeyID})
+	}
+	return keys
+}
+
+// keeps says that the client is known by the key of a handle, whatever came of updates
+// without an answer.
+func (r Record) keeps(handle authserver.Handle) bool {
+	return handle.AuthMethod == wirePrivateKeyJWT && slices.Contains(r.KeptKeys, handle.KeyID)
+}
+
+// Keeping is what KeptKeys are when an update is about to be sent.
+func (r Record) Keeping(wish authserver.ClientMetadata) []string {
+	registered := r.Client.Registered
+	if wish.AuthMethod != registered.AuthMethod {
+		return nil
+	}
+	kept, _ := thumbprints(registered.JWKS)
+	if r.Replacing {
+		kept = slices.Clone(r.KeptKeys)
+	}
+	sent, _ := thumbprints(wish.JWKS)
+	return slices.DeleteFunc(kept, func(key string) bool { return !slices.Contains(sent, key) })
+}
+
 // Exists reports whether the record speaks of a client that was registered, and is
 // not known to be gone.
 func (r Record) Exists() bool { return r.State.HoldsPlace() && r.State != RecordPending }
@@ -395,18 +441,15 @@ func (r Record) Handle(c CredentialsFact, now time.Time) authserver.Handle {
 		ClientSecret:    r.Client.Secret,
 		Deleted:         r.State == RecordDeleted,
 		TokenDoubtful:   r.TokenDoubtful,
-		Uncertain:       r.Replacing || r.SecretDoubtful || !r.Client.SecretExpiresAt.IsZero() || r.KeysLag(now) > 0,
 	}
-	registered, _ := thumbprints(r.Client.Registered.JWKS)
-	switch {
-	case r.WitnessKeyID != "" && slices.Contains(registered, r.WitnessKeyID):
-		handle.PrivateKey, handle.KeyID = r.WitnessKey, r.WitnessKeyID
-	case r.knows(c.PublicJWKS):
-		handle.PrivateKey, handle.KeyID = c.PrivateKey, c.KeyID
-	case r.Rotation.KeyWaits() && slices.Contains(registered, r.Rotation.NextKeyID):
-		// The server has it, and the team not yet.
-		handle.PrivateKey, handle.KeyID = r.Rotation.NextKey, r.Rotation.NextKeyID
+	keys := r.keysAtHand(c)
+	if i := slices.IndexFunc(keys, func(key keyAtHand) bool { return slices.Contains(r.KeptKeys, key.id) }); r.Replacing && i > 0 {
+		keys = keys[i:]
 	}
+	if len(keys) > 0 {
+		handle.PrivateKey, handle.KeyID = keys[0].private, keys[0].id
+	}
+	handle.Uncertain = r.Replacing && !r.keeps(handle) || r.SecretDoubtful || !r.Client.SecretExpiresAt.IsZero() || r.KeysLag(now) > 0
 	if len(r.Client.Registered.RedirectURIs) > 0 {
 		handle.RedirectURI = r.Client.Registered.RedirectURIs[0]
 	}
