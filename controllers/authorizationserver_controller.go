@@ -223,5 +223,8 @@ func (r *AuthorizationServerReconciler) next(next *v1alpha1.AuthorizationServer,
 	if next.Status.Inventory != nil {
 		after = min(after, max(nextInventory(next).Sub(r.Clock.Now()), time.Second))
 	}
+	if facts.Clients.PossibleOrphans > 0 {
+		after = min(after, blockedDelay)
+	}
 	return after
 }
