@@ -233,6 +233,12 @@ func (w *world) compareClients(lost map[string]bool) []string {
 		holders[id] = name
 	}
 	reported := w.reported()
+	for name, reg := range w.registrations {
+		if record := w.records[reg.UID]; lost[name] && record != nil && record.State == "Pending" {
+			// Its last request is on record, and a person is asked about it already.
+			reported[record.Mark] = true
+		}
+	}
 	for id, c := range w.clients {
 		if isReported := reported[c.SoftwareVersion]; isReported == (holders[id] != "") {
 			found = append(found, fmt.Sprintf("client %s (%s, mark %s): live, holder %q, reported as possible orphan %v", id, c.Name, c.SoftwareVersion, holders[id], isReported))
@@ -261,7 +267,10 @@ func (w *world) compareRecords(lost map[string]bool) []string {
 			found = append(found, fmt.Sprintf("record %s: has no object and names no possible orphan", uid))
 		case reg == nil:
 		case lost[reg.Name]:
-			managed++
+			// It may be one of which a person has to say what became of its client.
+			if record.State == "Registered" {
+				managed++
+			}
 		case reg.Status.ClientID != "":
 			managed++
 			if record.Client.ID != reg.Status.ClientID {
