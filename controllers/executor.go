@@ -92,6 +92,15 @@ func (x executor) run(ctx context.Context, l leaving) (record policy.Record, wai
 	return l.Record, 0, errTooManySteps
 }
 
+// waits leaves what may wait for a moment to memory, where others are to go.
+func (l *leaving) waits(out lifecycle.Outcome) bool {
+	if !out.MayWait || l.unstored || l.later == nil || !l.later(out.Record) {
+		return false
+	}
+	l.Record = out.Record
+	return true
+}
+
 // confirmed confirms once.
 func (l *leaving) confirmed(ctx context.Context) error {
 	confirm := l.confirm
@@ -138,8 +147,7 @@ func (x executor) step(ctx context.Context, server authserver.Server, l *leaving
 	for _, event := range out.Events {
 		l.tell(ctx, event)
 	}
-	if out.MayWait && !l.unstored && l.later != nil && l.later(out.Record) {
-		l.Record = out.Record
+	if l.waits(out) {
 		return out, nil
 	}
 	err = l.keepAnswer(ctx, out.Record)

@@ -21,7 +21,7 @@ const (
 	longestRecess  = time.Second
 	recessEach     = 2 * time.Millisecond
 	// longestRush is the longest that anything waits for others.
-	longestRush = 2 * time.Second
+	longestRush = 5 * time.Second
 	// oneTry is for how long a revocation that is tried again is the same one.
 	oneTry = time.Minute
 	// mostTries is how many are remembered before the old ones are dropped.

@@ -59,8 +59,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	denials := &Denials{Client: c, Live: live}
-	guards := newGuards(c, o.WatchNamespaces, o.History)
+	denials, guards := &Denials{Client: c, Live: live}, newGuards(c, o.WatchNamespaces, o.History)
 	strays, records := NewStrays(), &Records{Client: c, Live: live, Namespace: o.Namespace}
 	for _, r := range []struct {
 		reconciler interface {

@@ -31,7 +31,7 @@ What always holds:
   where a cache that is behind could have the decision wrong. The team's Secret, the
   status and the proof come after.
 * **Nobody waits for another's papers.** While other clients begin to be deleted, the
-  record, the proof and the status of those that the server took wait, for up to two
+  record, the proof and the status of those that the server took wait, for up to five
   seconds: of a deletion and of an end only, which guards know by themselves. A process
   that dies in between has the server told again.
 * **Nothing holds the deletion back**: it needs the client id or the management URI, its

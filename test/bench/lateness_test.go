@@ -34,9 +34,7 @@ const inFlight = 16
 // TestExpiries measures how late clients are deleted that are due within one second:
 // those of the manager alone, those of a loader that sends the same deletions by
 // itself and knows all in advance, and both beside each other, which compete for the
-// machine and for the server as others would; and those of a loader that reads one live
-// object before each, which is the least that nobody can do without who must not lose a
-// renewal. It fails if any was early.
+// machine and for the server as others would. It fails if any was early.
 func TestExpiries(t *testing.T) {
 	path := *manager
 	if path == "" {
@@ -64,11 +62,7 @@ func TestExpiries(t *testing.T) {
 					t.Errorf("a client was deleted %s before it was due", -s[0])
 				}
 			}
-			reader := b.newLoader(t, n)
-			reader.reads = names("alone", n)
-			reading := reader.run(t, time.Now().Add(2*time.Second))
 			say(t, "loader alone", "%s", alone)
-			say(t, "loader alone that reads one live object before each", "%s", reading)
 			say(t, "manager alone", "%s; p99 %.1f times that of the loader alone", ours, ratio(ours, alone))
 			say(t, "loader beside the manager", "%s", theirs)
 			say(t, "manager beside the loader", "%s; p99 %.1f times that of the loader beside it", both, ratio(both, theirs))
@@ -124,8 +118,6 @@ type loader struct {
 	*bench
 	ids, uris, tokens []string
 	due               map[string]time.Time
-	// reads names the registrations of which one is read before each deletion.
-	reads []string
 }
 
 func (b *bench) newLoader(t *testing.T, n int) *loader {
@@ -175,12 +167,6 @@ func (l *loader) send(t *testing.T, begin time.Time) {
 		l.due[id] = due
 		time.Sleep(time.Until(due))
 		group.Go(func() error {
-			if len(l.reads) > 0 {
-				var live v1alpha1.MCPClientRegistration
-				if err := l.Get(ctx, client.ObjectKey{Namespace: operator.TeamNamespace, Name: l.reads[i]}, &live); err != nil {
-					return err
-				}
-			}
 			request, err := http.NewRequestWithContext(ctx, http.MethodDelete, l.uris[i], nil)
 			if err != nil {
 				return err
