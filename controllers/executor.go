@@ -168,8 +168,8 @@ func (l *leaving) keep(ctx context.Context, record policy.Record) error {
 	return l.put(ctx, record)
 }
 
-// keepAnswer is keep after an answer: what was learnt before and is not stored yet is
-// not lost for want of news.
+// keepAnswer is keep after an answer: what was renewed before and could not be stored
+// is not lost for want of news.
 func (l *leaving) keepAnswer(ctx context.Context, record policy.Record) error {
 	if l.unstored {
 		return l.put(ctx, record)

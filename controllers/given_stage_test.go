@@ -109,12 +109,7 @@ func TestShutdownHandsOverWhatTheServerTook(t *testing.T) {
 // does not wait for them.
 func TestUnconfirmedObjectThatOthersHoldIsLetGo(t *testing.T) {
 	s := newStage(t, "held")
-	s.as.registration = unavailable
-	s.begin()
-	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
-	if _, err := s.registrations.Reconcile(t.Context(), s.registration()); err == nil {
-		t.Fatal("the answer was not lost")
-	}
+	s.loseAnswer()
 	reg := s.registration()
 	reg.Finalizers = append(reg.Finalizers, "example.com/hold")
 	if err := s.Update(t.Context(), reg); err != nil {
@@ -168,12 +163,7 @@ func TestObjectThatWasLetGoGetsNoClient(t *testing.T) {
 // is that of a possible orphan, for whoever has to look.
 func TestPendingRecordWithoutRegistrationIsAnOrphan(t *testing.T) {
 	s := newStage(t, "left-pending")
-	s.as.registration = unavailable
-	s.begin()
-	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
-	if _, err := s.registrations.Reconcile(t.Context(), s.registration()); err == nil {
-		t.Fatal("the answer was not lost")
-	}
+	s.loseAnswer()
 	pending := s.stored()
 	if !pending.Pending() || len(pending.Orphans) > 0 {
 		t.Fatalf("record %+v", pending)

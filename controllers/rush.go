@@ -38,8 +38,8 @@ type rush struct {
 	last  time.Time
 	// tries are the revocations that began: the count then, and when.
 	tries map[types.UID]try
-	// told are the registrations whose client the server took, with what is left to do.
-	told map[types.UID]try
+	// told are the registrations whose client the server took, with when it did.
+	told map[types.UID]time.Time
 	turn int
 	over bool
 }
@@ -59,7 +59,7 @@ func (r *rush) begin(uid types.UID, now time.Time) {
 	if known, found := r.tries[uid]; found && now.Sub(known.at) < oneTry {
 		return
 	}
-	if r.tries == nil || len(r.tries) >= mostTries {
+	if len(r.tries) >= mostTries {
 		maps.DeleteFunc(r.tries, func(_ types.UID, t try) bool { return now.Sub(t.at) >= longestRush })
 	}
 	if r.tries == nil {
@@ -80,9 +80,9 @@ func (r *rush) took(uid types.UID, now time.Time) bool {
 		return false
 	}
 	if r.told == nil {
-		r.told = map[types.UID]try{}
+		r.told = map[types.UID]time.Time{}
 	}
-	r.told[uid] = try{now, own.number}
+	r.told[uid] = now
 	return true
 }
 
@@ -91,11 +91,11 @@ func (r *rush) took(uid types.UID, now time.Time) bool {
 func (r *rush) recess(uid types.UID, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	own, waits := r.told[uid]
+	since, waits := r.told[uid]
 	if !waits {
 		return 0
 	}
-	if r.over || now.Sub(r.last) >= calm || now.Sub(own.at) >= longestRush {
+	if r.over || now.Sub(r.last) >= calm || now.Sub(since) >= longestRush {
 		delete(r.told, uid)
 		return 0
 	}

@@ -89,12 +89,7 @@ func TestUnmarkedStrayIsBelievedOfItsServerOnly(t *testing.T) {
 // name its client.
 func TestStrayWaitsForTheAnswerUnderWay(t *testing.T) {
 	s := newStage(t, "asking")
-	s.as.registration = unavailable
-	s.begin()
-	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
-	if _, err := s.registrations.Reconcile(t.Context(), s.registration()); err == nil {
-		t.Fatal("the answer was not lost")
-	}
+	s.loseAnswer()
 	reg := s.goneWithout()
 	done := s.strays.Strays.work(reg.UID)
 	again, err := s.strayOnce(reg)
@@ -254,5 +249,16 @@ func TestStraysAreNoticed(t *testing.T) {
 		if c.happens(q); !slices.Equal(q.heard, c.want) {
 			t.Errorf("%s: %v, want %v", name, q.heard, c.want)
 		}
+	}
+}
+
+// loseAnswer begins with a registration whose request has no answer.
+func (s *stage) loseAnswer() {
+	s.t.Helper()
+	s.as.registration = unavailable
+	s.begin()
+	s.as.registration = &authserver.Error{Kind: authserver.Unavailable, MaybeApplied: true}
+	if _, err := s.registrations.Reconcile(s.t.Context(), s.registration()); err == nil {
+		s.t.Fatal("the answer was not lost")
 	}
 }

@@ -357,7 +357,7 @@ func TestNext(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := Registration(liveFacts(c.change), now)
 			equal(t, "next", c.want, d.Next)
-			equal(t, "takes away", c.takesAway, d.NextTakesAway())
+			equal(t, "takes away", c.takesAway, nextTakesAway(d))
 		})
 	}
 }

@@ -306,3 +306,8 @@ func jwksRefusal(text string) string {
 
 // matchesWhole says whether a pattern matches a text as a whole.
 func matchesWhole(pattern, text string) bool { return matchesAny([]string{pattern}, text) == Present }
+
+// nextTakesAway says that Next is a deadline that may take something away.
+func nextTakesAway(d RegistrationDecision) bool {
+	return !d.Next.IsZero() && d.Next.Equal(d.TakesAwayAt)
+}

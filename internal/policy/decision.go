@@ -113,11 +113,6 @@ type RegistrationDecision struct {
 	TakesAwayAt time.Time
 }
 
-// NextTakesAway says that Next is a deadline that may take something away.
-func (d RegistrationDecision) NextTakesAway() bool {
-	return !d.Next.IsZero() && d.Next.Equal(d.TakesAwayAt)
-}
-
 // GrantDecision is the decision about a ScopeGrant.
 type GrantDecision struct {
 	// InForce says that the scopes may be used.

@@ -215,7 +215,7 @@ func TestRegistrationWaitsForAnAcceptableGrant(t *testing.T) {
 		lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierRead: 5 * seconds})(&f.Grants[0])
 	})
 	equal(t, "before", outcome{Action: Nothing, Reason: v1alpha1.ReasonNoGrantInForce, DueAt: now, Next: at}, outcomeOf(Registration(f, now)))
-	equal(t, "takes away", false, Registration(f, now).NextTakesAway())
+	equal(t, "takes away", false, nextTakesAway(Registration(f, now)))
 	equal(t, "then", Register, Registration(f, at).Action)
 }
 

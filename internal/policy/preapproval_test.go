@@ -140,7 +140,7 @@ func TestRegistrationEndsWithAPreApproval(t *testing.T) {
 	})
 	before := Registration(f, until.Add(-1))
 	equal(t, "before", outcome{Action: Keep, Reason: v1alpha1.ReasonAccepted, Next: until}, outcomeOf(before))
-	equal(t, "takes away", true, before.NextTakesAway())
+	equal(t, "takes away", true, nextTakesAway(before))
 	equal(t, "grants", []GrantInForce{{Grant: f.Grants[0].Grant, Basis: v1alpha1.BasisPreApproved}}, before.Grants)
 	d := Registration(f, until)
 	equal(t, "action", Revoke, d.Action)

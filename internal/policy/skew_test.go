@@ -135,7 +135,7 @@ func TestSkewOfTheAuthorizationServerNeverEndsASecret(t *testing.T) {
 			if d := Registration(f, now.Add(life+time.Second)); d.Action != Revoke || d.Verdict.Cause != v1alpha1.CauseSecretExpired {
 				t.Errorf("a second after its end: %s, %+v", d.Action, d.Verdict)
 			}
-			if d := Registration(f, now); !d.Next.Equal(now.Add(life)) || !d.NextTakesAway() {
+			if d := Registration(f, now); !d.Next.Equal(now.Add(life)) || !nextTakesAway(d) {
 				t.Errorf("looks again at %s, want %s", d.Next, now.Add(life))
 			}
 		})
