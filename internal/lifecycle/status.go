@@ -108,6 +108,10 @@ func RevocationOf(old *v1alpha1.Revocation, d policy.RegistrationDecision, r pol
 	case old != nil && r.Live() && r.Cause == "" && old.ClientID == r.Client.ID && old.VerifiedAt == nil:
 		// It was announced and never began: the client may go on.
 		return nil
+	case old != nil && old.ClientID == "" && old.VerifiedAt == nil && r.State == "" && len(r.Orphans) > 0:
+		// What was to be taken away never had a name: status.possibleOrphans has its
+		// mark now.
+		return nil
 	}
 	return old
 }

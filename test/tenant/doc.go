@@ -6,7 +6,8 @@
 // sizes up to the limit, with the admission policies and without. Each tenant has
 // its client registered, changes its objects, and ends the client in one of many
 // ways; ten seconds later the client must be gone at the authorization server, the
-// guard must refuse its token, and status or record must say so.
+// guard must refuse its token, and status or record must say so. Under the race
+// detector the ten seconds are a minute: what holds it to ten is make fuzz.
 //
 // It must never ask the operator whether a client is gone: it asks the
 // authorization server and the guard. It knows the reconcilers only as

@@ -312,7 +312,7 @@ func (w *world) feelPulse(t *testing.T) *pulse {
 }
 
 // excuse is how many times the bound something may take that began at an instant:
-// once, unless the machine was too busy.
+// once, unless the machine was too busy or the race detector is in the way.
 func (p *pulse) excuse(since time.Time) float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -322,5 +322,5 @@ func (p *pulse) excuse(since time.Time) float64 {
 			worst = max(worst, b.took)
 		}
 	}
-	return min(float64(worst)/float64(slow), slowest)
+	return min(max(float64(worst)/float64(slow), leeway), slowest)
 }
