@@ -179,7 +179,7 @@ func credentialsData(reg *v1alpha1.MCPClientRegistration, record policy.Record, 
 		v1alpha1.SecretKeyIssuer:        record.Connection.Issuer,
 		v1alpha1.SecretKeyTokenEndpoint: record.TokenEndpoint,
 		v1alpha1.SecretKeyAuthMethod:    record.Client.Registered.AuthMethod,
-		v1alpha1.SecretKeyScope:         strings.Join(record.Client.Registered.Scopes, " "),
+		v1alpha1.SecretKeyScope:         strings.Join(policy.WithoutOIDCScopes(record.Client.Registered.Scopes), " "),
 		v1alpha1.SecretKeyResources:     strings.Join(d.Resources, " "),
 	}
 	switch reg.Spec.TokenEndpointAuthMethod {

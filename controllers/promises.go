@@ -165,7 +165,7 @@ func (s *step) askChallenge(ctx context.Context, examiner authserver.Examiner, d
 	e := entry{kind: v1alpha1.ConditionPKCEEnforced}
 	question := authserver.ChallengeQuestion{
 		AuthorizationEndpoint: as.Status.Metadata.AuthorizationEndpoint, ClientID: client.ID,
-		RedirectURI: client.Registered.RedirectURIs[0], Scopes: client.Registered.Scopes,
+		RedirectURI: client.Registered.RedirectURIs[0], Scopes: policy.WithoutOIDCScopes(client.Registered.Scopes),
 	}
 	if len(s.decision.Resources) > 0 {
 		question.Resource = s.decision.Resources[0]
@@ -197,7 +197,7 @@ func (s *step) askToken(ctx context.Context, examiner authserver.Examiner, done 
 	if handle.PrivateKey.IsZero() && handle.ClientSecret.IsZero() {
 		return entry{}, nil
 	}
-	question := authserver.TokenQuestion{Handle: handle, Scopes: client.Registered.Scopes}
+	question := authserver.TokenQuestion{Handle: handle, Scopes: policy.WithoutOIDCScopes(client.Registered.Scopes)}
 	if len(s.decision.Resources) > 0 {
 		question.Resource = s.decision.Resources[0]
 	}

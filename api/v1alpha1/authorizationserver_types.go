@@ -241,6 +241,18 @@ type MetadataDocumentManagement struct {
 	CacheSeconds *int32 `json:"cacheSeconds,omitempty"`
 }
 
+// OIDCScope is a scope of an authorization server itself (OpenID Connect Core 1.0).
+// +kubebuilder:validation:Enum=openid;offline_access
+type OIDCScope string
+
+// The values of OIDCScope.
+const (
+	// OIDCScopeOpenID asks for an ID token (§3.1.2.1).
+	OIDCScopeOpenID OIDCScope = "openid"
+	// OIDCScopeOfflineAccess asks for a refresh token (§11).
+	OIDCScopeOfflineAccess OIDCScope = "offline_access"
+)
+
 // RegistrationPolicy bounds what registrations may ask for.
 type RegistrationPolicy struct {
 	// maxRegistrationLifetimeSeconds is the longest term of a registration,
@@ -288,6 +300,17 @@ type RegistrationPolicy struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=3
 	AllowedTokenEndpointAuthMethods []TokenEndpointAuthMethod `json:"allowedTokenEndpointAuthMethods,omitempty"`
+
+	// allowedOIDCScopes lists which scopes of the authorization server itself clients
+	// with the grant type RefreshToken are registered with, where it publishes them
+	// (scopes_supported): openid (OpenID Connect Core 1.0 §3.1.2.1) and offline_access
+	// (§11). Many servers give refresh tokens only to who asks for offline_access, and
+	// many clients ask for it. They are not granted, and lead to no server. Left out,
+	// both. An empty list means none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	AllowedOIDCScopes *[]OIDCScope `json:"allowedOIDCScopes,omitempty"`
 
 	// redirectURIPatterns are regular expressions (RE2); each redirect URI
 	// must match one of them as a whole. Left out, the bounds of the
@@ -400,7 +423,7 @@ type OrphanedClient struct {
 }
 
 // Capability is something that an authorization server supports.
-// +kubebuilder:validation:Enum=Registration;ClientIDMetadataDocument;Revocation;Introspection;PKCES256;IssuerInResponse
+// +kubebuilder:validation:Enum=Registration;ClientIDMetadataDocument;Revocation;Introspection;PKCES256;IssuerInResponse;OpenID;OfflineAccess
 type Capability string
 
 // The values of Capability.
@@ -417,6 +440,10 @@ const (
 	CapabilityPKCES256 Capability = "PKCES256"
 	// CapabilityIssuerInResponse: the iss response parameter (RFC 9207).
 	CapabilityIssuerInResponse Capability = "IssuerInResponse"
+	// CapabilityOpenID: openid in scopes_supported (OpenID Connect Core 1.0).
+	CapabilityOpenID Capability = "OpenID"
+	// CapabilityOfflineAccess: offline_access in scopes_supported (ibidem, §11).
+	CapabilityOfflineAccess Capability = "OfflineAccess"
 )
 
 // ServerMetadata is the part of the server metadata that the operator uses

@@ -28,6 +28,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-[^-~]*$')",message="a scope must be one token of printable ASCII without space, double quote or backslash (RFC 6749 section 3.3), for example invoices:read"
 // +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a scope must not contain a wildcard: name what it allows, for example invoices:read"
 // +kubebuilder:validation:XValidation:rule="!self.lowerAscii().matches('^(.*[:./])?(all|any|everything|admin|administrator|root|superuser|full|full[-_.]?access|wildcard)$')",message="a scope must not be a catch-all name: name what it allows, for example invoices:read"
+// +kubebuilder:validation:XValidation:rule="!(self in ['openid', 'offline_access'])",message="openid and offline_access are scopes of the authorization server itself and lead to no server: name what it allows, for example invoices:read; clients with the grant type RefreshToken are registered with them by themselves"
 type ScopeName string
 
 // CatchAllPattern is the regular expression (RE2, on the lower-cased name)
@@ -203,6 +204,7 @@ type ToolDigest struct {
 }
 
 // MCPServerSpec describes an MCP server as an OAuth resource server.
+// +kubebuilder:validation:XValidation:rule="!has(self.entryScope) || !self.scopes.exists(s, s.name == self.entryScope)",message="entryScope must not be one of scopes: every client has it without a grant; choose another name, for example mcp:enter"
 type MCPServerSpec struct {
 	// resource is the canonical URI of the server (RFC 8707 §2, RFC 9728 §2):
 	// the audience of its tokens. Immutable. https without fragment; http
@@ -233,6 +235,17 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:XValidation:rule="self.map(s, size(s.name) + (has(s.description) ? size(s.description) : 0) + (has(s.tools) ? s.tools.map(t, size(t)).sum() : 0)).sum() <= 32768",message="scopes must have names, descriptions and tools of at most 32768 characters together: shorten the descriptions, or spread the scopes over several MCPServers, for example one for each group of tools"
 	Scopes []Scope `json:"scopes"`
+
+	// entryScope is a scope that every client with a grant in force at this server is
+	// registered with, beside what it was granted. It gives what every client may do,
+	// which is to open a session and to see the tools that it may call, and nothing
+	// else: it must not be one of scopes. It is the only scope that clients are told
+	// to ask for first (the first challenge and scopes_supported), so that one with
+	// few grants can log in; what a call needs beyond it they are told when they make
+	// it. Left out, they are told the scopes that all clients of this server have,
+	// and none where there is none.
+	// +optional
+	EntryScope ScopeName `json:"entryScope,omitempty"`
 
 	// accessTokenLifetimeSeconds is the upper bound of the lifetime of access
 	// tokens for this server, in seconds. After a revocation a self-contained

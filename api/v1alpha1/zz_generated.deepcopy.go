@@ -1109,6 +1109,15 @@ func (in *RegistrationPolicy) DeepCopyInto(out *RegistrationPolicy) {
 		*out = make([]TokenEndpointAuthMethod, len(*in))
 		copy(*out, *in)
 	}
+	if in.AllowedOIDCScopes != nil {
+		in, out := &in.AllowedOIDCScopes, &out.AllowedOIDCScopes
+		*out = new([]OIDCScope)
+		if **in != nil {
+			in, out := *in, *out
+			*out = make([]OIDCScope, len(*in))
+			copy(*out, *in)
+		}
+	}
 	if in.RedirectURIPatterns != nil {
 		in, out := &in.RedirectURIPatterns, &out.RedirectURIPatterns
 		*out = make([]string, len(*in))

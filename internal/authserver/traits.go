@@ -46,6 +46,9 @@ type Traits struct {
 	// ServiceAccount tokens, which it takes as assertions of clients
 	// (ClientMetadata.Assertion); empty where it takes none.
 	AssertionIssuer string
+	// OpenIDImplied says that every client may ask for the scope openid, and that none
+	// can be registered with it.
+	OpenIDImplied bool
 	// CopyLifetime is for how long the authorization server may go on using
 	// a copy of a client that is gone; 0 where there are no copies.
 	CopyLifetime time.Duration

@@ -21,9 +21,9 @@ func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
 	v.Text = v.words(m)
 	switch {
 	case v.Status == http.StatusUnauthorized && v.Reason == TokenMissing:
-		v.Challenge = challengeOf(server, "", "", firstScopes(server, m))
+		v.Challenge = challengeOf(server, "", "", e.register.FirstScopes(server))
 	case v.Status == http.StatusUnauthorized:
-		v.Challenge = challengeOf(server, "invalid_token", v.Text, firstScopes(server, m))
+		v.Challenge = challengeOf(server, "invalid_token", v.Text, e.register.FirstScopes(server))
 	case v.Status == http.StatusBadRequest:
 		v.Challenge = challengeOf(server, "invalid_request", v.Text, nil)
 	case v.Reason == Reason(policy.RefusedScopeMissing):
@@ -32,15 +32,6 @@ func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
 		v.Status = http.StatusOK
 	}
 	return v
-}
-
-// firstScopes are those that a token for a message is asked for with.
-func firstScopes(server Server, m Message) []string {
-	scopes := server.ScopesFor(m.Tool)
-	if m.Tool != "" && len(scopes) > 1 {
-		return scopes[:1]
-	}
-	return scopes
 }
 
 // mostScopes is how long the scopes in a challenge may be together that a token

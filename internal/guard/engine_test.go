@@ -90,6 +90,13 @@ func (w *world) Grants(string, string) []policy.GrantEntry {
 	return []policy.GrantEntry{w.grant}
 }
 
+func (w *world) FirstScopes(server Server) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	only := []policy.Holding{{Client: w.client, Grants: []policy.GrantEntry{w.grant}}}
+	return policy.FirstScopes(server.ServerEntry, slices.Values(only), w.clock.Now())
+}
+
 func (w *world) Age(time.Time) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

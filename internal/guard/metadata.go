@@ -10,15 +10,14 @@ import (
 )
 
 // Metadata is the protected resource metadata of a server (RFC 9728 §2): what a
-// client without a token needs to get one, and nothing else.
-func Metadata(server Server) []byte {
+// client without a token needs to get one, and nothing else. scopes are those that it
+// asks for first.
+func Metadata(server Server, scopes []string) []byte {
 	document := oauthex.ProtectedResourceMetadata{
 		Resource:               server.Resource,
 		AuthorizationServers:   []string{server.Issuer},
 		BearerMethodsSupported: []string{"header"},
-	}
-	for _, scope := range server.Scopes {
-		document.ScopesSupported = append(document.ScopesSupported, scope.Name)
+		ScopesSupported:        scopes,
 	}
 	// Texts can always be written.
 	encoded, err := json.Marshal(document)

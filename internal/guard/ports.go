@@ -33,6 +33,9 @@ type Register interface {
 	// authorization server is not known.
 	Server(name ServerName) (server Server, known bool)
 	Entries
+	// FirstScopes are those that clients of a server are told to ask for before it is
+	// known who they are; none where there is none that all of them have.
+	FirstScopes(server Server) []string
 	// Age is for how long nothing was heard of the API server; complete is false
 	// before everything was read once.
 	Age(now time.Time) (age time.Duration, complete bool)

@@ -44,9 +44,12 @@ func TestMetadataSaysWhatAClientNeedsAndNoMore(t *testing.T) {
 		Scopes: []policy.CatalogueScope{{Name: "ledger:read", Tools: []string{"secret-tool"}}, {Name: "ledger:write"}}, Prober: "canary",
 	}}
 	const want = `{"resource":"https://ledger.example.com/mcp","authorization_servers":["https://login.example.com"],` +
-		`"scopes_supported":["ledger:read","ledger:write"],"bearer_methods_supported":["header"]}`
-	if got := string(Metadata(server)); got != want {
+		`"scopes_supported":["ledger:enter"],"bearer_methods_supported":["header"]}`
+	if got := string(Metadata(server, []string{"ledger:enter"})); got != want {
 		t.Error(got)
+	}
+	if got := string(Metadata(server, nil)); strings.Contains(got, "scopes_supported") {
+		t.Errorf("without a scope that all clients have: %s", got)
 	}
 }
 

@@ -59,6 +59,9 @@ type ServerEntry struct {
 	Resource               string
 	AuthorizationServer    string
 	Scopes                 []CatalogueScope
+	// EntryScope is what every client with a grant in force has beside what it was
+	// granted; empty for none.
+	EntryScope string
 	// GuardedFrom are the namespaces that its guards run in; empty where calls may
 	// reach it without one.
 	GuardedFrom []string
@@ -146,11 +149,14 @@ func ServerOf(server *v1alpha1.MCPServer) ServerEntry {
 	entry := ServerEntry{
 		Namespace: server.Namespace, Name: server.Name, Owner: server.Annotations[v1alpha1.AnnotationOwner],
 		Resource: server.Spec.Resource, AuthorizationServer: server.Spec.AuthorizationServerRef.Name,
-		WithholdChanged: server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold,
+		WithholdChanged: server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold, EntryScope: string(server.Spec.EntryScope),
 	}
 	entry.GuardedFrom = GuardedFrom(server)
 	if probe := server.Spec.Probe; probe != nil && probe.Mode != v1alpha1.ProbeOff && probe.ClientRef != nil {
 		entry.Prober = probe.ClientRef.Name
+	}
+	if slices.ContainsFunc(server.Spec.Scopes, func(s v1alpha1.Scope) bool { return s.Name == server.Spec.EntryScope }) {
+		entry.EntryScope = ""
 	}
 	for _, scope := range server.Spec.Scopes {
 		entry.Scopes = append(entry.Scopes, CatalogueScope{Name: string(scope.Name), Tier: scope.Tier, Tools: slices.Clone(scope.Tools)})
@@ -289,8 +295,19 @@ func (d *CallDecision) weigh(f CallFacts, candidates []CatalogueScope, now time.
 	case changed:
 		d.Refusal = RefusedReviewRequired
 	default:
-		d.Refusal, d.StepUp = RefusedNoGrant, []string{candidates[0].Name}
+		d.Refusal, d.StepUp = RefusedNoGrant, f.grantable(candidates)
 	}
+}
+
+// grantable is the least powerful scope to ask for a grant of. The entry scope comes
+// with any.
+func (f CallFacts) grantable(candidates []CatalogueScope) []string {
+	for _, scope := range candidates {
+		if scope.Name != f.Server.EntryScope {
+			return []string{scope.Name}
+		}
+	}
+	return nil
 }
 
 // look goes through the grants of some scopes: it notes the one that allows a call
@@ -312,9 +329,10 @@ func (d *CallDecision) look(f CallFacts, candidates []CatalogueScope, now time.T
 	return changed
 }
 
-// toAskFor are the scopes to step up to: for a tool the least powerful is enough.
+// toAskFor are the scopes to step up to: for a tool the least powerful is enough,
+// and to get in the entry scope is.
 func (f CallFacts) toAskFor(scopes []string) []string {
-	if f.Tool != "" {
+	if f.Tool != "" || slices.Contains(scopes, f.Server.EntryScope) {
 		return scopes[:1]
 	}
 	return slices.Compact(scopes)
@@ -325,7 +343,7 @@ func (g GrantEntry) gives(server ServerEntry, client ClientEntry, scope string, 
 	return g.InForce && !expired(now, g.EndsAt) &&
 		g.Namespace == client.Namespace && g.Client == client.Name &&
 		g.ServerNamespace == server.Namespace && g.Server == server.Name &&
-		slices.Contains(g.Scopes, scope) && client.holds(scope, g.Name)
+		(slices.Contains(g.Scopes, scope) || scope == server.EntryScope) && client.holds(scope, g.Name)
 }
 
 // changed says that a tool is not known to be what it was when the grant was
@@ -342,9 +360,13 @@ func (c ClientEntry) holds(scope, grant string) bool {
 }
 
 // candidates are the scopes that would allow a call, the least powerful first.
-// What is neither a tool nor untied any scope allows.
+// What is neither a tool nor untied any scope allows, and the entry scope first of
+// all.
 func (f CallFacts) candidates() []CatalogueScope {
-	var found []CatalogueScope
+	var found, entry []CatalogueScope
+	if f.Server.EntryScope != "" && f.Tool == "" && !f.Untied {
+		entry = []CatalogueScope{{Name: f.Server.EntryScope}}
+	}
 	for _, scope := range f.Server.Scopes {
 		switch {
 		case f.Tool != "" && !slices.Contains(scope.Tools, f.Tool):
@@ -356,7 +378,7 @@ func (f CallFacts) candidates() []CatalogueScope {
 	slices.SortStableFunc(found, func(a, b CatalogueScope) int {
 		return cmp.Or(cmp.Compare(rank(a.Tier), rank(b.Tier)), strings.Compare(a.Name, b.Name))
 	})
-	return found
+	return append(entry, found...)
 }
 
 // rank orders tiers by power; what is not known is the most powerful.
@@ -370,24 +392,6 @@ func rank(tier v1alpha1.Tier) int {
 		return 2
 	}
 	return 3
-}
-
-// ScopesFor are the scopes that lead to a tool, the least powerful first; to
-// anything, those of the tier Read, or all where there is none of that tier.
-func (s ServerEntry) ScopesFor(tool string) []string {
-	var names []string
-	candidates := CallFacts{Server: s, Tool: tool}.candidates()
-	for _, scope := range candidates {
-		if tool != "" || scope.Tier == v1alpha1.TierRead {
-			names = append(names, scope.Name)
-		}
-	}
-	if tool == "" && len(names) == 0 {
-		for _, scope := range candidates {
-			names = append(names, scope.Name)
-		}
-	}
-	return names
 }
 
 // Catalogued says that some scope of the server leads to a tool.

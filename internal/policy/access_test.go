@@ -147,17 +147,90 @@ func TestCallIsGivenByOneGrant(t *testing.T) {
 	}
 }
 
-func TestScopesFor(t *testing.T) {
+// entering gives the scene's server an entry scope, and has the client carry it.
+func (s *accessScene) entering() {
+	s.server.Spec.EntryScope = "mcp:enter"
+	s.reg.Status.Scopes = append(s.reg.Status.Scopes, v1alpha1.EffectiveScope{Name: "mcp:enter", Grants: []string{"g"}})
+	s.facts.Scopes = []string{"mcp:enter"}
+}
+
+// The entry scope opens a session for every client with a grant, and leads to nothing
+// else.
+func TestEntryScope(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*accessScene)
+		want   Refusal
+		stepUp []string
+	}{
+		"opens a session":           {func(s *accessScene) { s.facts.Tool = "" }, "", nil},
+		"does not call a tool":      {func(*accessScene) {}, RefusedScopeMissing, []string{"invoices:read"}},
+		"does not read a resource":  {func(s *accessScene) { s.facts.Tool, s.facts.Untied = "", true }, RefusedNoGrant, []string{"files:read"}},
+		"is what to get in by":      {func(s *accessScene) { s.facts.Tool, s.facts.Scopes = "", nil }, RefusedScopeMissing, []string{"mcp:enter"}},
+		"is not needed to get in":   {func(s *accessScene) { s.facts.Tool, s.facts.Scopes = "", []string{"invoices:read"} }, "", nil},
+		"needs a grant in force":    {func(s *accessScene) { s.facts.Tool, s.grant.Status.Basis = "", "" }, RefusedNoGrant, []string{"files:read"}},
+		"needs a grant at this one": {func(s *accessScene) { s.facts.Tool, s.grant.Spec.ServerRef.Name = "", "other" }, RefusedNoGrant, []string{"files:read"}},
+		"must be in force itself":   {func(s *accessScene) { s.facts.Tool, s.reg.Status.Scopes = "", s.reg.Status.Scopes[:1] }, RefusedScopeMissing, []string{"invoices:read"}},
+		"must be of that very grant": {func(s *accessScene) {
+			s.facts.Tool, s.reg.Status.Scopes = "", []v1alpha1.EffectiveScope{{Name: "mcp:enter", Grants: []string{"other"}}}
+		}, RefusedNoGrant, []string{"files:read"}},
+		"is none that the catalogue lists": {func(s *accessScene) {
+			s.server.Spec.EntryScope, s.facts.Tool, s.facts.Scopes = "invoices:wipe", "wipe", []string{"invoices:wipe"}
+			s.reg.Status.Scopes[1].Name = "invoices:wipe"
+		}, RefusedNoGrant, []string{"invoices:wipe"}},
+	} {
+		s := newAccessScene()
+		s.entering()
+		c.change(s)
+		if got := s.call(accessNow); got.Refusal != c.want || !slices.Equal(got.StepUp, c.stepUp) {
+			t.Errorf("%s: refused as %q with step-up %q, want %q and %q", name, got.Refusal, got.StepUp, c.want, c.stepUp)
+		}
+	}
+}
+
+// What clients are told to ask for first is something that each of them has.
+func TestFirstScopes(t *testing.T) {
 	t.Parallel()
 	server := ServerOf(newAccessScene().server)
-	for tool, want := range map[string][]string{
-		"read_invoice": {"invoices:read", "invoices:wipe"},
-		"wipe":         {"invoices:wipe"},
-		"unheard_of":   nil,
-		"":             {"files:read", "invoices:read"},
+	// having is a client with a grant of some scopes in force.
+	having := func(name string, scopes ...string) Holding {
+		h := Holding{
+			Client: ClientEntry{Namespace: "agents", Name: name, ClientID: name, EndsAt: accessNow.Add(time.Hour)},
+			Grants: []GrantEntry{{
+				Namespace: "agents", Name: "g", Client: name, ServerNamespace: "tools", Server: "invoices",
+				Scopes: scopes, EndsAt: accessNow.Add(time.Hour), InForce: true,
+			}},
+		}
+		for _, scope := range scopes {
+			h.Client.Scopes = append(h.Client.Scopes, EntryScope{Name: scope, Grants: []string{"g"}})
+		}
+		return h
+	}
+	changed := func(h Holding, with func(*Holding)) Holding { with(&h); return h }
+	reader, writer := having("reader", "files:read", "invoices:read"), having("writer", "invoices:wipe")
+	for name, c := range map[string]struct {
+		clients []Holding
+		entry   string
+		want    []string
+	}{
+		"the entry scope, whoever there is":    {[]Holding{reader, writer}, "mcp:enter", []string{"mcp:enter"}},
+		"the entry scope, where nobody is":     {nil, "mcp:enter", []string{"mcp:enter"}},
+		"none, where nobody is":                {nil, "", nil},
+		"what the only client has":             {[]Holding{writer}, "", []string{"invoices:wipe"}},
+		"the least powerful that one has":      {[]Holding{having("both", "invoices:wipe", "files:read")}, "", []string{"files:read"}},
+		"what both have":                       {[]Holding{reader, having("other", "invoices:read")}, "", []string{"invoices:read"}},
+		"none, where they have nothing common": {[]Holding{reader, writer}, "", nil},
+		"not counting who has nothing here":    {[]Holding{reader, having("nobody")}, "", []string{"files:read", "invoices:read"}},
+		"not counting who is revoked": {[]Holding{reader, changed(writer, func(h *Holding) { h.Client.Left = RefusedRevoked })}, "",
+			[]string{"files:read", "invoices:read"}},
+		"not counting who has expired": {[]Holding{reader, changed(writer, func(h *Holding) { h.Client.EndsAt = accessNow })}, "",
+			[]string{"files:read", "invoices:read"}},
 	} {
-		if got := server.ScopesFor(tool); !slices.Equal(got, want) {
-			t.Errorf("for %q: %q, want %q", tool, got, want)
+		s := server
+		s.EntryScope = c.entry
+		got := FirstScopes(s, slices.Values(c.clients), accessNow)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

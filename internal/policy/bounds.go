@@ -52,6 +52,15 @@ func (l *load) scope(name string) {
 	}
 }
 
+// takes adds a scope if there is room for it.
+func (l *load) takes(name string) bool {
+	if !l.scopes[name] && (len(l.scopes) >= MaxScopes || l.text+len(name) > MaxScopeText) {
+		return false
+	}
+	l.scope(name)
+	return true
+}
+
 func (l *load) add(grant *v1alpha1.ScopeGrant) {
 	l.grants[grant.Name] = true
 	for _, name := range grant.Spec.Scopes {

@@ -33,6 +33,15 @@ type ServerFact struct {
 	Unwatched bool
 }
 
+// entryScope is the scope that every client with a grant at the server has; empty
+// where there is none.
+func (f ServerFact) entryScope() v1alpha1.ScopeName {
+	if f.Object == nil {
+		return ""
+	}
+	return f.Object.Spec.EntryScope
+}
+
 // AuthorizationServerFact is an AuthorizationServer as it was found.
 type AuthorizationServerFact struct {
 	Is     Knowledge

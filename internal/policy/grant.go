@@ -36,6 +36,8 @@ func scopeRefusal(name v1alpha1.ScopeName) string {
 		return fmt.Sprintf("scope %q is not a scope token (RFC 6749 section 3.3): use printable characters without space, quote and backslash, for example invoices:read", name)
 	case strings.Contains(string(name), "*"):
 		return fmt.Sprintf("scope %q contains a wildcard: name what it allows, for example invoices:read", name)
+	case isOIDCScope(string(name)):
+		return fmt.Sprintf("scope %q is one of the authorization server itself and leads to no server: name what it allows, for example invoices:read", name)
 	case catchAll.MatchString(strings.ToLower(string(name))):
 		return fmt.Sprintf("scope %q is a catch-all name: name what it allows, for example invoices:read", name)
 	}

@@ -113,13 +113,27 @@ func (q *inquiry) prepare() {
 		q.grants = append(q.grants, Grant(facts, q.now))
 	}
 	q.share()
+	q.gatherScopes()
+}
+
+// gatherScopes works out the scopes in force, with the grants that they come from: those
+// that were granted, and the entry scope of each server that a grant is in force at,
+// as long as there is room for it.
+func (q *inquiry) gatherScopes() {
 	sources := map[v1alpha1.ScopeName][]string{}
+	total := newLoad()
 	for i, facts := range q.Grants {
 		if !q.grants[i].InForce {
 			continue
 		}
+		total.add(facts.Grant)
 		for _, name := range facts.Grant.Spec.Scopes {
 			sources[name] = append(sources[name], facts.Grant.Name)
+		}
+	}
+	for i, facts := range q.Grants {
+		if entry := facts.Server.entryScope(); entry != "" && q.grants[i].InForce && total.takes(string(entry)) {
+			sources[entry] = append(sources[entry], facts.Grant.Name)
 		}
 	}
 	for name, grants := range sources {

@@ -72,6 +72,7 @@ func (q *inquiry) wish() authserver.ClientMetadata {
 			Issuer: q.Traits.AssertionIssuer, Subject: ServiceAccountSubject(q.Registration.Namespace, account),
 		}
 	}
+	w.Scopes = q.withOIDCScopes(w.Scopes)
 	if q.Traits.Audiences {
 		w.Audiences, w.TokenLifetime = q.audiences()
 	}
@@ -231,7 +232,7 @@ func (q *inquiry) reduce(d *RegistrationDecision) {
 	kept := len(reduced.Scopes) == len(q.Record.Client.Registered.Scopes) &&
 		len(reduced.RedirectURIs) == len(q.Record.Client.Registered.RedirectURIs)
 	switch {
-	case len(tolerated) == 0, len(reduced.Scopes) == 0 && !kept:
+	case len(tolerated) == 0, len(WithoutOIDCScopes(reduced.Scopes)) == 0 && !kept:
 		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
 	case q.Record.Disabled:
 		// What enables it takes away the rest as well.
@@ -286,7 +287,7 @@ func (q *inquiry) reduced(wish authserver.ClientMetadata, tolerated []string) au
 	}
 	reduced.Name, reduced.Contacts = wish.Name, wish.Contacts
 	reduced.SoftwareID, reduced.SoftwareVersion = "", ""
-	reduced.Scopes = intersect(reduced.Scopes, tolerated)
+	reduced.Scopes = intersect(reduced.Scopes, append(q.toleratedOIDCScopes(wish), tolerated...))
 	if uris := intersect(reduced.RedirectURIs, wish.RedirectURIs); len(uris) > 0 {
 		reduced.RedirectURIs = uris
 	}
@@ -310,18 +311,39 @@ func (q *inquiry) holdsMore() bool {
 }
 
 // tolerated lists the scopes of grants that are in force, or of which that is
-// not known.
+// not known, with the entry scopes of their servers. Where a server is not known,
+// what the client has by the grant may be its entry scope.
 func (q *inquiry) tolerated() []string {
 	var scopes []string
 	for i, grant := range q.grants {
 		if !grant.InForce && !grant.Undecided {
 			continue
 		}
-		for _, name := range q.Grants[i].Grant.Spec.Scopes {
+		facts := q.Grants[i]
+		for _, name := range facts.Grant.Spec.Scopes {
 			scopes = append(scopes, string(name))
 		}
+		if facts.Server.Object != nil {
+			scopes = append(scopes, string(facts.Server.entryScope()))
+			continue
+		}
+		for _, carried := range q.Registration.Status.Scopes {
+			if slices.Contains(carried.Grants, facts.Grant.Name) {
+				scopes = append(scopes, carried.Name)
+			}
+		}
 	}
-	return scopes
+	return slices.DeleteFunc(scopes, func(name string) bool { return name == "" })
+}
+
+// toleratedOIDCScopes are the authorization server's own scopes that a client may
+// keep: those that are wished for, and all while the server is not known.
+func (q *inquiry) toleratedOIDCScopes(wish authserver.ClientMetadata) []string {
+	scopes := wish.Scopes
+	if as := q.AuthorizationServer.Object; as == nil || as.Status.Metadata == nil {
+		scopes = q.Record.Client.Registered.Scopes
+	}
+	return slices.DeleteFunc(slices.Clone(scopes), func(name string) bool { return !isOIDCScope(name) })
 }
 
 func intersect(a, b []string) []string {

@@ -54,7 +54,24 @@ func serverScopesAreNames(f ServerFacts) *Verdict {
 			return &Verdict{Reason: v1alpha1.ReasonScopeNotAllowed, Message: "spec.scopes: " + refusal}
 		}
 	}
-	return nil
+	return entryScopeRefusal(f.Server.Spec)
+}
+
+// What every client has without a grant must be nothing that is granted.
+func entryScopeRefusal(spec v1alpha1.MCPServerSpec) *Verdict {
+	entry, refusal := spec.EntryScope, ""
+	switch {
+	case entry == "":
+		return nil
+	case slices.ContainsFunc(spec.Scopes, func(s v1alpha1.Scope) bool { return s.Name == entry }):
+		refusal = fmt.Sprintf("%q is one of spec.scopes, and every client would have it without a grant: choose another name, for example mcp:enter", entry)
+	default:
+		refusal = scopeRefusal(entry)
+	}
+	if refusal == "" {
+		return nil
+	}
+	return &Verdict{Reason: v1alpha1.ReasonScopeNotAllowed, Message: "spec.entryScope: " + refusal}
 }
 
 // A server without its AuthorizationServer waits.

@@ -54,6 +54,19 @@ func TestMCPServerCatalogue(t *testing.T) {
 	})
 }
 
+func TestMCPServerEntryScope(t *testing.T) {
+	const listed = "spec: Invalid value: entryScope must not be one of scopes: every client has it without a grant; choose another name, for example mcp:enter"
+	check(t, mcpServer, []rule{
+		{name: "an entry scope", create: edits(set("entryScope", "mcp:enter"))},
+		{name: "an entry scope that is set later", update: edits(set("entryScope", "mcp:enter"))},
+		{name: "an entry scope of 128 characters", create: edits(set("entryScope", strings.Repeat("s", 128)))},
+		{name: "an entry scope of 129 characters", create: edits(set("entryScope", strings.Repeat("s", 129))), want: []string{"spec.entryScope: Too long: may not be more than 128 bytes"}},
+		{name: "an entry scope that is granted", create: edits(set("scopes", list(map[string]any{"name": "invoices:read", "tier": "Read"})), set("entryScope", "invoices:read")), want: []string{listed}},
+		{name: "an entry scope that means everything", create: edits(set("entryScope", "all")), want: []string{"spec.entryScope: Invalid value: " + catchAll}},
+		{name: "an entry scope of the authorization server itself", create: edits(set("entryScope", "openid")), want: []string{"spec.entryScope: Invalid value: " + ofServer}},
+	})
+}
+
 func TestMCPServerTokensAndClients(t *testing.T) {
 	selector := map[string]any{"matchLabels": map[string]any{"mcp-clients": "allowed"}}
 	check(t, mcpServer, []rule{

@@ -12,6 +12,7 @@ import (
 const (
 	wildcard = "a scope must not contain a wildcard: name what it allows, for example invoices:read"
 	catchAll = "a scope must not be a catch-all name: name what it allows, for example invoices:read"
+	ofServer = "openid and offline_access are scopes of the authorization server itself and lead to no server: name what it allows, for example invoices:read; clients with the grant type RefreshToken are registered with them by themselves"
 	noToken  = "a scope must be one token of printable ASCII without space, double quote or backslash (RFC 6749 section 3.3), for example invoices:read"
 )
 
@@ -47,6 +48,11 @@ var scopeNames = []struct {
 	{name: "full.access", refused: catchAll},
 	{name: "fullAccess", refused: catchAll},
 	{name: "wildcard", refused: catchAll},
+
+	{name: "openid", refused: ofServer},
+	{name: "offline_access", refused: ofServer},
+	{name: "OpenID"},
+	{name: "profile"},
 
 	{name: "invoices read", refused: noToken},
 	{name: "invoices:read ", refused: noToken},

@@ -23,7 +23,8 @@ const (
 
 // intrude has somebody answer in the authorization server's place for a quarter of
 // the time, each time with something else, and half of the time so that the server
-// does its work behind it. The function that it returns ends that.
+// does its work behind it, unless it asks for patience: that is taken for the word
+// that nothing was done (RFC 6585 §4). The function that it returns ends that.
 func (r *run) intrude(ctx context.Context) (away func()) {
 	if !*intermediary {
 		return func() {}
@@ -39,7 +40,8 @@ func (r *run) intrude(ctx context.Context) (away func()) {
 				return
 			}
 			r.stood++
-			r.AS.Stand(stances[random.IntN(len(stances))], random.IntN(2) == 0)
+			stance := stances[random.IntN(len(stances))]
+			r.AS.Stand(stance, random.IntN(2) == 0 && !stance.Patient)
 			if !pause(ctx, while) {
 				return
 			}

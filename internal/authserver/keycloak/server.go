@@ -51,7 +51,7 @@ var errRealm = errors.New("the realm must be named")
 func Traits(config authserver.Config) authserver.Traits {
 	return authserver.Traits{
 		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
-		AssertionIssuer: config.AssertionIssuer, KeysLinger: authserver.KeyCacheRace,
+		AssertionIssuer: config.AssertionIssuer, KeysLinger: authserver.KeyCacheRace, OpenIDImplied: true,
 	}
 }
 

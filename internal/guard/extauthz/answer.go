@@ -39,10 +39,10 @@ func denied(v guard.Verdict, id string) *authv3.CheckResponse {
 	return answer(v.Status, codeOf(v.Status), v.Challenge, v.Body(id))
 }
 
-// metadata has Envoy answer with a server's metadata. To Envoy every answer that
+// metadata has Envoy answer with a server's metadata, in which clients are told the scopes to ask for. To Envoy every answer that
 // does not come from the upstream is a denial, whatever its status.
-func metadata(server guard.Server) *authv3.CheckResponse {
-	return answer(http.StatusOK, codes.PermissionDenied, "", guard.Metadata(server))
+func metadata(server guard.Server, scopes []string) *authv3.CheckResponse {
+	return answer(http.StatusOK, codes.PermissionDenied, "", guard.Metadata(server, scopes))
 }
 
 func answer(httpStatus int, code codes.Code, challenge string, body []byte) *authv3.CheckResponse {

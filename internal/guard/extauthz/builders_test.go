@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -56,6 +57,16 @@ func (k *known) Grants(_, client string) []policy.GrantEntry {
 		}
 	}
 	return found
+}
+
+func (k *known) FirstScopes(server guard.Server) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all []policy.Holding
+	for _, c := range k.clients {
+		all = append(all, policy.Holding{Client: c, Grants: k.grants})
+	}
+	return policy.FirstScopes(server.ServerEntry, slices.Values(all), noon)
 }
 
 func (k *known) Age(time.Time) (time.Duration, bool) {

@@ -82,7 +82,7 @@ func (s *Service) Check(ctx context.Context, check *authv3.CheckRequest) (*authv
 		return denied(notFound, ""), nil
 	}
 	if server, known := s.options.Register.Server(name); known && isMetadata(server, asked) {
-		return metadata(server), nil
+		return metadata(server, s.options.Register.FirstScopes(server)), nil
 	}
 	request := s.read(name, asked)
 	request.ReceivedAt = received

@@ -333,7 +333,7 @@ func TestMetadataNeedsNoToken(t *testing.T) {
 			t.Errorf("%s: %v", name, answer)
 		}
 		const want = `{"resource":"https://ledger.example.com/mcp","authorization_servers":["https://login.example.com"],` +
-			`"scopes_supported":["ledger:read","ledger:write"],"bearer_methods_supported":["header"]}`
+			`"scopes_supported":["ledger:read"],"bearer_methods_supported":["header"]}`
 		if response.GetBody() != want {
 			t.Errorf("%s: %s", name, response.GetBody())
 		}

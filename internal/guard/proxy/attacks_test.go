@@ -65,7 +65,7 @@ func TestTokensAreTakenFromOneHeaderOnly(t *testing.T) {
 		w := newWorld(t, fine)
 		got := w.post(addCall, "Authorization", "")
 		w.refused(got, http.StatusUnauthorized, guard.TokenMissing)
-		want := `Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", scope="calc:add"`
+		want := `Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp", scope="calc:enter"`
 		if challenge := got.header.Get("Www-Authenticate"); challenge != want || !strings.Contains(got.body, `"id":"q-1"`) {
 			t.Errorf("%s\n%s", challenge, got.body)
 		}

@@ -36,7 +36,7 @@ func (p *Proxy) serveMetadata(w http.ResponseWriter, r *http.Request, path strin
 		return
 	}
 	header.Set("Content-Type", "application/json")
-	p.send(w, guard.Metadata(server))
+	p.send(w, guard.Metadata(server, p.register.FirstScopes(server)))
 }
 
 // matchMetadata is match for a well-known path.

@@ -69,6 +69,16 @@ func (r *register) Grants(namespace, client string) []policy.GrantEntry {
 	})
 }
 
+func (r *register) FirstScopes(server guard.Server) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []policy.Holding
+	for _, c := range r.clients {
+		all = append(all, policy.Holding{Client: c, Grants: r.grants})
+	}
+	return policy.FirstScopes(server.ServerEntry, slices.Values(all), time.Now())
+}
+
 func (r *register) Age(time.Time) (time.Duration, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -182,7 +192,7 @@ func newWorldBy(t *testing.T, upstream http.HandlerFunc, by guard.Options, alter
 	w := &world{t: t, records: &records{}, register: &register{
 		clients: map[string]policy.ClientEntry{},
 		servers: map[guard.ServerName]guard.Server{calc: {Issuer: issuer, ServerEntry: policy.ServerEntry{
-			Namespace: "team", Name: "calc", Resource: resource, AuthorizationServer: "as",
+			Namespace: "team", Name: "calc", Resource: resource, AuthorizationServer: "as", EntryScope: "calc:enter",
 			Scopes: []policy.CatalogueScope{
 				{Name: "calc:add", Tools: []string{"add"}}, {Name: "calc:erase", Tools: []string{"erase"}}, {Name: "calc:any"},
 			},

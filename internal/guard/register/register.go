@@ -64,6 +64,7 @@ type Register struct {
 	log     logr.Logger
 	api     *api
 	memory  *memory
+	first   first
 	contact contact
 	// drawn tells this process from others of the same identity.
 	drawn string

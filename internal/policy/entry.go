@@ -1,0 +1,63 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"iter"
+	"slices"
+	"time"
+)
+
+// Holding is a client with its grants.
+type Holding struct {
+	Client ClientEntry
+	Grants []GrantEntry
+}
+
+// FirstScopes are the scopes that clients are told to ask for before it is known who
+// they are. Each of them must be one that every client is registered with, because
+// authorization servers refuse who asks for more: the entry scope, or, without one,
+// those of the least powerful tier that every client with a grant in force has. There
+// may be none.
+func FirstScopes(server ServerEntry, holdings iter.Seq[Holding], now time.Time) []string {
+	if server.EntryScope != "" {
+		return []string{server.EntryScope}
+	}
+	common := CallFacts{Server: server}.candidates()
+	some := false
+	for holding := range holdings {
+		if holding.Client.ClientID == "" || holding.Client.Left != "" || expired(now, holding.Client.EndsAt) {
+			continue
+		}
+		held := slices.DeleteFunc(slices.Clone(common), func(scope CatalogueScope) bool {
+			return !holding.has(server, scope.Name, now)
+		})
+		if len(held) == 0 && !holding.anything(server, now) {
+			continue
+		}
+		if common, some = held, true; len(common) == 0 {
+			return nil
+		}
+	}
+	if !some {
+		return nil
+	}
+	var names []string
+	for _, scope := range common {
+		if rank(scope.Tier) == rank(common[0].Tier) {
+			names = append(names, scope.Name)
+		}
+	}
+	return names
+}
+
+// has says that a grant in force gives a scope of a server.
+func (h Holding) has(server ServerEntry, scope string, now time.Time) bool {
+	return slices.ContainsFunc(h.Grants, func(g GrantEntry) bool { return g.gives(server, h.Client, scope, now) })
+}
+
+// anything says that a grant in force gives some scope of a server.
+func (h Holding) anything(server ServerEntry, now time.Time) bool {
+	return slices.ContainsFunc(server.Scopes, func(scope CatalogueScope) bool { return h.has(server, scope.Name, now) })
+}
