@@ -106,6 +106,7 @@ func (s *scene) Denials(guard.Server, string) []policy.DenialEntry {
 
 func (s *scene) Grants(string, string) []policy.GrantEntry        { return []policy.GrantEntry{s.grant} }
 func (s *scene) Age(time.Time) (age time.Duration, complete bool) { return s.age, true }
+func (s *scene) FirstScopes(guard.Server) []string                { return []string{"enter"} }
 func (s *scene) OnChange(func(guard.Change))                      {}
 func (s *scene) Record(guard.Request, guard.Verdict)              {}
 

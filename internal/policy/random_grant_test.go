@@ -349,7 +349,7 @@ func tenancyViolations(f RegistrationFacts, at time.Time, d RegistrationDecision
 		}
 	}
 	if d.Action == Register || d.Action == Replace {
-		for _, name := range d.Wish.Scopes {
+		for _, name := range WithoutOIDCScopes(d.Wish.Scopes) {
 			deny(!mayAsk(f, at, d, v1alpha1.ScopeName(name)), "asks for "+name+" without consent")
 		}
 	}
@@ -359,7 +359,10 @@ func tenancyViolations(f RegistrationFacts, at time.Time, d RegistrationDecision
 // mayAsk says that a scope rests on consent, or is held and nobody knows.
 func mayAsk(f RegistrationFacts, at time.Time, d RegistrationDecision, name v1alpha1.ScopeName) bool {
 	for _, facts := range f.Grants {
-		if !slices.Contains(facts.Grant.Spec.Scopes, name) {
+		carried := facts.Server.Object == nil && slices.ContainsFunc(f.Registration.Status.Scopes, func(s v1alpha1.EffectiveScope) bool {
+			return s.Name == string(name) && slices.Contains(s.Grants, facts.Grant.Name)
+		})
+		if !slices.Contains(facts.Grant.Spec.Scopes, name) && facts.Server.entryScope() != name && !carried {
 			continue
 		}
 		unknown := facts.Server.Object == nil || Grant(facts, at).Undecided

@@ -84,7 +84,23 @@ func scopeViolations(f RegistrationFacts, at time.Time, d RegistrationDecision, 
 				tolerated = append(tolerated, string(name))
 			}
 		}
+		entry := string(facts.Server.entryScope())
+		if g.InForce {
+			given = append(given, entry)
+		}
+		if g.InForce || g.Undecided {
+			tolerated = append(tolerated, entry)
+		}
+		if g.Undecided && facts.Server.Object == nil {
+			for _, carried := range f.Registration.Status.Scopes {
+				if slices.Contains(carried.Grants, facts.Grant.Name) {
+					tolerated = append(tolerated, carried.Name)
+				}
+			}
+		}
 	}
+	own := ownScopes(f)
+	given, tolerated = append(given, own...), append(tolerated, own...)
 	var broken []string
 	deny := func(is bool, format string, args ...any) {
 		if is {
@@ -94,17 +110,32 @@ func scopeViolations(f RegistrationFacts, at time.Time, d RegistrationDecision, 
 	registered := f.Record.Client.Registered.Scopes
 	sends := d.Action == Register || d.Action == Replace
 	deny(!subset(scopeNames(d.Scopes...), given), "scopes %v of no grant in force", d.Scopes)
-	deny(sends && len(d.Wish.Scopes) == 0, "asks for no scope")
-	deny(sends && slices.ContainsFunc(d.Wish.Scopes, func(s string) bool { return scopeRefusal(v1alpha1.ScopeName(s)) != "" }), "asks for %v", d.Wish.Scopes)
+	deny(slices.ContainsFunc(d.Scopes, func(s v1alpha1.EffectiveScope) bool { return isOIDCScope(s.Name) }), "grants %v", d.Scopes)
+	deny(sends && len(WithoutOIDCScopes(d.Wish.Scopes)) == 0, "asks for no scope")
+	deny(sends && slices.ContainsFunc(WithoutOIDCScopes(d.Wish.Scopes), func(s string) bool { return scopeRefusal(v1alpha1.ScopeName(s)) != "" }), "asks for %v", d.Wish.Scopes)
 	deny(sends && d.Verdict.Standing == Allowed && !subset(d.Wish.Scopes, given), "asks for %v, given %v", d.Wish.Scopes, given)
 	if held := d.Verdict.Standing == Frozen || d.Verdict.Standing == Undecided; held && live {
 		deny(sends && !subset(d.Wish.Scopes, registered), "grows from %v to %v", registered, d.Wish.Scopes)
 		deny(sends && !subset(d.Wish.Scopes, tolerated), "keeps %v, tolerated %v", d.Wish.Scopes, tolerated)
 		deny(f.GrantsAre == Present && d.Action == Keep && !f.Record.Disabled && !subset(registered, tolerated), "keeps %v, tolerated %v", registered, tolerated)
 		vanished := d.Verdict.Cause == v1alpha1.CauseVanished && f.Observed.Looked && f.Observed.Is == Absent
-		deny(d.Action == Revoke && !vanished && len(intersect(registered, tolerated)) > 0, "revokes %v, tolerated %v", registered, tolerated)
+		deny(d.Action == Revoke && !vanished && len(WithoutOIDCScopes(intersect(registered, tolerated))) > 0, "revokes %v, tolerated %v", registered, tolerated)
 	}
 	return broken
+}
+
+// ownScopes are the authorization server's own scopes that a registration may have:
+// any while the server has not spoken, and what is registered is all there is.
+func ownScopes(f RegistrationFacts) []string {
+	as := f.AuthorizationServer.Object
+	if as == nil || as.Status.Metadata == nil {
+		return []string{"offline_access", "openid"}
+	}
+	forbidden := as.Spec.Policy != nil && as.Spec.Policy.AllowedOIDCScopes != nil
+	if forbidden || !slices.Contains(as.Status.Capabilities, v1alpha1.CapabilityOpenID) || !slices.Contains(f.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
+		return nil
+	}
+	return []string{"offline_access", "openid"}
 }
 
 // pick chooses one of some values.
@@ -151,6 +182,12 @@ func randomRegistration(r *rand.Rand) *v1alpha1.MCPClientRegistration {
 	if r.IntN(4) == 0 {
 		reg.Status.Revocation = &v1alpha1.Revocation{Cause: v1alpha1.CauseExpired, ClientID: "client-1", DueAt: *timePtr(instant(r))}
 	}
+	if r.IntN(3) == 0 {
+		reg.Spec.GrantTypes = append(reg.Spec.GrantTypes, v1alpha1.GrantRefreshToken)
+	}
+	if r.IntN(3) == 0 {
+		reg.Status.Scopes = []v1alpha1.EffectiveScope{{Name: "mcp:enter", Grants: []string{"grant-0", "grant-1"}}}
+	}
 	reg.Status.ClientID = pick(r, "", "client-1")
 	return reg
 }
@@ -161,6 +198,7 @@ func randomServer(r *rand.Rand) ServerFact {
 	}
 	s := server()
 	s.Spec.Grants = randomGrantPolicy(r)
+	s.Spec.EntryScope = pick[v1alpha1.ScopeName](r, "", "", "mcp:enter", "tools:enter")
 	if r.IntN(2) == 0 {
 		abroad(pick(r, nil, &v1alpha1.AllowedClients{Namespaces: pick[v1alpha1.NamespacesFrom](r, "All", "Same", "Selector", "Friends")}))(s)
 	}
@@ -185,10 +223,14 @@ func randomAuthorizationServer(r *rand.Rand) AuthorizationServerFact {
 		func() { selecting(map[string]string{"mcp": "yes"})(as) },
 		func() { as.Spec.Policy = nil },
 		func() { as.Spec.Policy = &v1alpha1.RegistrationPolicy{OwnerPattern: pick(r, `.*@example\.com`, "[")} },
+		func() { as.Spec.Policy = &v1alpha1.RegistrationPolicy{AllowedOIDCScopes: &[]v1alpha1.OIDCScope{}} },
 		func() { as.Status.Metadata = nil },
 		func() { as.Generation++ },
 		func() { as.Status.Capabilities = nil },
 		func() { deleting(as) },
+	}
+	if r.IntN(2) == 0 {
+		as.Status.Capabilities = append(as.Status.Capabilities, v1alpha1.CapabilityOpenID, v1alpha1.CapabilityOfflineAccess)
 	}
 	if r.IntN(2) == 0 {
 		maximum(pick(r, time.Minute, day, 31*day))(as)
@@ -232,7 +274,8 @@ func randomRecord(r *rand.Rand, f *RegistrationFacts) {
 		f.Traits.Disables = r.IntN(2) == 0
 	}
 	wished := Registration(*f, now).Wish
-	wished.Scopes = pick(r, []string{"invoices:read"}, []string{"invoices:export", "invoices:read"}, []string{"invoices:export", "invoices:pay", "invoices:read"})
+	wished.Scopes = pick(r, []string{"invoices:read"}, []string{"invoices:export", "invoices:read"}, []string{"invoices:export", "invoices:pay", "invoices:read"},
+		[]string{"invoices:read", "mcp:enter", "offline_access"}, []string{"mcp:enter", "offline_access", "openid"})
 	f.Record = Record{
 		State:      pick(r, RecordPending, RecordRegistered, RecordRegistered, RecordRegistered, RecordDeleted, RecordRevoked, RecordRefused),
 		Mark:       "mark-1",

@@ -62,8 +62,8 @@ func TestMCPServerEntryScope(t *testing.T) {
 		{name: "an entry scope of 128 characters", create: edits(set("entryScope", strings.Repeat("s", 128)))},
 		{name: "an entry scope of 129 characters", create: edits(set("entryScope", strings.Repeat("s", 129))), want: []string{"spec.entryScope: Too long: may not be more than 128 bytes"}},
 		{name: "an entry scope that is granted", create: edits(set("scopes", list(map[string]any{"name": "invoices:read", "tier": "Read"})), set("entryScope", "invoices:read")), want: []string{listed}},
-		{name: "an entry scope that means everything", create: edits(set("entryScope", "all")), want: []string{"spec.entryScope: Invalid value: " + catchAll}},
-		{name: "an entry scope of the authorization server itself", create: edits(set("entryScope", "openid")), want: []string{"spec.entryScope: Invalid value: " + ofServer}},
+		{name: "an entry scope that means everything", create: edits(set("entryScope", "all")), want: []string{`spec.entryScope: Invalid value: "all": ` + catchAll}},
+		{name: "an entry scope of the authorization server itself", create: edits(set("entryScope", "openid")), want: []string{`spec.entryScope: Invalid value: "openid": ` + ofServer}},
 	})
 }
 
