@@ -313,8 +313,10 @@ type RegistrationPolicy struct {
 	AllowedOIDCScopes *[]OIDCScope `json:"allowedOIDCScopes,omitempty"`
 
 	// redirectURIPatterns are regular expressions (RE2); each redirect URI
-	// must match one of them as a whole. Left out, the bounds of the
-	// registration's own schema apply: https, or http for a loopback host.
+	// must match one of them as a whole. One of a private-use scheme (RFC 8252 §7.1)
+	// needs a pattern that names the scheme, for example
+	// com\.example\.app:/callback: any program on a user's machine may take such a
+	// scheme for itself. Left out, https, and http for a loopback host.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1

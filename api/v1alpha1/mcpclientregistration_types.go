@@ -64,10 +64,13 @@ const (
 	StateSuspended RegistrationState = "Suspended"
 )
 
-// RedirectURI is where the authorization server may send a code.
+// RedirectURI is where the authorization server may send a code: https; http for a
+// loopback host, on any port where the authorization server follows RFC 8252 §7.3; or
+// a private-use scheme (RFC 8252 §7.1), which needs applicationType: Native and a
+// pattern of the AuthorizationServer's policy (redirectURIPatterns) that it matches.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
-// +kubebuilder:validation:XValidation:rule="isURL(self) && size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1']))",message="a redirect URI must be an https URL (http only for a loopback host), for example http://127.0.0.1/callback"
+// +kubebuilder:validation:XValidation:rule="isURL(self) && (self.matches('^[a-z][a-z0-9+.-]*:/') && !self.matches('^(https?|about|blob|data|file|filesystem|ftps?|intent|jar|javascript|vbscript|view-source|wss?):') || size(url(self).getHostname()) > 0 && (self.startsWith('https://') || (self.startsWith('http://') && url(self).getHostname() in ['localhost', '127.0.0.1', '::1'])))",message="a redirect URI must be an https URL (http only for a loopback host) or of a private-use scheme (RFC 8252 section 7.1), for example http://127.0.0.1/callback or com.example.app:/callback"
 // +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="a redirect URI must not contain a wildcard: list each one, for example https://app.example.com/callback"
 // +kubebuilder:validation:XValidation:rule="!self.contains('#')",message="a redirect URI must have no fragment, for example https://app.example.com/callback"
 // +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*@')",message="a redirect URI must have no user information, for example https://app.example.com/callback"

@@ -21,7 +21,7 @@ func redirectRefusal(text string) string {
 	const example = "for example https://app.example.com/callback or http://127.0.0.1/callback"
 	uri, err := url.Parse(text)
 	switch {
-	case err != nil || uri.Hostname() == "" || uri.User != nil:
+	case err != nil || uri.Hostname() == "" && !privateUse(text) || uri.User != nil:
 		return fmt.Sprintf("%q is not an absolute URI: give each in full, %s", text, example)
 	case len(text) > maxURI:
 		return fmt.Sprintf("%q has more than %d characters: give a shorter one, %s", shorten(text), maxURI, example)
@@ -31,10 +31,16 @@ func redirectRefusal(text string) string {
 		return fmt.Sprintf("%q has a fragment: remove it, %s", text, example)
 	case !plainASCII.MatchString(text) || dotSegment.MatchString(text):
 		return fmt.Sprintf("%q has a dot segment or a character that URIs do not have: write it plainly, %s", text, example)
-	case strings.HasPrefix(text, "https://"), strings.HasPrefix(text, "http://") && loopback(uri.Hostname()):
+	case strings.HasPrefix(text, "https://"), strings.HasPrefix(text, "http://") && loopback(uri.Hostname()), privateUse(text):
 		return ""
 	}
-	return fmt.Sprintf("%q is neither https nor loopback: use https, %s", text, example)
+	return fmt.Sprintf("%q is neither https nor loopback, and of no private-use scheme: use https, %s", text, example)
+}
+
+// privateUse says that a redirect URI is of a scheme that a program has for itself
+// (RFC 8252 §7.1), and not of one that browsers act on.
+func privateUse(uri string) bool {
+	return anyScheme.MatchString(uri) && !commonScheme.MatchString(uri)
 }
 
 func loopback(host string) bool {
@@ -44,6 +50,10 @@ func loopback(host string) bool {
 var (
 	// plainASCII is printable ASCII without space and backslash.
 	plainASCII = regexp.MustCompile(`\A[\x21-\x5B\x5D-\x7E]+\z`)
+	// anyScheme is a scheme in lower case before a path or a host, and commonScheme
+	// one that is nobody's own.
+	anyScheme    = regexp.MustCompile(`\A[a-z][a-z0-9+.-]*:/`)
+	commonScheme = regexp.MustCompile(`\A(https?|about|blob|data|file|filesystem|ftps?|intent|jar|javascript|vbscript|view-source|wss?):`)
 	// dotSegment finds "." and ".." as path segments, encoded or not: servers
 	// may resolve them after a pattern was matched.
 	dotSegment = regexp.MustCompile(`(?i)/(\.|%2e){1,2}([/?]|\z)`)

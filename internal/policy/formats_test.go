@@ -74,6 +74,7 @@ func TestRedirectURIs(t *testing.T) {
 		"https://app.example.com/callback", "https://app.example.com", "https://app.example.com:8443/cb?x=1",
 		"http://127.0.0.1/callback", "http://127.0.0.1:7777/", "http://localhost/callback", "http://localhost:1/", "http://[::1]:9/callback",
 		"https://app.example.com/a%20b",
+		"com.example.app:/callback", "cursor://anysphere.cursor-mcp/oauth/callback", "custom://localhost/", "a+b-c.d:/x?y=1",
 	} {
 		if refusal := redirectRefusal(uri); refusal != "" {
 			t.Errorf("%q is refused: %s", uri, refusal)
@@ -89,7 +90,18 @@ func TestRedirectURIs(t *testing.T) {
 		"https://a:b@app.example.com/":    "not an absolute URI",
 		"https://app.example.com/\x00":    "not an absolute URI",
 		`https://app.example.com\@evil/`:  "not an absolute URI",
-		"com.example.app:/callback":       "not an absolute URI",
+		"com.example.app:callback":        "not an absolute URI",
+		"cursor://user@host/":             "not an absolute URI",
+		"javascript:/alert(1)":            "not an absolute URI",
+		"javascript://a/%0aalert(1)":      "neither https nor loopback",
+		"data:/text/html,x":               "not an absolute URI",
+		"file:///etc/passwd":              "not an absolute URI",
+		"view-source://app.example.com/":  "neither https nor loopback",
+		"wss://app.example.com/":          "neither https nor loopback",
+		"Cursor://host/*":                 "wildcard",
+		"cursor://host/../x":              "dot segment",
+		"cursor://host/x#y":               "fragment",
+		`cursor:/x\y`:                     "not have",
 		"urn:ietf:wg:oauth:2.0:oob":       "not an absolute URI",
 		"javascript:alert(1)":             "not an absolute URI",
 		"https://*.example.com/callback":  "wildcard",
@@ -105,7 +117,6 @@ func TestRedirectURIs(t *testing.T) {
 		"http://[::]/":                    "neither https nor loopback",
 		"http://2130706433/":              "neither https nor loopback",
 		"ftp://127.0.0.1/":                "neither https nor loopback",
-		"custom://localhost/":             "neither https nor loopback",
 	} {
 		mentions(t, redirectRefusal(uri), why, "for example https://app.example.com/callback")
 	}

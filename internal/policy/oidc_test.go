@@ -129,11 +129,15 @@ func TestServersOwnScopesOfWhatIsFrozen(t *testing.T) {
 			f.change(func(as *v1alpha1.AuthorizationServer) {
 				as.Status.Capabilities = append(as.Status.Capabilities, v1alpha1.CapabilityOfflineAccess)
 			})
-			f.change(func(as *v1alpha1.AuthorizationServer) { as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"} })
+			f.change(func(as *v1alpha1.AuthorizationServer) {
+				as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
+			})
 			change(f)
 		}), now)
 	}
-	if d := frozen(func(f *RegistrationFacts) { f.change(func(as *v1alpha1.AuthorizationServer) { as.Status = v1alpha1.AuthorizationServerStatus{} }) }); d.Action != Keep {
+	if d := frozen(func(f *RegistrationFacts) {
+		f.change(func(as *v1alpha1.AuthorizationServer) { as.Status = v1alpha1.AuthorizationServerStatus{} })
+	}); d.Action != Keep {
 		t.Errorf("the server has not spoken: %s %q", d.Action, d.Wish.Scopes)
 	}
 	none := func(f *RegistrationFacts) {
@@ -144,7 +148,9 @@ func TestServersOwnScopesOfWhatIsFrozen(t *testing.T) {
 	if d := frozen(none); d.Action != Replace || slices.Contains(d.Wish.Scopes, "offline_access") {
 		t.Errorf("the policy allows none: %s %q", d.Action, d.Wish.Scopes)
 	}
-	if d := frozen(func(f *RegistrationFacts) { f.Record.Client.Registered.Scopes = []string{"gone:read", "offline_access"} }); d.Action != Revoke {
+	if d := frozen(func(f *RegistrationFacts) {
+		f.Record.Client.Registered.Scopes = []string{"gone:read", "offline_access"}
+	}); d.Action != Revoke {
 		t.Errorf("nothing granted is left: %s %q", d.Action, d.Wish.Scopes)
 	}
 }

@@ -292,6 +292,9 @@ func redirectURIsAllowed(q *inquiry) *Verdict {
 		if refusal := redirectRefusal(string(uri)); refusal != "" {
 			return notAllowed(v1alpha1.ReasonRedirectURINotAllowed, "spec.redirectURIs: "+refusal)
 		}
+		if refusal := q.privateUseRefusal(string(uri), patterns); refusal != nil {
+			return refusal
+		}
 		if len(patterns) == 0 {
 			continue
 		}
@@ -303,6 +306,22 @@ func redirectURIsAllowed(q *inquiry) *Verdict {
 			return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
 				fmt.Sprintf("spec.redirectURIs: %q matches no pattern of the AuthorizationServer's policy: use one that does, for example one that matches %s", uri, patterns[0]))
 		}
+	}
+	return nil
+}
+
+// privateUseRefusal refuses a redirect URI of a private-use scheme that nobody allowed:
+// any program on a user's machine may take a scheme for itself, and the code with it.
+func (q *inquiry) privateUseRefusal(uri string, patterns []string) *Verdict {
+	switch {
+	case !privateUse(uri):
+		return nil
+	case q.Registration.Spec.ApplicationType != v1alpha1.ApplicationNative:
+		return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
+			fmt.Sprintf("spec.redirectURIs: %q is of a private-use scheme, which only programs on a user's machine have: set applicationType: Native", uri))
+	case len(patterns) == 0 && q.AuthorizationServer.Object != nil:
+		return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
+			fmt.Sprintf("spec.redirectURIs: %q is of a private-use scheme, and the AuthorizationServer's policy has no pattern that allows it: ask the platform team to add one to spec.policy.redirectURIPatterns", uri))
 	}
 	return nil
 }

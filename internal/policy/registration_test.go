@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -339,5 +340,34 @@ func TestRefusedMessages(t *testing.T) {
 	mentions(t, refusedMessage(Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: "invalid_redirect_uri"}), "with invalid_redirect_uri:")
 	for code := range policyAdvice {
 		mentions(t, refusedMessage(Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: code}), "own registration policy", "Keycloak", "asked again")
+	}
+}
+
+// A private-use scheme needs a program on a user's machine and a pattern of the
+// platform team.
+func TestPrivateUseSchemes(t *testing.T) {
+	t.Parallel()
+	const cursor = `cursor://anysphere\.cursor-mcp/oauth/callback`
+	asking := func(kind v1alpha1.ApplicationType, patterns ...string) RegistrationDecision {
+		return Registration(facts(func(f *RegistrationFacts) {
+			interactive(f.Registration)
+			f.Registration.Spec.ApplicationType = kind
+			f.Registration.Spec.RedirectURIs = []v1alpha1.RedirectURI{"cursor://anysphere.cursor-mcp/oauth/callback"}
+			f.change(func(as *v1alpha1.AuthorizationServer) {
+				as.Spec.Policy = &v1alpha1.RegistrationPolicy{RedirectURIPatterns: patterns}
+			})
+		}), now)
+	}
+	if d := asking(v1alpha1.ApplicationNative, cursor); d.Verdict.Standing != Allowed {
+		t.Errorf("with a pattern: %+v", d.Verdict)
+	}
+	for words, d := range map[string]RegistrationDecision{
+		"no pattern that allows it": asking(v1alpha1.ApplicationNative),
+		"applicationType: Native":   asking(v1alpha1.ApplicationWeb, cursor),
+		"matches no pattern":        asking(v1alpha1.ApplicationNative, `https://.*`),
+	} {
+		if d.Verdict.Reason != v1alpha1.ReasonRedirectURINotAllowed || !strings.Contains(d.Verdict.Message, words) {
+			t.Errorf("%s: %+v", words, d.Verdict)
+		}
 	}
 }

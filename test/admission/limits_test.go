@@ -26,6 +26,13 @@ func interactive(uris ...v1alpha1.RedirectURI) *v1alpha1.MCPClientRegistration {
 	return r
 }
 
+// native is an interactive client on a user's machine.
+func native(uris ...v1alpha1.RedirectURI) *v1alpha1.MCPClientRegistration {
+	r := interactive(uris...)
+	r.Spec.ApplicationType = v1alpha1.ApplicationNative
+	return r
+}
+
 func at(as string, r *v1alpha1.MCPClientRegistration) *v1alpha1.MCPClientRegistration {
 	r.Spec.AuthorizationServerRef.Name = as
 	return r
@@ -79,6 +86,9 @@ func TestLimitsOnCreation(t *testing.T) {
 		{"a redirect URI that matches in part", alice, one(interactive(v1alpha1.RedirectURI(good), "https://b.example.com/x")), patterns,
 			[]string{"https://b.example.com/x", "matches no pattern", `for example one that matches https://app\.example\.com/.*`}},
 		{"any redirect URI, where nothing is listed", alice, one(at("open", interactive("https://x.example.com/"))), "", nil},
+		{"a private-use scheme that no pattern lists", alice, one(native("com.example.app:/callback")), patterns, []string{"com.example.app:/callback matches no pattern"}},
+		{"a private-use scheme, where nothing is listed", alice, one(at("open", native("com.example.app:/callback"))), limits,
+			[]string{"com.example.app:/callback is of a private-use scheme", "spec.policy.redirectURIPatterns", "for example redirectURIs: [http://127.0.0.1/callback]"}},
 		{"a key set that is listed", alice, one(fetching("https://keys.example.com/a")), "", nil},
 		{"a key set that is not", alice, one(fetching("https://keys.example.com/a/b")), patterns, []string{"spec.jwksURI: https://keys.example.com/a/b matches no pattern"}},
 		{"a key set, where nothing is listed", alice, one(at("open", fetching("https://keys.example.com/a"))), limits,

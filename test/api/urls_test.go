@@ -232,7 +232,7 @@ func urlFields() map[string]urlField {
 			set:   func(url string) []edit { return edits(set("redirectURIs", list(url))) },
 			field: "spec.redirectURIs[0]",
 			refuses: map[urlRule]string{
-				notSecure:   fmt.Sprintf(secure, "a redirect URI", "http://127.0.0.1/callback"),
+				notSecure:   "a redirect URI must be an https URL (http only for a loopback host) or of a private-use scheme (RFC 8252 section 7.1), for example http://127.0.0.1/callback or com.example.app:/callback",
 				hasWildcard: "a redirect URI must not contain a wildcard: list each one, for example " + callback,
 				hasFragment: fmt.Sprintf(noFrag, "a redirect URI", callback),
 				hasUser:     fmt.Sprintf(noUser, "a redirect URI", callback),
