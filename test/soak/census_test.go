@@ -164,7 +164,7 @@ func (w *world) judge(want *wanted, now time.Time) []string {
 	found := w.judgeGrants(want, state == "True/Ready", now)
 	if state != "True/Ready" {
 		if reg.Status.ClientID != "" || !gone(reg, want.released) {
-			found = append(found, want.name+": refused, but its client is not proven to be gone")
+			found = append(found, fmt.Sprintf("%s: refused, but its client is not proven to be gone: %+v", want.name, reg.Status.Revocation))
 		}
 		return found
 	}
