@@ -39,7 +39,9 @@ func (w Wanted) registered(intent policy.Record, wish authserver.ClientMetadata,
 	if r.Client.Secret.IsZero() {
 		r.Client.Secret = intent.Client.Secret
 	}
-	r.Excess, r.Missing = policy.Compare(wish, a.Client)
+	taken := w.taken(wish, a.Client)
+	r.WishDigest = policy.Digest(taken)
+	r.Excess, r.Missing = policy.Compare(taken, a.Client)
 	r.Client.Registered = withKeys(a.Client.Registered, wish)
 	out := w.usable(r, a, now)
 	if out.Record.Live() && fit(out.Record, now) {
@@ -279,10 +281,11 @@ func (w Wanted) updated(sent replacement, answer authserver.Client, now time.Tim
 	r := CarryOver(sent.intent, answer)
 	r.Client.Registered = withKeys(answer.Registered, sent.wish)
 	r.Replacing, r.Disabled, r.Adopting, r.TokenDoubtful = false, false, false, false
-	excess, missing := policy.Compare(sent.wish, answer)
+	taken := w.taken(sent.wish, answer)
+	excess, missing := policy.Compare(taken, answer)
 	r.Excess = excess
 	if !w.Resend {
-		r.WishDigest, r.Missing = policy.Digest(sent.wish), missing
+		r.WishDigest, r.Missing = policy.Digest(taken), missing
 		r.RefusedReason, r.RefusedCode, r.RefusedDigest = "", "", ""
 	}
 	r = w.settleKeys(r, sent, now)

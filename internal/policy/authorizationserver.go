@@ -241,6 +241,8 @@ func describe(m authserver.Metadata) (*v1alpha1.ServerMetadata, []v1alpha1.Capab
 		AuthorizationEndpoint: m.AuthorizationEndpoint,
 		TokenEndpoint:         m.TokenEndpoint,
 		RegistrationEndpoint:  m.RegistrationEndpoint,
+
+		TokenEndpointAuthMethods: describedMethods(m.TokenEndpointAuthMethods),
 	}, capabilities
 }
 

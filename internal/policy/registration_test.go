@@ -24,6 +24,7 @@ func TestRegistrationAccepted(t *testing.T) {
 			Name: "Payments agent", ApplicationType: "web", GrantTypes: []string{"client_credentials"},
 			Scopes: []string{"invoices:read"}, AuthMethod: "client_secret_basic", Contacts: []string{testOwner},
 		},
+		AuthMethods:   []string{authserver.SecretBasic},
 		Scopes:        []v1alpha1.EffectiveScope{{Name: "invoices:read", Grants: []string{"reader"}}},
 		Grants:        []GrantInForce{{Grant: f.Grants[0].Grant, Basis: v1alpha1.BasisAutomatic}},
 		Resources:     []string{"https://mcp.example.com/invoices"},

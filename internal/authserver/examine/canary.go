@@ -18,7 +18,8 @@ import (
 const tokenOp = "asking for a token"
 
 const (
-	methodBasic = "client_secret_basic"
+	methodBasic = authserver.SecretBasic
+	methodPost  = authserver.SecretPost
 	methodKey   = "private_key_jwt"
 )
 
@@ -95,6 +96,10 @@ func (e *Examiner) introductions(handle authserver.Handle) []introduction {
 			return []introduction{{authorization: encoded}}
 		}
 		return []introduction{{authorization: encoded}, {authorization: as}}
+	case handle.AuthMethod == methodPost && !handle.ClientSecret.IsZero():
+		return []introduction{{form: url.Values{
+			"client_id": {handle.ClientID}, "client_secret": {handle.ClientSecret.Reveal()},
+		}}}
 	case handle.AuthMethod == methodKey && !handle.PrivateKey.IsZero():
 		return e.assertions(handle)
 	}

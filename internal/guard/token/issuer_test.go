@@ -216,7 +216,7 @@ func TestMetadata(t *testing.T) {
 		"issuer mismatch": {func(w *world) {
 			w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer + "/", "jwks_uri": w.issuer + keySetPath}))
 		}, guard.TokenUnverifiable},
-		"no jwks_uri":       {func(w *world) { w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer})) }, guard.TokenUnverifiable},
+		"no jwks_uri": {func(w *world) { w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer})) }, guard.TokenUnverifiable},
 		"jwks_uri in the second document": {func(w *world) {
 			w.serve(wellKnownOpenID, w.answers[wellKnownOAuth])
 			w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer}))
