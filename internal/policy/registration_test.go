@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -340,5 +341,19 @@ func TestRefusedMessages(t *testing.T) {
 	mentions(t, refusedMessage(Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: "invalid_redirect_uri"}), "with invalid_redirect_uri:")
 	for code := range policyAdvice {
 		mentions(t, refusedMessage(Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: code}), "own registration policy", "Keycloak", "asked again")
+	}
+}
+
+// The server's words are marked as such, and are part of no other message.
+func TestTheServersWordsAreQuoted(t *testing.T) {
+	said := Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: "invalid_redirect_uri", RefusedQuote: "no loopback"}
+	mentions(t, refusedMessage(said), "with invalid_redirect_uri:", `; the authorization server says: "no loopback"`)
+	said.RefusedCode = "refused_by_policy"
+	mentions(t, refusedMessage(said), "own registration policy", `says: "no loopback"`)
+	for _, reason := range []string{v1alpha1.ReasonWidened, v1alpha1.ReasonSecretExpired, v1alpha1.ReasonManagementUnsupported} {
+		said.RefusedReason = reason
+		if message := refusedMessage(said); strings.Contains(message, "loopback") {
+			t.Errorf("%s: %s", reason, message)
+		}
 	}
 }

@@ -130,7 +130,7 @@ func (e *Examiner) tokenCall(q authserver.TokenQuestion, self introduction) exch
 	}
 	maps.Copy(form, self.form)
 	return exchange.Call{
-		Op: tokenOp, Method: http.MethodPost, URL: q.Handle.TokenEndpoint, ContentType: exchange.FormType,
+		Op: tokenOp, Method: http.MethodPost, Quoted: true, Secrets: []authserver.Secret{q.Handle.ClientSecret}, URL: q.Handle.TokenEndpoint, ContentType: exchange.FormType,
 		Authorization: self.authorization, Body: []byte(form.Encode()),
 	}
 }

@@ -59,6 +59,9 @@ func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
 	}
 	failure.MaybeApplied = false
 	failure.Kind, failure.Code = refusal(c, a)
+	if quotes(c, a) {
+		failure.Quote = QuoteOf(c, a)
+	}
 	return failure
 }
 
