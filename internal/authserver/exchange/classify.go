@@ -59,9 +59,7 @@ func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
 	}
 	failure.MaybeApplied = false
 	failure.Kind, failure.Code = refusal(c, a)
-	if quotes(c, a) {
-		failure.Quote = QuoteOf(c, a)
-	}
+	failure.Quote = quoteOfRefusal(c, a)
 	return failure
 }
 

@@ -60,16 +60,18 @@ func QuoteOf(c Call, a Answer) authserver.Quote {
 	return authserver.NewQuote(quotable(strings.Join(parts, ": "), c.secrets()))
 }
 
-// quotes reports whether an answer is a refusal of the request for what it asks.
-func quotes(c Call, a Answer) bool {
+// quoteOfRefusal is what the server says of a request that it refuses for what it asks.
+func quoteOfRefusal(c Call, a Answer) authserver.Quote {
 	switch a.Status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return true
+		return QuoteOf(c, a)
 	case http.StatusUnauthorized:
-		// At a token endpoint this is about the client too (RFC 6749 §5.2).
-		return c.ContentType == FormType
+		if c.ContentType == FormType {
+			// At a token endpoint this is about the client too (RFC 6749 §5.2).
+			return QuoteOf(c, a)
+		}
 	}
-	return false
+	return authserver.Quote{}
 }
 
 // quotable cleans what a server said; empty where it tells of a secret.

@@ -93,21 +93,18 @@ func (i *issuer) discover(ctx context.Context, _ metadata) (metadata, error) {
 	found := false
 	for _, place := range i.wellKnown() {
 		next, there, err := i.readPlace(ctx, place)
-		if err == nil && there && found {
-			next, err = known.with(next)
+		if err != nil {
+			return i.lacking(known, err)
 		}
-		switch {
-		case err != nil && (errors.Is(err, errDocuments) || errors.Is(err, errOtherIssuer) || !i.introspected(known)):
-			return metadata{}, err
-		case err != nil:
-			// Opaque tokens can be asked about; JWTs wait for the key set.
-			return known, nil
-		case !there:
+		if !there {
 			continue
-		case next.keySet != "" && (i.introspection == nil || next.introspection != ""):
-			return next, nil
 		}
-		known, found = next, true
+		if known, err = known.with(next); err != nil {
+			return metadata{}, err
+		}
+		if found = true; i.whole(known) {
+			break
+		}
 	}
 	if !found {
 		return metadata{}, errNoMetadata
@@ -115,9 +112,18 @@ func (i *issuer) discover(ctx context.Context, _ metadata) (metadata, error) {
 	return known, nil
 }
 
-// introspected reports whether the issuer is to be asked about tokens, and can be.
-func (i *issuer) introspected(known metadata) bool {
-	return i.introspection != nil && known.introspection != ""
+// whole reports whether metadata has all that is needed.
+func (i *issuer) whole(known metadata) bool {
+	return known.keySet != "" && (i.introspection == nil || known.introspection != "")
+}
+
+// lacking is what is known where the rest cannot be learnt: opaque tokens can be asked
+// about, and JWTs wait for the key set. Documents of two issuers count for nothing.
+func (i *issuer) lacking(known metadata, cause error) (metadata, error) {
+	if i.introspection == nil || known.introspection == "" || errors.Is(cause, errOtherIssuer) {
+		return metadata{}, cause
+	}
+	return known, nil
 }
 
 // with completes metadata with that of another place of the same issuer.
