@@ -183,7 +183,7 @@ func credentialsData(reg *v1alpha1.MCPClientRegistration, record policy.Record, 
 		v1alpha1.SecretKeyResources:     strings.Join(d.Resources, " "),
 	}
 	switch reg.Spec.TokenEndpointAuthMethod {
-	case v1alpha1.AuthMethodClientSecretBasic:
+	case v1alpha1.AuthMethodClientSecretBasic, v1alpha1.AuthMethodClientSecretPost, v1alpha1.AuthMethodClientSecret:
 		values[v1alpha1.SecretKeyClientSecret] = record.Client.Secret.Reveal()
 	case v1alpha1.AuthMethodPrivateKeyJWT:
 		// A key that is not used any more goes once the server does not take it.

@@ -15,6 +15,7 @@ import (
 const (
 	maxConditions    = 16
 	maxCapabilities  = 16
+	maxMethods       = 5
 	maxMessage       = 32768
 	maxSources       = 256
 	maxCarried       = 1024
@@ -104,6 +105,7 @@ func fitAuthorizationServer(s *v1alpha1.AuthorizationServerStatus) {
 	if m := s.Metadata; m != nil {
 		m.AuthorizationEndpoint, m.TokenEndpoint = shortText(m.AuthorizationEndpoint, maxLongText), shortText(m.TokenEndpoint, maxLongText)
 		m.RegistrationEndpoint = shortText(m.RegistrationEndpoint, maxLongText)
+		m.TokenEndpointAuthMethods = m.TokenEndpointAuthMethods[:min(len(m.TokenEndpointAuthMethods), maxMethods)]
 	}
 	// How many there are is counted beside these lists.
 	if list := s.Inventory; list != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,13 +125,33 @@ func (s *step) put(ctx context.Context, q question, done *outcome) error {
 	if errors.As(err, &failure) && (!failure.Unsent || (done.changed && before != nil)) {
 		answer = entry{
 			kind: q.kind, status: metav1.ConditionUnknown, reason: v1alpha1.ReasonUnavailable, waiting: true,
-			message: "the authorization server gave no usable answer to the examination: asked again",
+			message: unansweredMessage(failure, before),
 		}
 	}
 	if answer.reason != "" {
 		done.examined = append(done.examined, answer)
 	}
 	return err
+}
+
+// unansweredMessage says that an examination learnt nothing, with the code and the
+// words of a server that refused it. Of the same refusal the first words stay: a
+// server may put something new into each answer.
+func unansweredMessage(failure *authserver.Error, before *metav1.Condition) string {
+	message := "the authorization server gave no usable answer to the examination: asked again"
+	said := failure.Quote.Text()
+	if said == "" {
+		return message
+	}
+	message += "; it refuses the request"
+	if failure.Code != "" {
+		message += " with " + failure.Code
+	}
+	message += ` and says: "`
+	if before != nil && strings.HasPrefix(before.Message, message) {
+		return before.Message
+	}
+	return message + said + `"`
 }
 
 func (s *step) hear(ctx context.Context, q question, done *outcome) (entry, error) {

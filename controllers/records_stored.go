@@ -54,6 +54,7 @@ type storedRecord struct {
 	Released       string                   `json:"released,omitempty"`
 	RefusedReason  string                   `json:"refusedReason,omitempty"`
 	RefusedCode    string                   `json:"refusedCode,omitempty"`
+	RefusedQuote   string                   `json:"refusedQuote,omitempty"`
 	RefusedDigest  string                   `json:"refusedDigest,omitempty"`
 	RefusedAt      time.Time                `json:"refusedAt,omitzero"`
 	RefusedServer  string                   `json:"refusedServer,omitempty"`
@@ -139,7 +140,7 @@ func store(r policy.Record) storedRecord {
 		KeysSent: r.KeysSent, KeysChangedAt: r.KeysChangedAt, KeysSettleAt: r.KeysSettleAt,
 		Excess: r.Excess, Missing: r.Missing, TokenLifetime: r.TokenLifetime, RegisteredAt: r.RegisteredAt, Reached: r.Reached,
 		Cause: r.Cause, DueAt: r.DueAt, DeletedAt: r.DeletedAt, VerifiedAt: r.VerifiedAt, Released: r.Released,
-		RefusedReason: r.RefusedReason, RefusedCode: r.RefusedCode, RefusedDigest: r.RefusedDigest, RefusedAt: r.RefusedAt, RefusedServer: r.RefusedServer,
+		RefusedReason: r.RefusedReason, RefusedCode: r.RefusedCode, RefusedQuote: r.RefusedQuote, RefusedDigest: r.RefusedDigest, RefusedAt: r.RefusedAt, RefusedServer: r.RefusedServer,
 	}
 }
 
@@ -199,7 +200,7 @@ func decodeRecord(secret *corev1.Secret) (policy.Record, error) {
 		KeysSent: s.KeysSent, KeysChangedAt: s.KeysChangedAt, KeysSettleAt: s.KeysSettleAt,
 		Excess: s.Excess, Missing: s.Missing, TokenLifetime: s.TokenLifetime, RegisteredAt: s.RegisteredAt, Reached: s.Reached,
 		Cause: s.Cause, DueAt: s.DueAt, DeletedAt: s.DeletedAt, VerifiedAt: s.VerifiedAt, Released: s.Released,
-		RefusedReason: s.RefusedReason, RefusedCode: s.RefusedCode, RefusedDigest: s.RefusedDigest, RefusedAt: s.RefusedAt, RefusedServer: s.RefusedServer,
+		RefusedReason: s.RefusedReason, RefusedCode: s.RefusedCode, RefusedQuote: s.RefusedQuote, RefusedDigest: s.RefusedDigest, RefusedAt: s.RefusedAt, RefusedServer: s.RefusedServer,
 		Version: secret.ResourceVersion, Damage: damage,
 	}
 	if released := secret.Annotations[v1alpha1.AnnotationRelease]; released != "" && marked(secret) {

@@ -49,9 +49,9 @@ func (s *step) wanted(record policy.Record) (lifecycle.Wanted, error) {
 		Capabilities: facts.Traits, Cluster: s.Cluster, UID: string(s.reg.UID),
 		Server: policy.ServerDigest(as), Paused: policy.Paused(as),
 		Connection: d.Connection, TokenEndpoint: d.TokenEndpoint,
-		Wish: d.Wish, Adopt: d.Adopt, MakeKey: d.MakeKey, Resend: d.Resend, Final: d.Verdict.Standing == policy.Allowed,
+		Wish: d.Wish, AuthMethods: d.AuthMethods, Adopt: d.Adopt, MakeKey: d.MakeKey, Resend: d.Resend, Final: d.Verdict.Standing == policy.Allowed,
 		Grants: d.Grants, TokenLifetime: d.TokenLifetime, ServiceAccount: s.reg.Spec.ServiceAccountName,
-		ChoosesSecret:   facts.Traits.OwnSecret && s.reg.Spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodClientSecretBasic,
+		ChoosesSecret:   facts.Traits.OwnSecret && policy.HasSecret(s.reg.Spec.TokenEndpointAuthMethod),
 		RotationRequest: policy.RotationRequest(s.reg), Overlap: policy.Overlap(s.reg.Spec, facts.Traits),
 		RetryAfter: policy.DriftCheckInterval(as),
 	}

@@ -286,7 +286,7 @@ func usableChanged() predicate.Predicate {
 			return true
 		}
 		m, n := before.Status.Metadata, after.Status.Metadata
-		metadata := (m == nil) == (n == nil) && (m == nil || *m == *n)
+		metadata := equality.Semantic.DeepEqual(m, n)
 		return before.Generation != after.Generation || !metadata || policy.Manageable(before) != policy.Manageable(after) ||
 			policy.Paused(before) != policy.Paused(after) ||
 			before.Status.ObservedGeneration != after.Status.ObservedGeneration ||

@@ -294,11 +294,13 @@ type RegistrationPolicy struct {
 	AllowedGrantTypes []GrantType `json:"allowedGrantTypes,omitempty"`
 
 	// allowedTokenEndpointAuthMethods lists the client authentication methods
-	// that may be asked for. Left out, all that the API knows.
+	// that may be asked for. ClientSecret stands for ClientSecretBasic and
+	// ClientSecretPost; a registration with ClientSecret gets one of the two that is
+	// listed. Left out, all that the API knows.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:MaxItems=5
 	AllowedTokenEndpointAuthMethods []TokenEndpointAuthMethod `json:"allowedTokenEndpointAuthMethods,omitempty"`
 
 	// allowedOIDCScopes lists which scopes of the authorization server itself clients
@@ -463,6 +465,13 @@ type ServerMetadata struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	RegistrationEndpoint string `json:"registrationEndpoint,omitempty"`
+	// tokenEndpointAuthMethods are the methods of the API that the server says it
+	// supports (token_endpoint_auth_methods_supported). Left out where it does not
+	// say, or names none of them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=5
+	TokenEndpointAuthMethods []TokenEndpointAuthMethod `json:"tokenEndpointAuthMethods,omitempty"`
 }
 
 // ClientCounts counts clients at an authorization server.

@@ -157,7 +157,8 @@ const (
 	ReasonClientNameNotAllowed = "ClientNameNotAllowed"
 	// ReasonGrantTypeNotAllowed: the policy does not list a grant type.
 	ReasonGrantTypeNotAllowed = "GrantTypeNotAllowed"
-	// ReasonAuthMethodNotAllowed: the policy does not list the method.
+	// ReasonAuthMethodNotAllowed: the policy does not list the method, or the
+	// server does not support it.
 	ReasonAuthMethodNotAllowed = "AuthMethodNotAllowed"
 	// ReasonRedirectURINotAllowed: a redirect URI matches no pattern.
 	ReasonRedirectURINotAllowed = "RedirectURINotAllowed"

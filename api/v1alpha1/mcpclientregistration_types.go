@@ -39,7 +39,7 @@ const (
 
 // TokenEndpointAuthMethod is how a client proves who it is at the token
 // endpoint (RFC 7591 §2, token_endpoint_auth_method).
-// +kubebuilder:validation:Enum=None;PrivateKeyJWT;ClientSecretBasic
+// +kubebuilder:validation:Enum=None;PrivateKeyJWT;ClientSecretBasic;ClientSecretPost;ClientSecret
 type TokenEndpointAuthMethod string
 
 // The values of TokenEndpointAuthMethod.
@@ -48,8 +48,15 @@ const (
 	AuthMethodNone TokenEndpointAuthMethod = "None"
 	// AuthMethodPrivateKeyJWT signs an assertion (RFC 7523).
 	AuthMethodPrivateKeyJWT TokenEndpointAuthMethod = "PrivateKeyJWT"
-	// AuthMethodClientSecretBasic sends a shared secret (RFC 6749 §2.3.1).
+	// AuthMethodClientSecretBasic sends a shared secret in the Authorization header
+	// (RFC 6749 §2.3.1).
 	AuthMethodClientSecretBasic TokenEndpointAuthMethod = "ClientSecretBasic"
+	// AuthMethodClientSecretPost sends a shared secret in the body of the request
+	// (RFC 6749 §2.3.1).
+	AuthMethodClientSecretPost TokenEndpointAuthMethod = "ClientSecretPost"
+	// AuthMethodClientSecret leaves open which of the two it is: client_secret_basic,
+	// unless the authorization server supports, or the policy allows, only the other.
+	AuthMethodClientSecret TokenEndpointAuthMethod = "ClientSecret"
 )
 
 // RegistrationState is what the owner wants of a registration.
@@ -170,8 +177,10 @@ type MCPClientRegistrationSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	RedirectURIs []RedirectURI `json:"redirectURIs,omitempty"`
 
-	// tokenEndpointAuthMethod: None (public client), PrivateKeyJWT or
-	// ClientSecretBasic. Immutable.
+	// tokenEndpointAuthMethod: None (public client), PrivateKeyJWT,
+	// ClientSecretBasic, ClientSecretPost, or ClientSecret: a secret that is sent in
+	// whichever of the two ways the authorization server supports
+	// (client_secret_basic where it supports both). Immutable.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="tokenEndpointAuthMethod is immutable: create another MCPClientRegistration"
 	TokenEndpointAuthMethod TokenEndpointAuthMethod `json:"tokenEndpointAuthMethod"`

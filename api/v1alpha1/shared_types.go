@@ -123,7 +123,7 @@ const Finalizer = "mcp-registrar.dev/client"
 const (
 	// SecretKeyClientID is the OAuth client identifier (RFC 6749 §2.2).
 	SecretKeyClientID = "client_id"
-	// SecretKeyClientSecret is the client secret (ClientSecretBasic only).
+	// SecretKeyClientSecret is the client secret (with a method that has one).
 	SecretKeyClientSecret = "client_secret"
 	// SecretKeyAdminID and SecretKeyAdminSecret are the keys of a Secret with
 	// the operator's own credentials for an admin API.
@@ -140,7 +140,8 @@ const (
 	// SecretKeyTokenEndpoint is the URL of the token endpoint.
 	SecretKeyTokenEndpoint = "token_endpoint"
 	// SecretKeyAuthMethod is the token endpoint authentication method in the
-	// words of RFC 7591 §2: none, client_secret_basic or private_key_jwt.
+	// words of RFC 7591 §2: none, client_secret_basic, client_secret_post
+	// or private_key_jwt.
 	SecretKeyAuthMethod = "token_endpoint_auth_method"
 	// SecretKeyScope is the space-separated list of granted scopes.
 	SecretKeyScope = "scope"

@@ -40,7 +40,8 @@ func (k Kind) String() string {
 }
 
 // Error is the only error that an adapter returns. Its text never holds
-// secrets, query strings or any part of an answer's body.
+// secrets, query strings or any part of an answer's body; what the server says of a
+// refusal is in Quote alone.
 type Error struct {
 	Kind Kind
 	// Op is what was tried, for example "registering client".
@@ -49,6 +50,9 @@ type Error struct {
 	// 7591 §3.2.2, or a word of the adapter's own such as "too_large"; empty
 	// when there was none that is known.
 	Code string
+	// Quote is what the server said of a request that it refused, for those whose
+	// client the request was about; it is not part of the text.
+	Quote Quote
 	// Status is the HTTP status of the answer; 0 without one. For messages
 	// only: no caller decides by it.
 	Status int

@@ -24,8 +24,9 @@ type Server interface { //nolint:interfacebloat // what is done with a client, a
 	Traits() Traits
 
 	// Discover reads the server's metadata (RFC 8414, or OpenID Connect
-	// Discovery where that is absent) and checks that its issuer is identical
-	// to the configured one. Rejected: the metadata is unusable as it is.
+	// Discovery where that is absent, or both where the first lacks what is
+	// needed) and checks that its issuer is identical to the configured one.
+	// Rejected: the metadata is unusable as it is.
 	Discover(ctx context.Context) (Metadata, error)
 
 	// Register creates a client. It is NOT idempotent where the server
@@ -105,6 +106,7 @@ type Metadata struct {
 	AuthorizationEndpoint    string
 	TokenEndpoint            string
 	RegistrationEndpoint     string
+	JWKSURI                  string
 	RevocationEndpoint       string
 	IntrospectionEndpoint    string
 	CodeChallengeMethods     []string

@@ -168,7 +168,7 @@ func refusedAfter(f Facts, r, old policy.Record, now time.Time) policy.Record {
 	case !expires.IsZero() && !now.Before(expires):
 		r.RefusedReason = v1alpha1.ReasonSecretExpired
 	case old.Cause == v1alpha1.CauseUnusable && old.RefusedReason != "":
-		r.RefusedReason, r.RefusedCode = old.RefusedReason, old.RefusedCode
+		r.RefusedReason, r.RefusedCode, r.RefusedQuote = old.RefusedReason, old.RefusedCode, old.RefusedQuote
 	case old.Cause == v1alpha1.CauseUnusable:
 		r.RefusedReason, r.RefusedCode = v1alpha1.ReasonRejected, CodeUnusable
 	default:

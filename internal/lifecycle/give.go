@@ -35,6 +35,9 @@ type Wanted struct {
 	TokenEndpoint string
 	// Wish is what is to be registered, without its mark.
 	Wish authserver.ClientMetadata
+	// AuthMethods are the authentication methods that an answer may have in place of
+	// the wish's.
+	AuthMethods []string
 	// Adopt is the id of a client that is taken over in place of a new one.
 	Adopt string
 	// MakeKey says that the wish needs a new key pair.
@@ -129,6 +132,15 @@ func (w Wanted) asked() authserver.ClientMetadata {
 	wish := w.Wish
 	if w.MakeKey {
 		wish.JWKS = w.key().JWKS
+	}
+	return wish
+}
+
+// taken is a wish as the server took it: it may have chosen another authentication
+// method, where the rules leave that open.
+func (w Wanted) taken(wish authserver.ClientMetadata, answer authserver.Client) authserver.ClientMetadata {
+	if method := answer.Registered.AuthMethod; slices.Contains(w.AuthMethods, wish.AuthMethod) && slices.Contains(w.AuthMethods, method) {
+		wish.AuthMethod = method
 	}
 	return wish
 }

@@ -39,7 +39,9 @@ func (w Wanted) registered(intent policy.Record, wish authserver.ClientMetadata,
 	if r.Client.Secret.IsZero() {
 		r.Client.Secret = intent.Client.Secret
 	}
-	r.Excess, r.Missing = policy.Compare(wish, a.Client)
+	taken := w.taken(wish, a.Client)
+	r.WishDigest = policy.Digest(taken)
+	r.Excess, r.Missing = policy.Compare(taken, a.Client)
 	r.Client.Registered = withKeys(a.Client.Registered, wish)
 	out := w.usable(r, a, now)
 	if out.Record.Live() && fit(out.Record, now) {
@@ -111,10 +113,11 @@ func (w Wanted) notRegistered(intent policy.Record, failure *authserver.Error, e
 		out.Events = []Event{{Kind: UnconfirmedRegistration, Record: intent}}
 		out.Record.Cause, out.Record.DueAt = v1alpha1.CauseUnusable, now
 		out.Record.RefusedReason, out.Record.RefusedCode = v1alpha1.ReasonRejected, failure.Code
+		out.Record.RefusedQuote = w.quote(failure)
 		out.Wait, out.Err = AtOnce, nil
 	case refusal(failure):
 		out.Events, out.Record = orphaned(intent, failure.MaybeApplied)
-		out.Record = w.refused(out.Record, v1alpha1.ReasonRejected, failure.Code, now)
+		out.Record = w.refusedBy(out.Record, failure, now)
 		out.Record.Client = authserver.Client{}
 		out.Wait, out.Err = AtOnce, nil
 	case late:
@@ -152,13 +155,31 @@ func refusal(failure *authserver.Error) bool {
 	return failure.Kind == authserver.Rejected || failure.Kind == authserver.Conflict
 }
 
+// refusedBy notes that the server refused the wish, and what it said.
+func (w Wanted) refusedBy(r policy.Record, failure *authserver.Error, now time.Time) policy.Record {
+	r = w.refused(r, v1alpha1.ReasonRejected, failure.Code, now)
+	r.RefusedQuote = w.quote(failure)
+	return r
+}
+
+// quote is what the server says of a refusal. Of the same refusal once more the first
+// words stay: many servers put something new into each answer, and nobody is to be
+// told anew for that.
+func (w Wanted) quote(failure *authserver.Error) string {
+	before := w.Record
+	if before.RefusedQuote != "" && before.RefusedCode == failure.Code && before.RefusedDigest == policy.Digest(w.Wish) {
+		return before.RefusedQuote
+	}
+	return failure.Quote.Text()
+}
+
 // refused notes that the wish was refused. Its digest is the one that the next
 // decision computes.
 func (w Wanted) refused(r policy.Record, reason, code string, now time.Time) policy.Record {
 	if r.State != policy.RecordRegistered {
 		r.State = policy.RecordRefused
 	}
-	r.RefusedReason, r.RefusedCode = reason, code
+	r.RefusedReason, r.RefusedCode, r.RefusedQuote = reason, code, ""
 	r.RefusedDigest, r.RefusedAt = policy.Digest(w.Wish), now
 	if reason == v1alpha1.ReasonManagementUnsupported {
 		r.RefusedServer = w.Server
@@ -262,7 +283,7 @@ func (w Wanted) keptAsItIs(out Outcome, sent replacement, failure *authserver.Er
 		out.Record, out.Events = r, append(out.Events, Event{Kind: KeysUnsettled, Record: r, Err: failure})
 		return out
 	}
-	r = w.refused(r, v1alpha1.ReasonRejected, failure.Code, now)
+	r = w.refusedBy(r, failure, now)
 	r.Excess = sent.excess
 	if len(sent.excess) == 0 && (before.Replacing || before.Findable()) {
 		r.Excess = []string{"what an update with a lost answer may have added"}
@@ -279,11 +300,12 @@ func (w Wanted) updated(sent replacement, answer authserver.Client, now time.Tim
 	r := CarryOver(sent.intent, answer)
 	r.Client.Registered = withKeys(answer.Registered, sent.wish)
 	r.Replacing, r.Disabled, r.Adopting, r.TokenDoubtful = false, false, false, false
-	excess, missing := policy.Compare(sent.wish, answer)
+	taken := w.taken(sent.wish, answer)
+	excess, missing := policy.Compare(taken, answer)
 	r.Excess = excess
 	if !w.Resend {
-		r.WishDigest, r.Missing = policy.Digest(sent.wish), missing
-		r.RefusedReason, r.RefusedCode, r.RefusedDigest = "", "", ""
+		r.WishDigest, r.Missing = policy.Digest(taken), missing
+		r.RefusedReason, r.RefusedCode, r.RefusedQuote, r.RefusedDigest = "", "", "", ""
 	}
 	r = w.settleKeys(r, sent, now)
 	r.Rotation = w.accepted(r.Rotation, sent.wish.JWKS, r.KeysSettleAt.IsZero(), now)

@@ -99,7 +99,7 @@ func (l *life) facts(action policy.Action) Wanted {
 		Action: action, Record: l.record, Observed: l.observed, Credentials: l.team, Capabilities: l.capabilities(),
 		Cluster: "cluster", UID: "uid", Server: "server", Wish: l.wish(), MakeKey: l.makesKey(), Final: true,
 		Connection:    authserver.Config{Name: "main", Issuer: "https://as.example.com"},
-		ChoosesSecret: l.office.own && l.method == "client_secret_basic", Overlap: time.Minute,
+		ChoosesSecret: l.office.own && authserver.SharedSecret(l.method), Overlap: time.Minute,
 		Made: Made{
 			Mark: fmt.Sprintf("mark-%d", l.marks), ClientID: fmt.Sprintf("own-%d", l.marks),
 			Secret: authserver.NewSecret(fmt.Sprintf("secret-%d", l.marks)), Key: l.newKey(),
@@ -302,7 +302,7 @@ func (l *life) checkGiven(plan Plan) error {
 		l.check(plan.Key.ID == l.record.Rotation.NextKeyID && l.now.Before(l.record.Rotation.NextFrom), "the team is given a key that not every copy has"),
 		l.check(len(l.record.Excess) > 0, "credentials are given out of a client that can do too much"),
 		l.check(alive && l.method == "private_key_jwt" && !policy.Holds(c.holds.JWKS, plan.Key.JWKS), "the team is given a key that the server does not know"),
-		l.check(alive && l.method == "client_secret_basic" && l.office.own && !c.secret.Equal(l.record.Client.Secret), "the team is given a secret that is not the client's"),
+		l.check(alive && authserver.SharedSecret(l.method) && l.office.own && !c.secret.Equal(l.record.Client.Secret), "the team is given a secret that is not the client's"),
 	)
 }
 
@@ -407,7 +407,7 @@ func TestLives(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, i))
 		l := &life{
 			r: r, now: start, wanted: true, team: policy.CredentialsFact{Is: policy.Absent},
-			method: pick(r, "none", "client_secret_basic", "private_key_jwt"),
+			method: pick(r, "none", "client_secret_basic", "client_secret_post", "private_key_jwt"),
 			office: &office{r: r, lies: true, own: r.IntN(2) == 0, rotates: r.IntN(2) == 0, clients: map[string]*enrolled{}, seen: map[string]bool{}},
 		}
 		if err := l.run(); err != nil {

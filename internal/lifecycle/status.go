@@ -105,15 +105,20 @@ func RevocationOf(old *v1alpha1.Revocation, d policy.RegistrationDecision, r pol
 		return told
 	case d.Action == policy.Revoke && StandingOf(r) != Gone:
 		return revocationBegun(d, r)
-	case old != nil && r.Live() && r.Cause == "" && old.ClientID == r.Client.ID && old.VerifiedAt == nil:
-		// It was announced and never began: the client may go on.
-		return nil
-	case old != nil && old.ClientID == "" && old.VerifiedAt == nil && r.State == "" && len(r.Orphans) > 0:
-		// What was to be taken away never had a name: status.possibleOrphans has its
-		// mark now.
+	case old != nil && old.VerifiedAt == nil && cameToNothing(old, r):
 		return nil
 	}
 	return old
+}
+
+// cameToNothing says that a revocation was announced and is not under way: it never
+// began, and the client may go on; or what was to be taken away never had a name, and
+// status.possibleOrphans has its mark now.
+func cameToNothing(old *v1alpha1.Revocation, r policy.Record) bool {
+	if r.Live() {
+		return r.Cause == "" && old.ClientID == r.Client.ID
+	}
+	return old.ClientID == "" && r.State == "" && len(r.Orphans) > 0
 }
 
 // revocationBegun is what is said of a revocation that the server has not accepted. One

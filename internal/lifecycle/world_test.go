@@ -185,7 +185,7 @@ func randomRecord(r *rand.Rand) policy.Record {
 		ID: pick(r, "client", "client", "client", ""), ManagementURI: pick(r, "https://as.example.com/register/client", ""),
 		ManagementToken: authserver.NewSecret(pick(r, "0", "0", "0", "stale", "")), Secret: authserver.NewSecret(pick(r, "secret", "")),
 		Registered: authserver.ClientMetadata{
-			AuthMethod: pick(r, "none", "client_secret_basic", "private_key_jwt"), Contacts: []string{pick(r, "a@example.com", "a\n", "")},
+			AuthMethod: pick(r, "none", "client_secret_basic", "client_secret_post", "private_key_jwt"), Contacts: []string{pick(r, "a@example.com", "a\n", "")},
 			JWKS: pick(r, "", "{", `{"keys":[]}`), Scopes: make([]string, r.IntN(300)),
 		},
 	}

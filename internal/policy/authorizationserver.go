@@ -174,6 +174,11 @@ func judgeDiscoveryError(err error) Verdict {
 			Reason:  v1alpha1.ReasonIssuerMismatch,
 			Message: "the metadata names another issuer than spec.issuer (RFC 8414 section 3.3): write the issuer exactly as the metadata states it",
 		}
+	case "metadata_differs":
+		return Verdict{
+			Reason:  v1alpha1.ReasonRejected,
+			Message: fmt.Sprintf("the metadata documents of RFC 8414 and of OpenID Connect Discovery at spec.issuer differ in %v: correct the authorization server, or what answers in its place", answer.Err),
+		}
 	case "cimd_unsupported":
 		return Verdict{
 			Reason:  v1alpha1.ReasonRegistrationUnsupported,
@@ -238,6 +243,8 @@ func describe(m authserver.Metadata) (*v1alpha1.ServerMetadata, []v1alpha1.Capab
 		AuthorizationEndpoint: m.AuthorizationEndpoint,
 		TokenEndpoint:         m.TokenEndpoint,
 		RegistrationEndpoint:  m.RegistrationEndpoint,
+
+		TokenEndpointAuthMethods: describedMethods(m.TokenEndpointAuthMethods),
 	}, capabilities
 }
 

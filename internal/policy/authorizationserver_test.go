@@ -98,6 +98,8 @@ func TestAuthorizationServerDiscovered(t *testing.T) {
 		{"unauthorized", answer(&authserver.Error{Kind: authserver.Unauthorized}), unavailable, "tried again"},
 		{"an error of another kind", answer(errors.New("broken")), unavailable, "tried again"},
 		{"another issuer", answer(fmt.Errorf("wrapped: %w", rejected("issuer_mismatch"))), refusedFor(v1alpha1.ReasonIssuerMismatch, ""), "spec.issuer"},
+		{"two documents that differ", answer(&authserver.Error{Kind: authserver.Rejected, Code: "metadata_differs", Err: errors.New("token_endpoint, jwks_uri")}),
+			refusedFor(v1alpha1.ReasonRejected, ""), "differ in token_endpoint, jwks_uri:"},
 		{"an endpoint elsewhere", answer(rejected("foreign_endpoint")), refusedFor(v1alpha1.ReasonForeignEndpoint, ""), "another origin"},
 		{"metadata that is none", answer(rejected("")), refusedFor(v1alpha1.ReasonRejected, ""), "spec.issuer"},
 		{"no registration endpoint", func(f *AuthorizationServerFacts) { f.Metadata.RegistrationEndpoint = "" },

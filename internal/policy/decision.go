@@ -72,6 +72,9 @@ type RegistrationDecision struct {
 	Verdict Verdict
 	// Wish is what is to be registered, without its mark.
 	Wish authserver.ClientMetadata
+	// AuthMethods are the authentication methods that the server may register in
+	// place of the wish's: the wish's, and one that is as good.
+	AuthMethods []string
 	// Adopt is the client id of a client that is taken over instead of
 	// registering a new one; empty for none.
 	Adopt string

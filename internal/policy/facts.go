@@ -261,6 +261,8 @@ type Record struct {
 	// refused, and RefusedAt when.
 	RefusedReason string
 	RefusedCode   string
+	// RefusedQuote is what the server said about it.
+	RefusedQuote  string
 	RefusedDigest string
 	RefusedAt     time.Time
 	// RefusedServer is the ServerDigest of the server that gave no way to manage

@@ -122,7 +122,7 @@ func probeClientAsksForItself(s ProbeSubject) string {
 
 // The client's credentials must be the operator's to use: it made them.
 func probeClientCredentialsOurs(s ProbeSubject) string {
-	if s.Client.Spec.TokenEndpointAuthMethod != v1alpha1.AuthMethodClientSecretBasic && !NeedsOwnKey(s.Client.Spec) {
+	if !HasSecret(s.Client.Spec.TokenEndpointAuthMethod) && !NeedsOwnKey(s.Client.Spec) {
 		return "the operator did not make its credentials: name one with a secret, or with a key made by the operator"
 	}
 	return ""

@@ -66,6 +66,7 @@ var registrationRules = []registrationRule{
 	secretNotForeign,
 	endpointKnown,
 	adoptionAllowed,
+	authMethodSupported,
 	codeGrantHasPKCE,
 	orphansBounded,
 	notRefusedBefore,
@@ -261,21 +262,6 @@ func grantTypesAllowed(q *inquiry) *Verdict {
 			return notAllowed(v1alpha1.ReasonGrantTypeNotAllowed,
 				fmt.Sprintf("spec.grantTypes: %q is not allowed by the AuthorizationServer's policy: remove it, for example grantTypes: [%s]", grant, example(allowed, v1alpha1.GrantAuthorizationCode)))
 		}
-	}
-	return nil
-}
-
-// The authentication method must be one that the policy lists.
-func authMethodAllowed(q *inquiry) *Verdict {
-	allowed := registrationPolicy(q.AuthorizationServer).AllowedTokenEndpointAuthMethods
-	method := q.Registration.Spec.TokenEndpointAuthMethod
-	if wireAuthMethods[method] == "" || (allowed != nil && !slices.Contains(allowed, method)) {
-		return notAllowed(v1alpha1.ReasonAuthMethodNotAllowed,
-			fmt.Sprintf("spec.tokenEndpointAuthMethod: %q is not allowed by the AuthorizationServer's policy: choose another, for example tokenEndpointAuthMethod: %s", method, example(allowed, v1alpha1.AuthMethodPrivateKeyJWT)))
-	}
-	if q.Traits.SharedSecretUnsupported && method == v1alpha1.AuthMethodClientSecretBasic {
-		return notAllowed(v1alpha1.ReasonAuthMethodNotAllowed,
-			"spec.tokenEndpointAuthMethod: clients of this AuthorizationServer cannot have a secret: use tokenEndpointAuthMethod: PrivateKeyJWT")
 	}
 	return nil
 }

@@ -16,11 +16,12 @@ import (
 // decide turns the verdict and what exists into an action.
 func (q *inquiry) decide(verdict Verdict) RegistrationDecision {
 	d := RegistrationDecision{
-		Verdict:   verdict,
-		Wish:      q.wish(),
-		Scopes:    q.scopes,
-		Term:      q.term.accepted,
-		ExpiresAt: q.term.end,
+		Verdict:     verdict,
+		Wish:        q.wish(),
+		AuthMethods: q.authMethods(),
+		Scopes:      q.scopes,
+		Term:        q.term.accepted,
+		ExpiresAt:   q.term.end,
 	}
 	d.Next, d.TakesAwayAt = q.next()
 	q.equip(&d)
@@ -64,6 +65,7 @@ func (q *inquiry) equip(d *RegistrationDecision) {
 // wish is what should be registered, with the key set that there is.
 func (q *inquiry) wish() authserver.ClientMetadata {
 	w := wish(q.Registration, q.scopes)
+	w.AuthMethod = q.authMethod()
 	if NeedsOwnKey(q.Registration.Spec) {
 		w.JWKS = q.Record.Rotation.Keys(q.Credentials.PublicJWKS, q.Traits.TwoKeys, q.now)
 	}

@@ -269,7 +269,17 @@ var policyAdvice = map[string]string{
 	"refused_by_policy": "ask the platform team what it allows (in Keycloak: the realm's client registration policies)",
 }
 
+// refusedMessage says why the wish is not asked for again, with the server's own words
+// as a quotation: they are nobody's advice.
 func refusedMessage(r Record) string {
+	message := refusedAdvice(r)
+	if r.RefusedReason == v1alpha1.ReasonRejected && r.RefusedQuote != "" {
+		message += `; the authorization server says: "` + r.RefusedQuote + `"`
+	}
+	return message
+}
+
+func refusedAdvice(r Record) string {
 	switch r.RefusedReason {
 	case v1alpha1.ReasonWidened:
 		return widenedMessage(r.Excess)

@@ -25,6 +25,7 @@ func TestRegistrationAccepted(t *testing.T) {
 			Name: "Payments agent", ApplicationType: "web", GrantTypes: []string{"client_credentials"},
 			Scopes: []string{"invoices:read"}, AuthMethod: "client_secret_basic", Contacts: []string{testOwner},
 		},
+		AuthMethods:   []string{authserver.SecretBasic},
 		Scopes:        []v1alpha1.EffectiveScope{{Name: "invoices:read", Grants: []string{"reader"}}},
 		Grants:        []GrantInForce{{Grant: f.Grants[0].Grant, Basis: v1alpha1.BasisAutomatic}},
 		Resources:     []string{"https://mcp.example.com/invoices"},
@@ -368,6 +369,20 @@ func TestPrivateUseSchemes(t *testing.T) {
 	} {
 		if d.Verdict.Reason != v1alpha1.ReasonRedirectURINotAllowed || !strings.Contains(d.Verdict.Message, words) {
 			t.Errorf("%s: %+v", words, d.Verdict)
+		}
+	}
+}
+
+// The server's words are marked as such, and are part of no other message.
+func TestTheServersWordsAreQuoted(t *testing.T) {
+	said := Record{RefusedReason: v1alpha1.ReasonRejected, RefusedCode: "invalid_redirect_uri", RefusedQuote: "no loopback"}
+	mentions(t, refusedMessage(said), "with invalid_redirect_uri:", `; the authorization server says: "no loopback"`)
+	said.RefusedCode = "refused_by_policy"
+	mentions(t, refusedMessage(said), "own registration policy", `says: "no loopback"`)
+	for _, reason := range []string{v1alpha1.ReasonWidened, v1alpha1.ReasonSecretExpired, v1alpha1.ReasonManagementUnsupported} {
+		said.RefusedReason = reason
+		if message := refusedMessage(said); strings.Contains(message, "loopback") {
+			t.Errorf("%s: %s", reason, message)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func lessKeys(set, less string) string {
 // Rotatable says that the operator can replace the credentials of a
 // registration without a new client.
 func Rotatable(spec v1alpha1.MCPClientRegistrationSpec, traits authserver.Traits) bool {
-	if spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodClientSecretBasic {
+	if HasSecret(spec.TokenEndpointAuthMethod) {
 		return traits.OwnSecret
 	}
 	return NeedsOwnKey(spec)

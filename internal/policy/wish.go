@@ -29,10 +29,12 @@ var wireGrantTypes = map[v1alpha1.GrantType]string{
 	v1alpha1.GrantTokenExchange:     "urn:ietf:params:oauth:grant-type:token-exchange",
 }
 
+// wireAuthMethods has no word for ClientSecret, which leaves it open.
 var wireAuthMethods = map[v1alpha1.TokenEndpointAuthMethod]string{
 	v1alpha1.AuthMethodNone:              wireNone,
 	v1alpha1.AuthMethodPrivateKeyJWT:     wirePrivateKeyJWT,
-	v1alpha1.AuthMethodClientSecretBasic: "client_secret_basic",
+	v1alpha1.AuthMethodClientSecretBasic: authserver.SecretBasic,
+	v1alpha1.AuthMethodClientSecretPost:  authserver.SecretPost,
 }
 
 // wish translates a registration into client metadata, without its mark.

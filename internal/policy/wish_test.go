@@ -37,6 +37,7 @@ func TestEveryWordIsTranslated(t *testing.T) {
 	equal(t, "response types", 0, len(got.ResponseTypes))
 	for method, want := range map[v1alpha1.TokenEndpointAuthMethod]string{
 		v1alpha1.AuthMethodNone: "none", v1alpha1.AuthMethodPrivateKeyJWT: "private_key_jwt", v1alpha1.AuthMethodClientSecretBasic: "client_secret_basic",
+		v1alpha1.AuthMethodClientSecretPost: "client_secret_post",
 	} {
 		reg.Spec.TokenEndpointAuthMethod = method
 		equal(t, string(method), want, wish(reg, nil).AuthMethod)

@@ -135,7 +135,7 @@ func (d dice) patterns() []string {
 
 var (
 	allGrantTypes = []v1alpha1.GrantType{v1alpha1.GrantAuthorizationCode, v1alpha1.GrantRefreshToken, v1alpha1.GrantClientCredentials, v1alpha1.GrantTokenExchange}
-	allMethods    = []v1alpha1.TokenEndpointAuthMethod{v1alpha1.AuthMethodNone, v1alpha1.AuthMethodPrivateKeyJWT, v1alpha1.AuthMethodClientSecretBasic}
+	allMethods    = []v1alpha1.TokenEndpointAuthMethod{v1alpha1.AuthMethodNone, v1alpha1.AuthMethodPrivateKeyJWT, v1alpha1.AuthMethodClientSecretBasic, v1alpha1.AuthMethodClientSecretPost, v1alpha1.AuthMethodClientSecret}
 )
 
 func (d dice) authorizationServer() *v1alpha1.AuthorizationServer {

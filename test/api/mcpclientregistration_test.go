@@ -61,13 +61,16 @@ func TestRegistrationAuthentication(t *testing.T) {
 	keys := func(text string) []edit { return edits(set("jwks", text)) }
 	check(t, registration, []rule{
 		{name: "a secret", create: edits(set("tokenEndpointAuthMethod", "ClientSecretBasic"))},
-		{name: "a method that does not exist", create: edits(set("tokenEndpointAuthMethod", "ClientSecretPost")), want: []string{`spec.tokenEndpointAuthMethod: Unsupported value: "ClientSecretPost": supported values: "None", "PrivateKeyJWT", "ClientSecretBasic"`}},
+		{name: "a secret in the body", create: edits(set("tokenEndpointAuthMethod", "ClientSecretPost"))},
+		{name: "a secret in either place", create: edits(set("tokenEndpointAuthMethod", "ClientSecret"))},
+		{name: "a method that does not exist", create: edits(set("tokenEndpointAuthMethod", "ClientSecretJWT")), want: []string{`spec.tokenEndpointAuthMethod: Unsupported value: "ClientSecretJWT": supported values: "None", "PrivateKeyJWT", "ClientSecretBasic", "ClientSecretPost", "ClientSecret"`}},
 		{name: "no method", create: edits(unset("tokenEndpointAuthMethod")), want: []string{"spec.tokenEndpointAuthMethod: Required value"}},
 		{name: "a public client with client credentials", create: edits(set("tokenEndpointAuthMethod", "None")), want: []string{"spec: Invalid value: a public client (tokenEndpointAuthMethod: None) has no secret and cannot use ClientCredentials or TokenExchange; use tokenEndpointAuthMethod: PrivateKeyJWT"}},
 		{name: "a public client with token exchange", create: edits(set("tokenEndpointAuthMethod", "None"), set("grantTypes", list("TokenExchange"))), want: []string{"spec: Invalid value: a public client (tokenEndpointAuthMethod: None) has no secret and cannot use ClientCredentials or TokenExchange; use tokenEndpointAuthMethod: PrivateKeyJWT"}},
 		{name: "a key set", create: keys(public)},
 		{name: "a key set's address", create: edits(set("jwksURI", "https://app.example.com/jwks.json"))},
 		{name: "a key set and an address", create: edits(set("jwks", public), set("jwksURI", "https://app.example.com/jwks.json")), want: []string{"spec: Invalid value: only one of jwks and jwksURI may be given (RFC 7591 section 2); leave out both to have the operator make a key pair"}},
+		{name: "a secret in the body and a key set", create: edits(set("tokenEndpointAuthMethod", "ClientSecretPost"), set("jwks", public)), want: []string{"spec: Invalid value: jwks and jwksURI need tokenEndpointAuthMethod: PrivateKeyJWT"}},
 		{name: "a secret and a key set", create: edits(set("tokenEndpointAuthMethod", "ClientSecretBasic"), set("jwks", public)), want: []string{"spec: Invalid value: jwks and jwksURI need tokenEndpointAuthMethod: PrivateKeyJWT"}},
 		{name: "a secret and a key set's address", create: edits(set("tokenEndpointAuthMethod", "ClientSecretBasic"), set("jwksURI", "https://app.example.com/jwks.json")), want: []string{"spec: Invalid value: jwks and jwksURI need tokenEndpointAuthMethod: PrivateKeyJWT"}},
 		{name: "an empty key set", create: keys(""), want: []string{`spec.jwks: Invalid value: "": spec.jwks in body should be at least 1 chars long`}},

@@ -36,7 +36,7 @@ type engine struct {
 }
 
 func newEngine(o Options, storage *opStorage, issuer func() string, switches func() Switches) (*engine, error) {
-	config := &op.Config{CodeMethodS256: true, AuthMethodPrivateKeyJWT: true, GrantTypeRefreshToken: true}
+	config := &op.Config{CodeMethodS256: true, AuthMethodPost: true, AuthMethodPrivateKeyJWT: true, GrantTypeRefreshToken: true}
 	if _, err := rand.Read(config.CryptoKey[:]); err != nil {
 		return nil, fmt.Errorf("making code key: %w", err)
 	}
@@ -77,6 +77,7 @@ func (e *engine) VerifyClient(ctx context.Context, r *op.Request[op.ClientCreden
 	_, _, basic := (&http.Request{Header: r.Header}).BasicAuth()
 	switch {
 	case rec.AuthMethod == methodNone && r.Data.ClientSecret == "":
+	case rec.AuthMethod == methodPost && !basic && rec.secretValid(r.Data.ClientSecret, e.clock.Now()):
 	case rec.AuthMethod == methodBasic && basic && rec.secretValid(r.Data.ClientSecret, e.clock.Now()):
 	default:
 		return nil, invalidClient(errUnauthorized)
@@ -138,6 +139,9 @@ func (e *engine) Discovery(ctx context.Context, r *op.Request[struct{}]) (*op.Re
 	}
 	if s.HideS256 {
 		config.CodeChallengeMethodsSupported = nil
+	}
+	if s.AuthMethods != nil {
+		config.TokenEndpointAuthMethodsSupported = convert[oidc.AuthMethod](s.AuthMethods)
 	}
 	return op.NewResponse(struct {
 		*oidc.DiscoveryConfiguration

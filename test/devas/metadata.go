@@ -15,6 +15,7 @@ import (
 const (
 	methodNone       = "none"
 	methodBasic      = "client_secret_basic"
+	methodPost       = "client_secret_post"
 	methodPrivateKey = "private_key_jwt"
 
 	grantCode              = "authorization_code"
@@ -32,7 +33,7 @@ const (
 )
 
 var (
-	authMethods = []string{methodNone, methodBasic, methodPrivateKey}
+	authMethods = []string{methodNone, methodBasic, methodPost, methodPrivateKey}
 	grantTypes  = []string{grantCode, grantRefresh, grantClientCredentials}
 
 	// serverFields are never metadata: the server alone sets them.

@@ -76,7 +76,7 @@ func (rec *record) rotated() *record {
 
 // issueSecret gives a secret to a client that is to have one.
 func (rec *record) issueSecret(kept string, s Switches) {
-	if rec.AuthMethod != methodBasic && (rec.AuthMethod != methodNone || !s.SecretForPublic) {
+	if rec.AuthMethod != methodBasic && rec.AuthMethod != methodPost && (rec.AuthMethod != methodNone || !s.SecretForPublic) {
 		return
 	}
 	rec.secret = kept

@@ -82,6 +82,9 @@ type Switches struct {
 	ClockAheadSeconds int `json:"clockAheadSeconds,omitempty"`
 	// HideS256 leaves code_challenge_methods_supported out of discovery.
 	HideS256 bool `json:"hideS256,omitempty"`
+	// AuthMethods, if not nil, are all that discovery lists as
+	// token_endpoint_auth_methods_supported.
+	AuthMethods []string `json:"authMethods,omitempty"`
 	// Issuer replaces the issuer in discovery, and only there.
 	Issuer string `json:"issuer,omitempty"`
 	// RegistrationOrigin replaces scheme://host:port of registration_endpoint

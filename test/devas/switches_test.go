@@ -40,7 +40,7 @@ func TestDiscovery(t *testing.T) {
 		"code_challenge_methods_supported":               []any{"S256"},
 		"grant_types_supported":                          []any{"authorization_code", "refresh_token", "client_credentials"},
 		"response_types_supported":                       []any{"code"},
-		"token_endpoint_auth_methods_supported":          []any{"none", "client_secret_basic", "private_key_jwt"},
+		"token_endpoint_auth_methods_supported":          []any{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 		"authorization_response_iss_parameter_supported": true,
 		"scopes_supported":                               []any{"read"},
 	}

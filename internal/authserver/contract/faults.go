@@ -150,8 +150,30 @@ func (c faultCase) run(t *testing.T, s Subject) {
 	if got.Code != c.code && (c.code != "" || !s.traits().OwnClientID) {
 		t.Errorf("code %q, want %q", got.Code, c.code)
 	}
+	c.wantQuote(t, got)
 	c.wantRetry(t, got.RetryAfter)
 	c.wantWorld(t, s, client, handle)
+}
+
+// wantQuote holds that the server's reason reaches those whose client a refused request
+// was about, and is kept of nothing else.
+func (c faultCase) wantQuote(t *testing.T, got *authserver.Error) {
+	t.Helper()
+	said, refused := got.Quote.Text() != "", c.fault.Form == Refused && c.fault.Status == 400
+	switch c.op {
+	case Register, Replace:
+		if said == refused {
+			return
+		}
+	case Disable:
+		// It is about one client too.
+		return
+	case Discover, Find, Revoke, List, Token:
+		if !said {
+			return
+		}
+	}
+	t.Errorf("quoted as %q", got.Quote.Text())
 }
 
 // wantRetry leaves room where a date was asked for: time has passed since.

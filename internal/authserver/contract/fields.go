@@ -69,7 +69,7 @@ func (s Subject) fullWishes(t *testing.T) []authserver.ClientMetadata {
 		wishes = append(wishes, remote)
 	}
 	if !s.traits().SharedSecretUnsupported {
-		wishes = append(wishes, Confidential())
+		wishes = append(wishes, Confidential(), Posted())
 	}
 	if s.traits().AssertionIssuer != "" {
 		wishes = append(wishes, Asserted(s.traits(), subject))

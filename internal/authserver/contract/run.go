@@ -74,7 +74,7 @@ func (s Subject) wishes() []authserver.ClientMetadata {
 	if s.traits().SharedSecretUnsupported {
 		return []authserver.ClientMetadata{Wish()}
 	}
-	return []authserver.ClientMetadata{Wish(), Confidential()}
+	return []authserver.ClientMetadata{Wish(), Confidential(), Posted()}
 }
 
 // register registers a wish completed by For.

@@ -13,12 +13,22 @@ import (
 // sharedSecret and noSharedSecret are what Traits.SharedSecretUnsupported
 // promises.
 var (
-	sharedSecret   = cases{"a confidential client has a secret": confidential}
-	noSharedSecret = cases{"a client with a secret is Rejected": confidentialRejected}
+	sharedSecret = cases{
+		"a confidential client has a secret":              confidential(Confidential()),
+		"a client that sends its secret in the body, too": confidential(Posted()),
+		"a client has the method that it asked for":       ownMethod,
+	}
+	noSharedSecret = cases{
+		"a client with a secret is Rejected":                        confidentialRejected(Confidential()),
+		"a client that sends its secret in the body, too, Rejected": confidentialRejected(Posted()),
+	}
 )
 
-func confidential(t *testing.T, s Subject) {
-	wish := For(s.traits(), Confidential())
+func confidential(of authserver.ClientMetadata) func(*testing.T, Subject) {
+	return func(t *testing.T, s Subject) { confidentialAs(t, s, For(s.traits(), of)) }
+}
+
+func confidentialAs(t *testing.T, s Subject, wish authserver.ClientMetadata) {
 	client, handle := registerAs(t, s, wish)
 	if client.Secret.IsZero() {
 		t.Fatal("no secret")
@@ -35,14 +45,47 @@ func confidential(t *testing.T, s Subject) {
 	wantToken(t, s, handle, false)
 }
 
-func confidentialRejected(t *testing.T, s Subject) {
-	wish := For(s.traits(), Confidential())
+// ownMethod holds that the two ways to send a secret are told apart, from the first
+// answer to the last.
+func ownMethod(t *testing.T, s Subject) {
+	for _, wish := range []authserver.ClientMetadata{Confidential(), Posted()} {
+		other := map[string]authserver.ClientMetadata{
+			Confidential().AuthMethod: Posted(), Posted().AuthMethod: Confidential(),
+		}[wish.AuthMethod]
+		client, handle := register(t, s, wish)
+		if got := client.Registered.AuthMethod; got != wish.AuthMethod {
+			t.Errorf("registered %s, want %s", got, wish.AuthMethod)
+		}
+		replaced, err := s.Server.Replace(t.Context(), handle, again(s, handle, other))
+		if err != nil {
+			t.Fatalf("replace: %v", err)
+		}
+		handle = keep(handle, replaced)
+		handle.AuthMethod = other.AuthMethod
+		for _, got := range []authserver.Client{replaced, find(t, s, handle)} {
+			if got.Registered.AuthMethod != other.AuthMethod {
+				t.Errorf("replaced by %s, want %s", got.Registered.AuthMethod, other.AuthMethod)
+			}
+		}
+		wantToken(t, s, handle, true)
+		if err := s.Server.Revoke(t.Context(), handle); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func confidentialRejected(of authserver.ClientMetadata) func(*testing.T, Subject) {
+	return func(t *testing.T, s Subject) { rejectedAs(t, s, of) }
+}
+
+func rejectedAs(t *testing.T, s Subject, of authserver.ClientMetadata) {
+	wish := For(s.traits(), of)
 	_, err := s.Server.Register(t.Context(), wish)
 	wantKind(t, "register", err, authserver.Rejected)
 	wantLive(t, s)
 	public := For(s.traits(), Wish())
 	_, handle := registerAs(t, s, public)
-	_, err = s.Server.Replace(t.Context(), handle, again(s, handle, Confidential()))
+	_, err = s.Server.Replace(t.Context(), handle, again(s, handle, of))
 	wantKind(t, "replace", err, authserver.Rejected)
 	wantRegistered(t, s, find(t, s, handle).Registered, public)
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,14 @@ func Confidential() authserver.ClientMetadata {
 	wish.GrantTypes = []string{"client_credentials"}
 	wish.ResponseTypes = []string{}
 	wish.RedirectURIs = nil
+	return wish
+}
+
+// Posted returns metadata of a client that sends its secret in the body (RFC 6749
+// §2.3.1).
+func Posted() authserver.ClientMetadata {
+	wish := Confidential()
+	wish.AuthMethod = "client_secret_post"
 	return wish
 }
 
@@ -77,7 +86,7 @@ func For(traits authserver.Traits, wish authserver.ClientMetadata) authserver.Cl
 	if traits.OwnClientID {
 		wish.ID = traits.IDPrefix + "mcpr-" + strings.ToLower(rand.Text())
 	}
-	if traits.OwnSecret && wish.AuthMethod == "client_secret_basic" {
+	if traits.OwnSecret && slices.Contains([]string{Confidential().AuthMethod, Posted().AuthMethod}, wish.AuthMethod) {
 		wish.Secret = authserver.NewSecret("mcprs-" + rand.Text())
 	}
 	if traits.Audiences {

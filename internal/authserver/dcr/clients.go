@@ -17,7 +17,7 @@ import (
 func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
 	c := exchange.Call{
 		Op: "registering client", Method: http.MethodPost, ContentType: exchange.JSONType,
-		Effect: true, Missing: CodeRegistrationUnsupported,
+		Effect: true, Missing: CodeRegistrationUnsupported, Quoted: true,
 	}
 	var err error
 	if c.Body, err = encode("", wish); err != nil {
@@ -38,7 +38,7 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 		return authserver.Client{}, err
 	}
 	if !got.Success() {
-		return authserver.Client{}, byPolicy(s.exchange.Classify(c, got), got)
+		return authserver.Client{}, byPolicy(s.exchange.Classify(c, got), c, got)
 	}
 	client, err := s.readClient(c, got, issued)
 	if err != nil {
@@ -77,7 +77,8 @@ func (s *Server) Replace(
 	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
 	c := s.manage("replacing client", http.MethodPut, handle)
-	c.ContentType = exchange.JSONType
+	c.ContentType, c.Quoted = exchange.JSONType, true
+	c.Secrets = []authserver.Secret{handle.ClientSecret, s.config.InitialAccessToken}
 	if err := s.manageable(c, handle); err != nil {
 		return authserver.Client{}, err
 	}
@@ -90,7 +91,7 @@ func (s *Server) Replace(
 		return authserver.Client{}, err
 	}
 	if !got.Success() {
-		return authserver.Client{}, byPolicy(s.refusal(c, got), got)
+		return authserver.Client{}, byPolicy(s.refusal(c, got), c, got)
 	}
 	client, err := s.readOwn(c, got, handle)
 	if err != nil {

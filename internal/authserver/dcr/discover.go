@@ -4,6 +4,7 @@
 package dcr
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -22,8 +23,8 @@ const (
 
 const discoverOp = "discovering metadata"
 
-// Discover reads RFC 8414 metadata, or OpenID Connect Discovery where that is
-// not found. What it returned last is what Register uses.
+// Discover reads RFC 8414 metadata, or OpenID Connect Discovery where that is not
+// found, and both where the first lacks an endpoint that is needed. What it returned last is what Register uses.
 func (s *Server) Discover(ctx context.Context) (authserver.Metadata, error) {
 	metadata, err := s.discover(ctx)
 	if err == nil {
@@ -57,8 +58,9 @@ func (s *Server) known(ctx context.Context) (authserver.Metadata, error) {
 	return s.Discover(ctx)
 }
 
-// discover reads the first document that is there. Where that has no registration
-// endpoint, the next one may: some servers name it in one of the two only.
+// discover reads the first document that is there. Where that lacks an endpoint that
+// is needed, the next one may have it: some servers name the registration endpoint in
+// the document of OpenID Connect only.
 func (s *Server) discover(ctx context.Context) (authserver.Metadata, error) {
 	var first *authserver.Metadata
 	missing := &authserver.Error{
@@ -73,7 +75,7 @@ func (s *Server) discover(ctx context.Context) (authserver.Metadata, error) {
 		case failed && failure.Status == http.StatusNotFound:
 			// Only the server's own word says that there is no document.
 			missing.Kind = min(missing.Kind, failure.Kind)
-		case err != nil, metadata.RegistrationEndpoint != "", s.options.MetadataOnly:
+		case err != nil, s.whole(metadata):
 			return metadata, err
 		default:
 			first = &metadata
@@ -85,14 +87,58 @@ func (s *Server) discover(ctx context.Context) (authserver.Metadata, error) {
 	return authserver.Metadata{}, missing
 }
 
-// merge takes the registration endpoint from a second document of the same
-// issuer. That there is none is for the server to say.
+// whole reports whether metadata names every endpoint that is needed.
+func (s *Server) whole(metadata authserver.Metadata) bool {
+	return metadata.TokenEndpoint != "" && (metadata.RegistrationEndpoint != "" || s.options.MetadataOnly)
+}
+
+// merge completes a document with a second one of the same issuer. That there is
+// none is for the server to say; two that contradict each other are both refused.
 func merge(first, second authserver.Metadata, failure *authserver.Error) (authserver.Metadata, error) {
-	if failure != nil && failure.Kind == authserver.Unavailable && failure.Status != http.StatusNotFound {
+	switch {
+	case failure == nil:
+	case failure.Code == CodeIssuerMismatch:
+		return authserver.Metadata{}, differ("issuer")
+	case failure.Status == http.StatusNotFound, failure.Status != http.StatusOK && failure.Kind != authserver.Unavailable:
+		return first, nil
+	default:
 		return authserver.Metadata{}, failure
 	}
-	first.RegistrationEndpoint = second.RegistrationEndpoint
+	if names := differing(first, second); len(names) > 0 {
+		return authserver.Metadata{}, differ(names...)
+	}
+	first.TokenEndpoint = cmp.Or(first.TokenEndpoint, second.TokenEndpoint)
+	first.RegistrationEndpoint = cmp.Or(first.RegistrationEndpoint, second.RegistrationEndpoint)
+	first.JWKSURI = cmp.Or(first.JWKSURI, second.JWKSURI)
+	if first.TokenEndpointAuthMethods == nil {
+		first.TokenEndpointAuthMethods = second.TokenEndpointAuthMethods
+	}
 	return first, nil
+}
+
+// differing names the members that two documents both have, and that say where
+// credentials go and whose tokens count, where they are not the same.
+func differing(first, second authserver.Metadata) []string {
+	var names []string
+	for _, member := range []struct{ name, first, second string }{
+		{"token_endpoint", first.TokenEndpoint, second.TokenEndpoint},
+		{"registration_endpoint", first.RegistrationEndpoint, second.RegistrationEndpoint},
+		{"jwks_uri", first.JWKSURI, second.JWKSURI},
+	} {
+		if member.first != "" && member.second != "" && member.first != member.second {
+			names = append(names, member.name)
+		}
+	}
+	return names
+}
+
+// differ is the error of two documents that contradict each other. Its cause names
+// the members, which are not the server's words.
+func differ(names ...string) *authserver.Error {
+	return &authserver.Error{
+		Kind: authserver.Rejected, Op: discoverOp, Status: http.StatusOK, Code: CodeMetadataDiffers,
+		Err: errors.New(strings.Join(names, ", ")),
+	}
 }
 
 func (s *Server) readPlace(ctx context.Context, place string) (authserver.Metadata, error) {
@@ -171,6 +217,7 @@ func parseMetadata(fields *exchange.Object) (authserver.Metadata, error) {
 		AuthorizationEndpoint:    fields.Text("authorization_endpoint", exchange.LongText),
 		TokenEndpoint:            fields.Text("token_endpoint", exchange.LongText),
 		RegistrationEndpoint:     fields.Text("registration_endpoint", exchange.LongText),
+		JWKSURI:                  fields.Text("jwks_uri", exchange.LongText),
 		RevocationEndpoint:       fields.Text("revocation_endpoint", exchange.LongText),
 		IntrospectionEndpoint:    fields.Text("introspection_endpoint", exchange.LongText),
 		CodeChallengeMethods:     fields.Texts("code_challenge_methods_supported"),

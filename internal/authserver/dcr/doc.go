@@ -8,7 +8,7 @@
 //
 // It knows HTTP, JSON and the RFCs. It must never know Kubernetes or policy,
 // never contact another origin than the issuer's, never follow a redirect and
-// never put an answer's text, a URL's query or a secret into an error.
+// never put an answer's text, a URL's query or a secret into an error's text.
 //
 // A server that has RFC 7591 alone names neither management URI nor token when it
 // registers a client: Register returns the client without them, and every later

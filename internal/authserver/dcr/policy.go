@@ -26,7 +26,7 @@ var policyWords = map[string]string{
 
 // byPolicy tells a refusal of the client from one of the token: another token
 // does not help there, another client or another policy does.
-func byPolicy(failure *authserver.Error, a exchange.Answer) *authserver.Error {
+func byPolicy(failure *authserver.Error, c exchange.Call, a exchange.Answer) *authserver.Error {
 	if a.Status != http.StatusForbidden || a.BodyErr != nil {
 		return failure
 	}
@@ -39,6 +39,7 @@ func byPolicy(failure *authserver.Error, a exchange.Answer) *authserver.Error {
 		return failure
 	}
 	failure.Kind, failure.Code = authserver.Rejected, CodeRefusedByPolicy
+	failure.Quote = exchange.QuoteOf(c, a)
 	for beginning, word := range policyWords {
 		if strings.HasPrefix(details, beginning) {
 			failure.Code = word

@@ -7,11 +7,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/contract"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/exchange"
 )
 
 func answerWith(status int, kind, challenge, body string) contract.Stance {
@@ -112,34 +114,94 @@ func TestADeletionThatAPageAcceptedIsNone(t *testing.T) {
 }
 
 func TestRegistrationNamedInOneDocumentOnly(t *testing.T) {
+	says := func(change func(w *world, d map[string]any)) func(http.ResponseWriter, *world) {
+		return func(r http.ResponseWriter, w *world) {
+			d := map[string]any{"issuer": w.issuer(), "registration_endpoint": w.issuer() + "/register"}
+			change(w, d)
+			reply(r, 200, d)
+		}
+	}
 	for name, c := range map[string]struct {
 		second func(http.ResponseWriter, *world)
 		found  bool
 		kind   authserver.Kind
+		code   string
 	}{
-		"in the second": {func(r http.ResponseWriter, w *world) {
-			reply(r, 200, map[string]any{"issuer": w.issuer(), "registration_endpoint": w.issuer() + "/register"})
-		}, true, 0},
-		"in neither": {func(r http.ResponseWriter, w *world) { reply(r, 200, map[string]any{"issuer": w.issuer()}) }, false, authserver.Rejected},
-		"of another issuer": {func(r http.ResponseWriter, w *world) {
-			reply(r, 200, map[string]any{"issuer": w.URL, "registration_endpoint": w.issuer() + "/register"})
-		}, false, authserver.Rejected},
-		"no second":     {func(r http.ResponseWriter, _ *world) { reply(r, 404, map[string]any{"error": "not_found"}) }, false, authserver.Rejected},
-		"a 404 page":    {func(r http.ResponseWriter, _ *world) { http.Error(r, "nothing here", http.StatusNotFound) }, false, authserver.Rejected},
-		"a second page": {func(r http.ResponseWriter, _ *world) { http.Error(r, "later", http.StatusBadGateway) }, false, authserver.Unavailable},
+		"in the second": {says(func(*world, map[string]any) {}), true, 0, ""},
+		"in the second, which says the same of the rest": {says(func(w *world, d map[string]any) {
+			d["token_endpoint"], d["jwks_uri"] = w.issuer()+"/token", w.issuer()+"/jwks"
+		}), true, 0, ""},
+		"in neither": {says(func(_ *world, d map[string]any) { delete(d, "registration_endpoint") }), false, authserver.Rejected, CodeRegistrationUnsupported},
+		"of another issuer": {says(func(w *world, d map[string]any) { d["issuer"] = w.URL }),
+			false, authserver.Rejected, CodeMetadataDiffers},
+		"with another token endpoint": {says(func(w *world, d map[string]any) { d["token_endpoint"] = w.issuer() + "/token2" }),
+			false, authserver.Rejected, CodeMetadataDiffers},
+		"with another key set": {says(func(w *world, d map[string]any) { d["jwks_uri"] = w.issuer() + "/jwks2" }),
+			false, authserver.Rejected, CodeMetadataDiffers},
+		"at another origin": {says(func(_ *world, d map[string]any) { d["registration_endpoint"] = "https://evil.example/r" }),
+			false, authserver.Rejected, CodeForeignEndpoint},
+		"no second":     {func(r http.ResponseWriter, _ *world) { reply(r, 404, map[string]any{"error": "not_found"}) }, false, authserver.Rejected, CodeRegistrationUnsupported},
+		"a 404 page":    {func(r http.ResponseWriter, _ *world) { http.Error(r, "nothing here", http.StatusNotFound) }, false, authserver.Rejected, CodeRegistrationUnsupported},
+		"a second page": {func(r http.ResponseWriter, _ *world) { http.Error(r, "later", http.StatusBadGateway) }, false, authserver.Unavailable, ""},
+		"a login page":  {func(r http.ResponseWriter, _ *world) { http.Error(r, "log in", http.StatusForbidden) }, false, authserver.Unavailable, exchange.CodeNotTheServer},
+		"not for us":    {func(r http.ResponseWriter, _ *world) { reply(r, 403, map[string]any{"error": "forbidden"}) }, false, authserver.Rejected, CodeRegistrationUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.metadata = func(d map[string]any) { delete(d, "registration_endpoint") }
+			w.metadata = func(d map[string]any) {
+				delete(d, "registration_endpoint")
+				d["jwks_uri"] = w.issuer() + "/jwks"
+			}
 			w.openID = func(r http.ResponseWriter, _ *http.Request) { c.second(r, w) }
 			_, err := w.connect(t).Register(t.Context(), contract.Wish())
 			if (err == nil) != c.found {
 				t.Fatal(err)
 			}
 			if err != nil {
-				wantKind(t, err, c.kind)
+				wantError(t, err, c.kind, c.code)
 			}
 		})
+	}
+}
+
+// What the second document has beside the registration endpoint counts where the
+// first does not say it.
+func TestWhatTheSecondDocumentAdds(t *testing.T) {
+	w := newWorld(t)
+	w.metadata = func(d map[string]any) {
+		delete(d, "registration_endpoint")
+		delete(d, "token_endpoint")
+		d["scopes_supported"] = []string{"a"}
+	}
+	w.openID = func(r http.ResponseWriter, _ *http.Request) {
+		reply(r, 200, map[string]any{
+			"issuer": w.issuer(), "registration_endpoint": w.issuer() + "/register", "token_endpoint": w.issuer() + "/token",
+			"token_endpoint_auth_methods_supported": []string{"client_secret_post"}, "scopes_supported": []string{"b"},
+		})
+	}
+	got, err := w.connect(t).Discover(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.TokenEndpoint != w.issuer()+"/token" || !slices.Equal(got.TokenEndpointAuthMethods, []string{"client_secret_post"}) || !slices.Equal(got.Scopes, []string{"a"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The members that differ are named.
+func TestTwoDocumentsThatDifferAreRefusedByName(t *testing.T) {
+	w := newWorld(t)
+	w.metadata = func(d map[string]any) {
+		delete(d, "registration_endpoint")
+		d["jwks_uri"] = w.issuer() + "/jwks"
+	}
+	w.openID = func(r http.ResponseWriter, _ *http.Request) {
+		reply(r, 200, map[string]any{"issuer": w.issuer(), "jwks_uri": w.issuer() + "/other", "token_endpoint": w.issuer() + "/other"})
+	}
+	_, err := w.connect(t).Discover(t.Context())
+	failure := wantError(t, err, authserver.Rejected, CodeMetadataDiffers)
+	if failure.Err == nil || failure.Err.Error() != "token_endpoint, jwks_uri" {
+		t.Errorf("differ in %v", failure.Err)
 	}
 }
 

@@ -97,7 +97,7 @@ func (s *Server) undisputed(handle authserver.Handle, client *authserver.Client)
 	case handle.AuthMethod == methodKey:
 		client.Secret = authserver.Secret{}
 		return true
-	case handle.AuthMethod != methodBasic && handle.AuthMethod != methodPost:
+	case !authserver.SharedSecret(handle.AuthMethod):
 		return true
 	}
 	return client.Secret.Equal(handle.ClientSecret) && !Masked(client.Secret)

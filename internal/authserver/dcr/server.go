@@ -18,6 +18,9 @@ import (
 const (
 	// CodeIssuerMismatch: the metadata names another issuer.
 	CodeIssuerMismatch = "issuer_mismatch"
+	// CodeMetadataDiffers: the metadata documents of RFC 8414 and of OpenID Connect
+	// Discovery contradict each other; the error's cause names the members.
+	CodeMetadataDiffers = "metadata_differs"
 	// CodeForeignEndpoint: an endpoint is not on the issuer's origin.
 	CodeForeignEndpoint = "foreign_endpoint"
 	// CodeForeignManagementURI: a management URI is not on the issuer's

@@ -18,8 +18,8 @@ import (
 
 const (
 	methodNone  = "none"
-	methodBasic = "client_secret_basic"
-	methodPost  = "client_secret_post"
+	methodBasic = authserver.SecretBasic
+	methodPost  = authserver.SecretPost
 	methodKey   = "private_key_jwt"
 )
 

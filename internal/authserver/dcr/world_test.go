@@ -218,7 +218,7 @@ func (w *world) register(response http.ResponseWriter, r *http.Request) {
 	if w.number {
 		id = strconv.Itoa(len(w.clients) + 1)
 	}
-	if client.members["token_endpoint_auth_method"] == methodBasic {
+	if method, _ := client.members["token_endpoint_auth_method"].(string); authserver.SharedSecret(method) {
 		client.secret = "secret-" + rand.Text()
 	}
 	client.members["client_id"] = id
@@ -323,6 +323,8 @@ func (w *world) authenticates(r *http.Request) bool {
 	case methodBasic:
 		decoded, err := url.QueryUnescape(password)
 		return basic && err == nil && decoded == client.secret
+	case methodPost:
+		return !basic && r.PostForm.Get("client_secret") == client.secret
 	case methodKey:
 		return w.verifies(r.Form.Get("client_assertion"), id, client)
 	}

@@ -18,7 +18,8 @@ import (
 const tokenOp = "asking for a token"
 
 const (
-	methodBasic = "client_secret_basic"
+	methodBasic = authserver.SecretBasic
+	methodPost  = authserver.SecretPost
 	methodKey   = "private_key_jwt"
 )
 
@@ -95,6 +96,10 @@ func (e *Examiner) introductions(handle authserver.Handle) []introduction {
 			return []introduction{{authorization: encoded}}
 		}
 		return []introduction{{authorization: encoded}, {authorization: as}}
+	case handle.AuthMethod == methodPost && !handle.ClientSecret.IsZero():
+		return []introduction{{form: url.Values{
+			"client_id": {handle.ClientID}, "client_secret": {handle.ClientSecret.Reveal()},
+		}}}
 	case handle.AuthMethod == methodKey && !handle.PrivateKey.IsZero():
 		return e.assertions(handle)
 	}
@@ -125,7 +130,7 @@ func (e *Examiner) tokenCall(q authserver.TokenQuestion, self introduction) exch
 	}
 	maps.Copy(form, self.form)
 	return exchange.Call{
-		Op: tokenOp, Method: http.MethodPost, URL: q.Handle.TokenEndpoint, ContentType: exchange.FormType,
+		Op: tokenOp, Method: http.MethodPost, Quoted: true, Secrets: []authserver.Secret{q.Handle.ClientSecret}, URL: q.Handle.TokenEndpoint, ContentType: exchange.FormType,
 		Authorization: self.authorization, Body: []byte(form.Encode()),
 	}
 }

@@ -97,14 +97,20 @@ func TestChallengeAtTheDevelopmentServer(t *testing.T) {
 }
 
 func TestCanaryAtTheDevelopmentServer(t *testing.T) {
+	for _, method := range []string{methodBasic, methodPost} {
+		t.Run(method, func(t *testing.T) { canaryAtTheDevelopmentServer(t, method) })
+	}
+}
+
+func canaryAtTheDevelopmentServer(t *testing.T, method string) {
 	server := startDevAS(t)
 	r := newRegistered(t, server, authserver.ClientMetadata{
 		Name: "robot", ApplicationType: "web", GrantTypes: []string{"client_credentials"},
-		Scopes: []string{"files:read", "notes:read"}, AuthMethod: methodBasic,
+		Scopes: []string{"files:read", "notes:read"}, AuthMethod: method,
 	})
 	asking := authserver.TokenQuestion{
 		Handle: authserver.Handle{
-			ClientID: r.client.ID, TokenEndpoint: r.metadata.TokenEndpoint, AuthMethod: methodBasic, ClientSecret: r.client.Secret,
+			ClientID: r.client.ID, TokenEndpoint: r.metadata.TokenEndpoint, AuthMethod: method, ClientSecret: r.client.Secret,
 		},
 		Scopes: []string{"files:read"}, Resource: resource,
 	}

@@ -59,6 +59,7 @@ func (e *Exchange) Classify(c Call, a Answer) *authserver.Error {
 	}
 	failure.MaybeApplied = false
 	failure.Kind, failure.Code = refusal(c, a)
+	failure.Quote = quoteOfRefusal(c, a)
 	return failure
 }
 

@@ -37,6 +37,11 @@ type Call struct {
 	// answer that is lost leaves that open, and the error has MaybeApplied.
 	// A request with Effect is never sent again by the transport either.
 	Effect bool
+	// Quoted says that the request is about one client alone: what the server says
+	// of its refusal is for those whose client it is (QuoteOf).
+	Quoted bool
+	// Secrets are what must not come back in those words, beside what is sent.
+	Secrets []authserver.Secret
 	// Missing is the code for an endpoint that is not there or does not know
 	// the method.
 	Missing string

@@ -43,7 +43,7 @@ func (s *Server) add(wish authserver.ClientMetadata) (authserver.Client, error) 
 // issueSecret gives a client the secret that was chosen for it, or one that
 // the server chooses.
 func (s *Server) issueSecret(client *authserver.Client, wish authserver.ClientMetadata) {
-	shared := wish.AuthMethod == "client_secret_basic"
+	shared := authserver.SharedSecret(wish.AuthMethod)
 	if !shared && (wish.AuthMethod != "none" || !s.switches.SecretForPublic) {
 		return
 	}
@@ -56,7 +56,7 @@ func (s *Server) issueSecret(client *authserver.Client, wish authserver.ClientMe
 
 // unsupported refuses a wish for what the server does not have.
 func (s *Server) unsupported(op string, wish authserver.ClientMetadata) error {
-	if s.traits.SharedSecretUnsupported && wish.AuthMethod == "client_secret_basic" {
+	if s.traits.SharedSecretUnsupported && authserver.SharedSecret(wish.AuthMethod) {
 		return invalid(op)
 	}
 	if a := wish.Assertion; a != (authserver.Assertion{}) {

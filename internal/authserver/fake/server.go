@@ -63,7 +63,7 @@ func NewWith(issuer string, traits authserver.Traits) *Server {
 		IntrospectionEndpoint:    issuer + "/introspect",
 		CodeChallengeMethods:     []string{"S256"},
 		GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
-		TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "private_key_jwt"},
+		TokenEndpointAuthMethods: []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 		IssuerInResponse:         true,
 	}}
 }

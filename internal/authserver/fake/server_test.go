@@ -114,6 +114,9 @@ func translate(traits authserver.Traits, op contract.Operation, fault contract.F
 		404: authserver.Unauthorized, 405: authserver.Rejected, 409: authserver.Conflict,
 	}
 	answer := &authserver.Error{Kind: kinds[fault.Status], Status: fault.Status, RetryAfter: fault.RetryAfter}
+	if fault.Status == 400 && (op == contract.Register || op == contract.Replace) {
+		answer.Quote = authserver.NewQuote(contract.Canary)
+	}
 	switch {
 	case op == contract.Register && (fault.Status == 404 || fault.Status == 405):
 		answer.Kind, answer.Code = authserver.Rejected, "registration_unsupported"

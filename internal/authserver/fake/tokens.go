@@ -24,7 +24,7 @@ func (s *Server) authenticates(handle authserver.Handle) bool {
 	case client.Registered.AuthMethod == "private_key_jwt":
 		return holdsKey(s.keysInForce(client), handle)
 	}
-	return client.Secret.Equal(handle.ClientSecret)
+	return client.Registered.AuthMethod == handle.AuthMethod && client.Secret.Equal(handle.ClientSecret)
 }
 
 // KeysInForce returns the JWK set that the assertions of a client are verified

@@ -24,7 +24,7 @@ func (s *Server) provenAbsent(handle authserver.Handle) bool {
 	switch handle.AuthMethod {
 	case "none":
 		return client == nil
-	case "client_secret_basic":
+	case authserver.SecretBasic, authserver.SecretPost:
 		refused := client == nil || !client.Secret.Equal(handle.ClientSecret)
 		return refused && !handle.ClientSecret.IsZero() && !handle.Uncertain
 	case "private_key_jwt":

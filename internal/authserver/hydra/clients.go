@@ -120,7 +120,9 @@ func (s *Server) Replace(
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	client, err := s.submit(ctx, s.call(op, http.MethodPut, path), handle.ClientID, wish)
+	c := s.call(op, http.MethodPut, path)
+	c.Secrets = []authserver.Secret{handle.ClientSecret}
+	client, err := s.submit(ctx, c, handle.ClientID, wish)
 	if err == nil && wish.Secret.IsZero() {
 		handle.AuthMethod = wish.AuthMethod
 		s.public.SettleWritten(ctx, op, handle, &client)
@@ -133,7 +135,7 @@ func (s *Server) Replace(
 func (s *Server) submit(
 	ctx context.Context, c exchange.Call, id string, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
-	c.ContentType, c.Effect = exchange.JSONType, true
+	c.ContentType, c.Effect, c.Quoted = exchange.JSONType, true, true
 	var err error
 	if c.Body, err = encode(id, wish); err != nil {
 		return authserver.Client{}, &authserver.Error{

@@ -167,12 +167,16 @@ func token(t *testing.T, handle authserver.Handle) bool {
 		}
 	}
 	form.Set("grant_type", "client_credentials")
+	if handle.AuthMethod == authserver.SecretPost {
+		form.Set("client_id", handle.ClientID)
+		form.Set("client_secret", handle.ClientSecret.Reveal())
+	}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, handle.TokenEndpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", exchange.FormType)
-	if handle.PrivateKey.IsZero() {
+	if handle.AuthMethod == authserver.SecretBasic {
 		request.Header.Set("Authorization", exchange.Basic(handle.ClientID, handle.ClientSecret))
 	}
 	response, err := http.DefaultClient.Do(request)

@@ -133,7 +133,7 @@ func examine(t *testing.T, examiner authserver.Examiner, world *fake.Server) {
 		t.Errorf("challenge: %v, %v", got, err)
 	}
 	world.Strange(authserver.ClientMetadata{ID: "x-2", AuthMethod: "none"})
-	question := authserver.TokenQuestion{Handle: authserver.Handle{ClientID: "x-2"}, Resource: "https://mcp.example.com"}
+	question := authserver.TokenQuestion{Handle: authserver.Handle{ClientID: "x-2", AuthMethod: "none"}, Resource: "https://mcp.example.com"}
 	facts, err := examiner.CanaryToken(t.Context(), question)
 	if err != nil || !slices.Equal(facts.Audience, []string{question.Resource}) {
 		t.Errorf("canary: %+v, %v", facts, err)

@@ -40,7 +40,7 @@ func (r representation) client() authserver.Client {
 			TokenLifetime:   lifetime,
 		},
 	}
-	if client.Registered.AuthMethod == methodBasic {
+	if authserver.SharedSecret(client.Registered.AuthMethod) {
 		client.Secret = authserver.NewSecret(r.Secret)
 	}
 	if r.Attributes[attributeUseKeys] == "true" {
@@ -88,6 +88,8 @@ func (r representation) authMethod() string {
 	switch {
 	case r.Public:
 		return methodNone
+	case r.Authenticator == authenticatorSecret && r.Attributes[attributeSecretMethod] == methodPost:
+		return methodPost
 	case r.Authenticator == authenticatorSecret:
 		return methodBasic
 	case r.Authenticator == authenticatorKey && (r.Attributes[attributeUseKeys] == "true" || r.Attributes[attributeUseKeysURL] == "true"),

@@ -138,12 +138,12 @@ func (o *operation) settle(ctx context.Context, wish authserver.ClientMetadata) 
 // counts only if Keycloak accepts it.
 func (o *operation) written(ctx context.Context, client authserver.Client, wish authserver.ClientMetadata) authserver.Client {
 	switch {
-	case wish.Secret.IsZero(), client.Registered.AuthMethod != methodBasic:
+	case wish.Secret.IsZero(), !authserver.SharedSecret(client.Registered.AuthMethod):
 	case client.Secret.IsZero(), dcr.Masked(client.Secret):
 		client.Secret = wish.Secret
 	default:
 		o.server.public.Settle(ctx, o.name, authserver.Handle{
-			ClientID: client.ID, AuthMethod: methodBasic, ClientSecret: wish.Secret, TokenEndpoint: o.server.tokens,
+			ClientID: client.ID, AuthMethod: wish.AuthMethod, ClientSecret: wish.Secret, TokenEndpoint: o.server.tokens,
 		}, &client)
 	}
 	return client

@@ -46,7 +46,7 @@ func (o *operation) changeTo(method, path string, body any) (exchange.Call, erro
 	if c.Body, err = json.Marshal(body); err != nil {
 		return c, o.rejected(CodeInvalidMetadata, err)
 	}
-	c.ContentType = exchange.JSONType
+	c.ContentType, c.Quoted = exchange.JSONType, true
 	return c, nil
 }
 

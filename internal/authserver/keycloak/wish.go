@@ -19,7 +19,8 @@ import (
 // Words of RFC 7591 §2 and RFC 8693 §2.1.
 const (
 	methodNone  = "none"
-	methodBasic = "client_secret_basic"
+	methodBasic = authserver.SecretBasic
+	methodPost  = authserver.SecretPost
 	methodKey   = "private_key_jwt"
 
 	grantCode        = "authorization_code"
@@ -57,8 +58,10 @@ const (
 	attributeSoftwareID      = "mcp-registrar.software_id"
 	attributeSoftwareVersion = "mcp-registrar.software_version"
 	attributeApplicationType = "mcp-registrar.application_type"
-	attributeContacts        = "mcp-registrar.contacts"
-	attributeLifespan        = "mcp-registrar.access_token_lifespan"
+	// Keycloak takes the secret in either place, and does not keep which.
+	attributeSecretMethod = "mcp-registrar.token_endpoint_auth_method"
+	attributeContacts     = "mcp-registrar.contacts"
+	attributeLifespan     = "mcp-registrar.access_token_lifespan"
 )
 
 // The attributes of a client that decide what it may do.
@@ -197,7 +200,7 @@ func (o *operation) unfit(wish authserver.ClientMetadata) (code string, err erro
 		return CodeInvalidMetadata, errTooLong
 	case slices.ContainsFunc(wish.GrantTypes, unknown):
 		return CodeInvalidMetadata, errGrant
-	case !slices.Contains([]string{methodNone, methodBasic, methodKey}, wish.AuthMethod):
+	case !slices.Contains([]string{methodNone, methodBasic, methodPost, methodKey}, wish.AuthMethod):
 		return CodeInvalidMetadata, errMethod
 	case wish.TokenLifetime < 0, wish.TokenLifetime%time.Second != 0:
 		return CodeInvalidMetadata, errLifetime
@@ -238,6 +241,7 @@ func attributes(wish authserver.ClientMetadata) map[string]string {
 		attributeSoftwareID:      wish.SoftwareID,
 		attributeSoftwareVersion: wish.SoftwareVersion,
 		attributeApplicationType: strings.ToLower(wish.ApplicationType),
+		attributeSecretMethod:    "",
 		attributeContacts:        contacts(wish.Contacts),
 		attributeChallenge:       challengeAll,
 		attributeRefresh:         strconv.FormatBool(slices.Contains(wish.GrantTypes, grantRefresh)),
@@ -260,6 +264,8 @@ func attributes(wish authserver.ClientMetadata) map[string]string {
 		values[name] = ""
 	}
 	switch {
+	case wish.AuthMethod == methodPost:
+		values[attributeSecretMethod] = methodPost
 	case wish.AuthMethod != methodKey:
 	case wish.JWKS != "":
 		values[attributeUseKeys], values[attributeKeys] = "true", wish.JWKS

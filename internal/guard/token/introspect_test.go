@@ -59,6 +59,41 @@ func TestIntrospection(t *testing.T) {
 	}
 }
 
+// TestTwoDocuments holds what the second document of an issuer may add.
+func TestTwoDocuments(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, second map[string]any
+		opaque, jwt   guard.Reason
+	}{
+		"the endpoint in the second": {map[string]any{"jwks_uri": keySetPath}, map[string]any{"introspection_endpoint": askPath}, guard.ReasonAllowed, guard.ReasonAllowed},
+		"the keys in the second":     {map[string]any{"introspection_endpoint": askPath}, map[string]any{"jwks_uri": keySetPath}, guard.ReasonAllowed, guard.ReasonAllowed},
+		"another key set": {map[string]any{"jwks_uri": keySetPath}, map[string]any{"introspection_endpoint": askPath, "jwks_uri": "/other"},
+			guard.TokenUnverifiable, guard.TokenUnverifiable},
+		"another endpoint": {map[string]any{"introspection_endpoint": askPath}, map[string]any{"introspection_endpoint": "/other", "jwks_uri": keySetPath},
+			guard.TokenUnverifiable, guard.TokenUnverifiable},
+		"the endpoint in neither": {map[string]any{"jwks_uri": keySetPath}, nil, guard.TokenUnverifiable, guard.ReasonAllowed},
+		"the keys in neither":     {map[string]any{"introspection_endpoint": askPath}, nil, guard.ReasonAllowed, guard.TokenUnverifiable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, introspecting(Introspection{}))
+			w.serve(askPath, says(w.standingOf(nil)))
+			for place, said := range map[string]map[string]any{wellKnownOAuth: c.first, wellKnownOpenID: c.second} {
+				w.serve(place, nil)
+				if said == nil {
+					continue
+				}
+				document := map[string]any{"issuer": w.issuer}
+				for member, path := range said {
+					document[member] = w.issuer + path.(string)
+				}
+				w.serve(place, says(document))
+			}
+			w.expect(name, "opaque", c.opaque)
+			w.expect(name, w.good(nil), c.jwt)
+		})
+	}
+}
+
 func TestTheQuestionIsAsTheStandardHasIt(t *testing.T) {
 	w := newWorld(t, introspecting(Introspection{}))
 	answer := says(w.standingOf(nil))

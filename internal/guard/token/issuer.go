@@ -33,6 +33,7 @@ const (
 var (
 	errNoMetadata   = errors.New("the issuer has no metadata")
 	errOtherIssuer  = errors.New("the metadata is another issuer's")
+	errDocuments    = errors.New("two metadata documents of the issuer contradict each other")
 	errNoKeySet     = errors.New("the metadata names no jwks_uri")
 	errKeySetPlace  = errors.New("the jwks_uri must be https; loopback is for issuers at loopback only")
 	errForeignPlace = errors.New("the introspection endpoint must be on the issuer's origin, where its credential belongs")
@@ -85,21 +86,71 @@ func newIssuer(name string, options Options) (*issuer, error) {
 	return made, nil
 }
 
-// discover reads the metadata of the first place that has any.
+// discover reads the metadata of the first place that has any, and completes what it
+// lacks from the next one, which must not contradict it.
 func (i *issuer) discover(ctx context.Context, _ metadata) (metadata, error) {
+	var known metadata
+	found := false
 	for _, place := range i.wellKnown() {
-		c := exchange.Call{Op: discoverOp, Method: http.MethodGet, URL: place}
-		got, err := i.exchange.Send(ctx, c)
-		switch {
-		case err != nil:
+		next, there, err := i.readPlace(ctx, place)
+		if err != nil {
+			return i.lacking(known, err)
+		}
+		if !there {
+			continue
+		}
+		if known, err = known.with(next); err != nil {
 			return metadata{}, err
-		case got.Status == http.StatusOK:
-			return i.readMetadata(c, got)
-		case got.Status < 400 || got.Status >= 500 || got.Status == http.StatusTooManyRequests:
-			return metadata{}, i.exchange.Classify(c, got)
+		}
+		if found = true; i.whole(known) {
+			break
 		}
 	}
-	return metadata{}, errNoMetadata
+	if !found {
+		return metadata{}, errNoMetadata
+	}
+	return known, nil
+}
+
+// whole reports whether metadata has all that is needed.
+func (i *issuer) whole(known metadata) bool {
+	return known.keySet != "" && (i.introspection == nil || known.introspection != "")
+}
+
+// lacking is what is known where the rest cannot be learnt: opaque tokens can be asked
+// about, and JWTs wait for the key set. Documents of two issuers count for nothing.
+func (i *issuer) lacking(known metadata, cause error) (metadata, error) {
+	if i.introspection == nil || known.introspection == "" || errors.Is(cause, errOtherIssuer) {
+		return metadata{}, cause
+	}
+	return known, nil
+}
+
+// with completes metadata with that of another place of the same issuer.
+func (m metadata) with(other metadata) (metadata, error) {
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	if differ(m.keySet, other.keySet) || differ(m.introspection, other.introspection) {
+		return metadata{}, errDocuments
+	}
+	return metadata{
+		keySet: cmp.Or(m.keySet, other.keySet), introspection: cmp.Or(m.introspection, other.introspection),
+	}, nil
+}
+
+// readPlace reads the metadata of one place; there is false where it has none.
+func (i *issuer) readPlace(ctx context.Context, place string) (read metadata, there bool, err error) {
+	c := exchange.Call{Op: discoverOp, Method: http.MethodGet, URL: place}
+	got, err := i.exchange.Send(ctx, c)
+	switch {
+	case err != nil:
+		return metadata{}, false, err
+	case got.Status == http.StatusOK:
+		read, err = i.readMetadata(c, got)
+		return read, err == nil, err
+	case got.Status < 400 || got.Status >= 500 || got.Status == http.StatusTooManyRequests:
+		return metadata{}, false, i.exchange.Classify(c, got)
+	}
+	return metadata{}, false, nil
 }
 
 // wellKnown returns the places of the metadata: RFC 8414 §3.1 puts its segment

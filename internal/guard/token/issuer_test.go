@@ -216,7 +216,22 @@ func TestMetadata(t *testing.T) {
 		"issuer mismatch": {func(w *world) {
 			w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer + "/", "jwks_uri": w.issuer + keySetPath}))
 		}, guard.TokenUnverifiable},
-		"no jwks_uri":       {func(w *world) { w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer})) }, guard.TokenUnverifiable},
+		"no jwks_uri": {func(w *world) { w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer})) }, guard.TokenUnverifiable},
+		"jwks_uri in the second document": {func(w *world) {
+			w.serve(wellKnownOpenID, w.answers[wellKnownOAuth])
+			w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer}))
+		}, guard.ReasonAllowed},
+		"jwks_uri in a second document of another issuer": {func(w *world) {
+			w.serve(wellKnownOpenID, says(map[string]any{"issuer": w.issuer + "/", "jwks_uri": w.issuer + keySetPath}))
+			w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer}))
+		}, guard.TokenUnverifiable},
+		"a page for a second document": {func(w *world) {
+			w.serve(wellKnownOpenID, elsewhere("/elsewhere"))
+			w.serve(wellKnownOAuth, says(map[string]any{"issuer": w.issuer}))
+		}, guard.TokenUnverifiable},
+		"a second document is not asked for": {func(w *world) {
+			w.serve(wellKnownOpenID, says(map[string]any{"issuer": w.issuer, "jwks_uri": w.issuer + "/other"}))
+		}, guard.ReasonAllowed},
 		"metadata redirect": {func(w *world) { w.serve(wellKnownOAuth, elsewhere("/elsewhere")) }, guard.TokenUnverifiable},
 		"metadata of 2 MiB": {func(w *world) { w.serve(wellKnownOAuth, huge) }, guard.TokenUnverifiable},
 		"jwks redirect": {func(w *world) {
