@@ -57,8 +57,10 @@ type GrantEntry struct {
 type ServerEntry struct {
 	Namespace, Name, Owner string
 	Resource               string
-	AuthorizationServer    string
-	Scopes                 []CatalogueScope
+	// Audience is what its tokens hold in aud; empty where that is the resource.
+	Audience            string
+	AuthorizationServer string
+	Scopes              []CatalogueScope
 	// GuardedFrom are the namespaces that its guards run in; empty where calls may
 	// reach it without one.
 	GuardedFrom []string
@@ -68,6 +70,9 @@ type ServerEntry struct {
 	// tools; empty for none.
 	Prober string
 }
+
+// TokenAudience is what tokens for the server are for.
+func (s ServerEntry) TokenAudience() string { return cmp.Or(s.Audience, s.Resource) }
 
 // CatalogueScope is a scope of a server with the tools it leads to.
 type CatalogueScope struct {
@@ -145,7 +150,7 @@ func withdrawn(grant *v1alpha1.ScopeGrant) bool {
 func ServerOf(server *v1alpha1.MCPServer) ServerEntry {
 	entry := ServerEntry{
 		Namespace: server.Namespace, Name: server.Name, Owner: server.Annotations[v1alpha1.AnnotationOwner],
-		Resource: server.Spec.Resource, AuthorizationServer: server.Spec.AuthorizationServerRef.Name,
+		Resource: server.Spec.Resource, Audience: server.Spec.Audience, AuthorizationServer: server.Spec.AuthorizationServerRef.Name,
 		WithholdChanged: server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold,
 	}
 	entry.GuardedFrom = GuardedFrom(server)
