@@ -98,10 +98,8 @@ func (g *Guards) Heard(ctx context.Context, reg *v1alpha1.MCPClientRegistration,
 		return unguarded, err
 	}
 	facts := policy.DenialFacts{
-		Registration: reg, ClientID: revoked, Reached: record.Reached, GuardsAre: policy.Present, Guarded: map[string][]string{},
-	}
-	if !bound {
-		facts.Reached = policy.Reachable(record.Reached, servers)
+		Registration: reg, ClientID: revoked, Reached: policy.Reachable(record.Reached, servers, bound), GuardsAre: policy.Present,
+		Guarded: map[string][]string{},
 	}
 	for _, name := range facts.Reached {
 		server, there := servers[name]

@@ -175,9 +175,11 @@ func (p *Probes) turn(ctx context.Context, key types.NamespacedName) {
 	if !plan.On {
 		return
 	}
-	question := probe.Question{Resource: server.Spec.Resource, Loopback: plan.Loopback}
+	question := probe.Question{
+		Resource: server.Spec.Resource, Audience: policy.AudienceOf(&server), Tokens: plan.Tokens, Loopback: plan.Loopback,
+	}
 	if plan.WithClient {
-		question.Borrow = p.borrower(s.Client, plan.Scopes)
+		question.Borrow = p.borrower(s.Client, plan)
 	}
 	facts := p.Prober.Ask(ctx, question)
 	if ctx.Err() != nil {
@@ -254,7 +256,7 @@ func (p *Probes) observeClient(ctx context.Context, s *policy.ProbeSubject) erro
 
 // borrower lends tokens of a client, with a place at the authorization server
 // for as long as that is asked.
-func (p *Probes) borrower(reg *v1alpha1.MCPClientRegistration, scopes []string) func(context.Context, string, func(authserver.Secret, authserver.TokenFacts) error) error {
+func (p *Probes) borrower(reg *v1alpha1.MCPClientRegistration, plan policy.ProbePlan) func(context.Context, string, func(authserver.Secret, authserver.TokenFacts) error) error {
 	return func(ctx context.Context, resource string, use func(authserver.Secret, authserver.TokenFacts) error) error {
 		record, _, err := p.Records.Get(ctx, reg.UID)
 		if err == nil && !record.Live() {
@@ -276,7 +278,9 @@ func (p *Probes) borrower(reg *v1alpha1.MCPClientRegistration, scopes []string) 
 		if err != nil {
 			return err
 		}
-		question := authserver.TokenQuestion{Handle: record.Handle(credentials, p.Clock.Now()), Scopes: scopes, Resource: resource}
+		question := authserver.TokenQuestion{
+			Handle: record.Handle(credentials, p.Clock.Now()), Scopes: plan.Scopes, Resource: resource, ScopeClaims: plan.Tokens.Scope(),
+		}
 		return examiner.Borrow(ctx, question, func(token authserver.Secret, facts authserver.TokenFacts) error {
 			leave()
 			return use(token, facts)

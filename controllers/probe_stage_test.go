@@ -204,7 +204,7 @@ func TestProbeByAClient(t *testing.T) {
 		t.Errorf("without its client: %s, %v", protectedReason(got), got.Status.Tools)
 	}
 	s.connector.Gate("company").Close(time.Hour)
-	record := s.servers.Probes.borrower(s.reg, nil)
+	record := s.servers.Probes.borrower(s.reg, policy.ProbePlan{})
 	if err := record(t.Context(), "", nil); err == nil {
 		t.Error("a token of a client that is gone")
 	}
@@ -218,7 +218,7 @@ func TestNoPlaceNoToken(t *testing.T) {
 	s.begin()
 	s.connector.Gate("company").Close(time.Hour)
 	var failure *authserver.Error
-	err := s.servers.Probes.borrower(s.reg, nil)(t.Context(), "", nil)
+	err := s.servers.Probes.borrower(s.reg, policy.ProbePlan{})(t.Context(), "", nil)
 	if !errors.As(err, &failure) || !failure.Unsent {
 		t.Errorf("%v", err)
 	}

@@ -218,7 +218,8 @@ func (s *step) askToken(ctx context.Context, examiner authserver.Examiner, done 
 	if handle.PrivateKey.IsZero() && handle.ClientSecret.IsZero() {
 		return entry{}, nil
 	}
-	question := authserver.TokenQuestion{Handle: handle, Scopes: policy.WithoutOIDCScopes(client.Registered.Scopes)}
+	reading := policy.TokensOf(as)
+	question := authserver.TokenQuestion{Handle: handle, Scopes: policy.WithoutOIDCScopes(client.Registered.Scopes), ScopeClaims: reading.Scope()}
 	if len(s.decision.Resources) > 0 {
 		question.Resource = s.decision.Resources[0]
 	}
@@ -226,11 +227,11 @@ func (s *step) askToken(ctx context.Context, examiner authserver.Examiner, done 
 	if err != nil {
 		return entry{kind: v1alpha1.ConditionTokensConform}, err
 	}
-	return judgeToken(facts, s.decision, client.Registered.Scopes), nil
+	return judgeToken(facts, s.decision, reading, client.Registered.Scopes), nil
 }
 
 // judgeToken compares a token with what was granted.
-func judgeToken(facts authserver.TokenFacts, d policy.RegistrationDecision, scopes []string) entry {
+func judgeToken(facts authserver.TokenFacts, d policy.RegistrationDecision, reading policy.TokenReading, scopes []string) entry {
 	e := entry{kind: v1alpha1.ConditionTokensConform, status: metav1.ConditionFalse}
 	beyond := func(got, granted []string) bool {
 		return slices.ContainsFunc(got, func(value string) bool { return !slices.Contains(granted, value) })
@@ -238,8 +239,8 @@ func judgeToken(facts authserver.TokenFacts, d policy.RegistrationDecision, scop
 	switch {
 	case beyond(facts.Scopes, scopes):
 		e.reason, e.message = v1alpha1.ReasonWrongScope, "a token of this client has scopes beyond those granted: ask the platform team to correct the authorization server's scope policy"
-	case facts.Readable && (len(facts.Audience) == 0 || beyond(facts.Audience, d.Resources)):
-		e.reason, e.message = v1alpha1.ReasonWrongAudience, "aud of a token of this client is not the resource of the servers granted (RFC 8707): ask the platform team to have the authorization server issue it"
+	case facts.Readable && !reading.IsForThese(d.Audiences, facts):
+		e.reason, e.message = v1alpha1.ReasonWrongAudience, "aud of a token of this client is not the resource of the servers granted (RFC 8707), or their spec.audience: ask the platform team to have the authorization server issue it"
 	case facts.Lifetime > d.TokenBound:
 		e.reason = v1alpha1.ReasonTooLongLived
 		e.message = fmt.Sprintf("a token of this client lives %s, the servers granted allow %s: ask the platform team to shorten access tokens", facts.Lifetime, d.TokenBound)

@@ -439,6 +439,14 @@ var registrationCases = []reasonCase{
 	{"token-for-another", "True/Ready", func(s *stage) {
 		s.canary(func(f *authserver.TokenFacts) { f.Audience = []string{"https://other.example.com"} })
 	}},
+	{"token-for-the-audience", "True/Ready", func(s *stage) {
+		s.server.Spec.Audience = "api://invoices"
+		s.canary(func(f *authserver.TokenFacts) { f.Audience = []string{"api://invoices"} })
+	}},
+	{"token-for-the-resource-instead", "True/Ready", func(s *stage) {
+		s.server.Spec.Audience = "api://invoices"
+		s.canary(func(*authserver.TokenFacts) {})
+	}},
 	{"token-of-more-scopes", "True/Ready", func(s *stage) {
 		s.canary(func(f *authserver.TokenFacts) { f.Scopes = append(f.Scopes, "admin") })
 	}},

@@ -75,6 +75,11 @@ type AuthorizationServerSpec struct {
 	// +optional
 	CanaryTokens *bool `json:"canaryTokens,omitempty"` //nolint:kubeapilinter // a token is asked for or not; there is no third way
 
+	// accessTokens says how guards, and the operator where it looks at a token,
+	// read access tokens of this server. Left out, as RFC 9068 has them.
+	// +optional
+	AccessTokens *AccessTokens `json:"accessTokens,omitempty"`
+
 	// caBundle holds PEM certificates (base64 in YAML) that are trusted for
 	// connections to this server, in place of the system's. Left out, the
 	// system's certificates are trusted.
@@ -131,6 +136,56 @@ type DynamicRegistration struct {
 	// +optional
 	InitialAccessTokenSecretRef *SecretKeyReference `json:"initialAccessTokenSecretRef,omitempty"`
 }
+
+// AccessTokens says which claims of an access token, or members of an
+// introspection answer (RFC 7662), say what.
+type AccessTokens struct {
+	// clientIDClaims are the claims that name the client, for example [cid] for
+	// Okta or [appid] for tokens of version 1.0 of Entra ID: the first that a
+	// token has counts. All of them that it has, and client_id and azp in any
+	// case, must name the same client. Left out, [client_id, azp].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:XValidation:rule="self.all(c, !(c in ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'cnf', 'act']))",message="clientIDClaims must not hold a claim of another meaning (iss, sub, aud, exp, nbf, iat, jti, cnf, act): name the claim that identifies the client, for example cid"
+	ClientIDClaims []ClaimName `json:"clientIDClaims,omitempty"`
+
+	// scopeClaims are the claims that hold scopes, as text with spaces or as a
+	// list, for example [scp, roles] for Entra ID: only the first that a token
+	// has is read. Left out, [scope, scp].
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:XValidation:rule="self.all(c, !(c in ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'cnf', 'act']))",message="scopeClaims must not hold a claim of another meaning (iss, sub, aud, exp, nbf, iat, jti, cnf, act): name the claim that holds scopes, for example scp"
+	ScopeClaims []ClaimName `json:"scopeClaims,omitempty"`
+
+	// audienceSource says where a token names the server that it is for:
+	// AudienceClaim or ScopePrefix. Left out, AudienceClaim.
+	// +optional
+	AudienceSource AudienceSource `json:"audienceSource,omitempty"`
+}
+
+// ClaimName is the name of a claim at the top level of a token (RFC 7519 §4).
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=128
+// +kubebuilder:validation:XValidation:rule="self.matches('^[!#-Z^-~]+$')",message="must be the name of a claim in ASCII without space, quote, bracket or backslash, for example cid"
+type ClaimName string
+
+// AudienceSource says where a token names the server that it is for.
+// +kubebuilder:validation:Enum=AudienceClaim;ScopePrefix
+type AudienceSource string
+
+// The values of AudienceSource.
+const (
+	// AudienceSourceClaim: aud must hold the audience of the MCPServer.
+	AudienceSourceClaim AudienceSource = "AudienceClaim"
+	// AudienceSourceScopePrefix: a token without aud is for the MCPServer if one
+	// of its scopes is the audience, a slash, and a name without slash, as Amazon
+	// Cognito writes scopes. One with aud is held to it.
+	AudienceSourceScopePrefix AudienceSource = "ScopePrefix"
+)
 
 // OrphanPolicy says what becomes of clients that belong to no registration.
 // +kubebuilder:validation:Enum=Report;Reap

@@ -298,8 +298,9 @@ const (
 	ReasonNotRefused = "NotRefused"
 	// ReasonUnclear: what the server answered says neither yes nor no.
 	ReasonUnclear = "Unclear"
-	// ReasonWrongAudience: aud of a token is not the resource of the servers
-	// granted. Remedy: have the authorization server issue it (RFC 8707).
+	// ReasonWrongAudience: aud of a token is not the resource or the audience of
+	// the servers granted. Remedy: have the authorization server issue it (RFC
+	// 8707).
 	ReasonWrongAudience = "WrongAudience"
 	// ReasonWrongScope: a token has more scopes than were granted. Remedy:
 	// correct the authorization server's scope policy.
@@ -355,7 +356,8 @@ const (
 	// or offline_access. Remedy: publish what a first call needs.
 	ReasonScopesTooWide = "ScopesTooWide"
 	// ReasonAudienceNotChecked: a token of another audience was accepted.
-	// Remedy: have the server compare aud with its resource (RFC 8707).
+	// Remedy: have the server compare aud with its resource (RFC 8707), or with
+	// its audience.
 	ReasonAudienceNotChecked = "AudienceNotChecked"
 	// ReasonAddressRefused: the server has an address that the operator does not
 	// dial. Remedy: open private addresses by the operator's flag, or turn the

@@ -205,10 +205,11 @@ type ToolDigest struct {
 
 // MCPServerSpec describes an MCP server as an OAuth resource server.
 // +kubebuilder:validation:XValidation:rule="!has(self.entryScope) || !self.scopes.exists(s, s.name == self.entryScope)",message="entryScope must not be one of scopes: every client has it without a grant; choose another name, for example mcp:enter"
+// +kubebuilder:validation:XValidation:rule="has(self.audience) == has(oldSelf.audience)",message="audience is immutable: tokens were issued for it; create another MCPServer for another audience"
 type MCPServerSpec struct {
 	// resource is the canonical URI of the server (RFC 8707 §2, RFC 9728 §2):
-	// the audience of its tokens. Immutable. https without fragment; http
-	// only for a loopback host.
+	// what clients ask for a token for, and the audience of its tokens.
+	// Immutable. https without fragment; http only for a loopback host.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
@@ -219,6 +220,18 @@ type MCPServerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^/?#]*//[^/?#]*[A-Z]')",message="resource must have its host in lower case, for example https://mcp.example.com/invoices"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[]!#-;=?-[_a-z~]*$')",message="resource must hold only the characters of a URI (RFC 3986), others percent-encoded, for example https://mcp.example.com/invoices"
 	Resource string `json:"resource"`
+
+	// audience is what tokens for the server hold in aud, where its
+	// authorization server does not issue the resource: for example
+	// api://default of an Okta authorization server, or the application ID URI
+	// or client ID of an API in Entra ID. Servers of one audience take each
+	// other's tokens. Immutable. Left out, the resource.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!#-Z^-~]+$')",message="audience must be ASCII without space, quote, bracket or backslash, for example api://default"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="audience is immutable: tokens were issued for it; create another MCPServer for another audience"
+	Audience string `json:"audience,omitempty"`
 
 	// authorizationServerRef names the AuthorizationServer whose tokens the
 	// server accepts. Immutable.

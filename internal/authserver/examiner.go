@@ -57,6 +57,9 @@ type TokenQuestion struct {
 	Handle   Handle
 	Scopes   []string
 	Resource string
+	// ScopeClaims are the claims of a JWT that hold scopes, the one that counts
+	// first; empty means scope (RFC 9068 §2.2.3) and scp.
+	ScopeClaims []string
 }
 
 // TokenFacts is what a token says of itself, and what the answer said of it.
@@ -64,9 +67,9 @@ type TokenFacts struct {
 	// Readable says that the token is a JWT (RFC 9068); otherwise Audience is
 	// unknown.
 	Readable bool
-	// Audience is aud.
+	// Audience is aud; nil where there is none.
 	Audience []string
-	// Scopes is scope, of the token where it is readable, else of the answer
+	// Scopes is scope, or what the question has in its place, of the token where it is readable, else of the answer
 	// (RFC 6749 §5.1: all that was asked for where the answer is silent).
 	Scopes []string
 	// Lifetime is exp - iat where the token is readable, else expires_in; 0

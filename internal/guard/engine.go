@@ -81,7 +81,7 @@ func (e *Engine) identify(ctx context.Context, r Request) (Server, Token, Verdic
 	if reason != "" {
 		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reason})
 	}
-	token, err := e.tokens.Verify(ctx, TokenQuestion{Raw: raw, Issuer: server.Issuer, Audience: server.Resource})
+	token, err := e.tokens.Verify(ctx, server.question(raw))
 	if err != nil {
 		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reasonOf(err)})
 	}

@@ -121,8 +121,10 @@ func (e *Engine) reconsider(h *holding, token Token, now time.Time) Verdict {
 		return v
 	case server.Issuer != h.server.Issuer:
 		ended.Reason = TokenIssuer
-	case server.Resource != h.server.Resource:
+	case server.TokenAudience() != h.server.TokenAudience():
 		ended.Reason = TokenAudience
+	case !server.Tokens.Equal(h.server.Tokens):
+		ended.Reason = TokenMalformed
 	case passed(token.ExpiresAt, now) && h.request.Message.Endless():
 		ended.Reason = TokenExpired
 	default:
@@ -144,7 +146,7 @@ func (h *holding) check(e *Engine) {
 	h.checking = true
 	go func() {
 		raw, _ := bearer(h.request)
-		token, err := e.tokens.Verify(h.ctx, TokenQuestion{Raw: raw, Issuer: h.server.Issuer, Audience: h.server.Resource})
+		token, err := e.tokens.Verify(h.ctx, h.server.question(raw))
 		h.checked(e, token, err)
 	}()
 }

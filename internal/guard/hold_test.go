@@ -96,6 +96,8 @@ func TestAnAnswerEndsWithWhatAllowedIt(t *testing.T) {
 		{func(w *world) { w.server.Scopes = w.server.Scopes[1:] }, Reason(policy.RefusedToolUnknown)},
 		{func(w *world) { w.server.Issuer = "https://other.example.com" }, TokenIssuer},
 		{func(w *world) { w.server.Resource = "https://mcp.example.com/other" }, TokenAudience},
+		{func(w *world) { w.server.Audience = "api://other" }, TokenAudience},
+		{func(w *world) { w.server.Tokens.ClientIDClaims = []string{"cid"} }, TokenMalformed},
 		{func(w *world) { w.server.GuardedFrom = []string{"elsewhere"} }, GuardNotNamed},
 		{func(w *world) { w.server = nil }, ServerUnknown},
 		{func(w *world) { w.age = time.Hour }, RegisterStale},

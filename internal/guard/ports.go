@@ -23,6 +23,13 @@ type Server struct {
 	policy.ServerEntry
 	// Issuer is the issuer identifier (RFC 8414 §2).
 	Issuer string
+	// Tokens is how tokens of that issuer are read.
+	Tokens policy.TokenReading
+}
+
+// question is what is asked about a token for the server.
+func (s Server) question(raw string) TokenQuestion {
+	return TokenQuestion{Raw: raw, Issuer: s.Issuer, Audience: s.TokenAudience(), Reading: s.Tokens}
 }
 
 // Register is what is known of servers, clients and grants. It answers from
@@ -79,16 +86,19 @@ type TokenQuestion struct {
 	Raw string
 	// Issuer is the one that the token must come from.
 	Issuer string
-	// Audience is the resource identifier that aud must hold (RFC 8707).
+	// Audience is what the token must be for: the resource identifier (RFC
+	// 8707), unless the server has another.
 	Audience string
+	// Reading says which claims say what.
+	Reading policy.TokenReading
 }
 
 // Token is a verified access token.
 type Token struct {
-	// Issuer is iss; ClientID is client_id (RFC 9068 §2.2) or azp; Subject is
-	// sub; ID is jti.
+	// Issuer is iss; ClientID is what the reading has name the client: client_id
+	// (RFC 9068 §2.2) or azp, unless it says otherwise; Subject is sub; ID is jti.
 	Issuer, ClientID, Subject, ID string
-	// Scopes is scope (RFC 9068 §2.2.3).
+	// Scopes is scope (RFC 9068 §2.2.3), or what the reading has in its place.
 	Scopes []string
 	// ExpiresAt is exp; zero only where introspection does not say.
 	ExpiresAt time.Time

@@ -24,6 +24,9 @@ const (
 	TokenAmbiguous Reason = "TokenAmbiguous"
 	// TokenMalformed: it is not what was expected, or says too little.
 	TokenMalformed Reason = "TokenMalformed"
+	// TokenKind: it is no bearer access token, but another kind of token, or one
+	// that is bound to a key.
+	TokenKind Reason = "TokenKind"
 	// TokenAlgorithm: it is not signed, or by an algorithm that is not allowed.
 	TokenAlgorithm Reason = "TokenAlgorithm" //nolint:gosec // It is a word, no credential.
 	// TokenSignature: no key of its issuer signed it.
@@ -76,7 +79,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonAllowed,
-		TokenMissing, TokenAmbiguous, TokenMalformed, TokenAlgorithm, TokenSignature, TokenIssuer, TokenAudience,
+		TokenMissing, TokenAmbiguous, TokenMalformed, TokenKind, TokenAlgorithm, TokenSignature, TokenIssuer, TokenAudience,
 		TokenExpired, TokenNotYetValid, TokenInactive, TokenUnverifiable,
 		Reason(policy.RefusedDenied), Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
 		Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing), Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired),
@@ -110,6 +113,7 @@ var codes = map[Reason]int{
 	TokenMissing:      -32010,
 	TokenAmbiguous:    -32010,
 	TokenMalformed:    -32010,
+	TokenKind:         -32010,
 	TokenAlgorithm:    -32010,
 	TokenSignature:    -32010,
 	TokenIssuer:       -32010,

@@ -57,8 +57,10 @@ type GrantEntry struct {
 type ServerEntry struct {
 	Namespace, Name, Owner string
 	Resource               string
-	AuthorizationServer    string
-	Scopes                 []CatalogueScope
+	// Audience is what its tokens hold in aud; empty where that is the resource.
+	Audience            string
+	AuthorizationServer string
+	Scopes              []CatalogueScope
 	// EntryScope is what every client with a grant in force has beside what it was
 	// granted; empty for none.
 	EntryScope string
@@ -71,6 +73,9 @@ type ServerEntry struct {
 	// tools; empty for none.
 	Prober string
 }
+
+// TokenAudience is what tokens for the server are for.
+func (s ServerEntry) TokenAudience() string { return cmp.Or(s.Audience, s.Resource) }
 
 // CatalogueScope is a scope of a server with the tools it leads to.
 type CatalogueScope struct {
@@ -148,7 +153,7 @@ func withdrawn(grant *v1alpha1.ScopeGrant) bool {
 func ServerOf(server *v1alpha1.MCPServer) ServerEntry {
 	entry := ServerEntry{
 		Namespace: server.Namespace, Name: server.Name, Owner: server.Annotations[v1alpha1.AnnotationOwner],
-		Resource: server.Spec.Resource, AuthorizationServer: server.Spec.AuthorizationServerRef.Name,
+		Resource: server.Spec.Resource, Audience: server.Spec.Audience, AuthorizationServer: server.Spec.AuthorizationServerRef.Name,
 		WithholdChanged: server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold, EntryScope: string(server.Spec.EntryScope),
 	}
 	entry.GuardedFrom = GuardedFrom(server)

@@ -220,6 +220,13 @@ func TestResourcesAndTokenLifetime(t *testing.T) {
 	d := Registration(f, now)
 	equal(t, "resources", []string{"https://mcp.example.com/accounts", "https://mcp.example.com/invoices"}, d.Resources)
 	equal(t, "token lifetime", time.Hour, d.TokenLifetime)
+	f.Grants[1].Server.Object.Spec.Audience = "api://accounts"
+	d = Registration(f, now)
+	equal(t, "resources with another audience", []string{"https://mcp.example.com/accounts", "https://mcp.example.com/invoices"}, d.Resources)
+	equal(t, "audiences", []string{"api://accounts", "https://mcp.example.com/invoices"}, d.Audiences)
+	f.Traits = adminTraits
+	equal(t, "audiences to be registered", d.Audiences, Registration(f, now).Wish.Audiences)
+	f.Traits = authserver.Traits{}
 	setEnd(f.Grants[1].Grant, now)
 	d = Registration(f, now)
 	equal(t, "resources after an end", []string{"https://mcp.example.com/invoices"}, d.Resources)

@@ -93,8 +93,9 @@ type RegistrationDecision struct {
 	Scopes []v1alpha1.EffectiveScope
 	// Grants are those in force, by name, for the audit record.
 	Grants []GrantInForce
-	// Resources are the identifiers of the servers the scopes belong to.
-	Resources []string
+	// Resources are the identifiers of the servers the scopes belong to, and
+	// Audiences what their tokens are for.
+	Resources, Audiences []string
 	// Term is the accepted term, if any.
 	Term *v1alpha1.Term
 	// ExpiresAt is the effective end; zero when there is none.
@@ -137,8 +138,9 @@ type GrantDecision struct {
 	AcceptableAt time.Time
 	// Seal is what to do about the seal of the approval.
 	Seal SealAction
-	// Resource is the server's resource identifier, while in force.
-	Resource string
+	// Resource is the server's resource identifier, and Audience what its tokens
+	// are for, while in force.
+	Resource, Audience string
 	// TokenLifetime is the server's bound, while in force.
 	TokenLifetime time.Duration
 }

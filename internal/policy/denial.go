@@ -102,11 +102,13 @@ func Reached(before []string, grants []GrantInForce) []string {
 
 // Reachable adds to the servers that a client reached those that have a scope of
 // the same name as one of them: an authorization server that binds scopes to no
-// resource gives the client tokens for these too.
-func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer) []string {
-	scopes := map[v1alpha1.ScopeName]bool{}
+// resource gives the client tokens for these too. Where it does (bound), only
+// servers that share an audience with one of them are added.
+func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer, bound bool) []string {
+	scopes, audiences := map[v1alpha1.ScopeName]bool{}, map[string]bool{}
 	for _, name := range reached {
 		if server, there := servers[name]; there {
+			audiences[AudienceOf(server)] = true
 			for _, scope := range server.Spec.Scopes {
 				scopes[scope.Name] = true
 			}
@@ -114,6 +116,9 @@ func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer) []strin
 	}
 	all := slices.Clone(reached)
 	for name, server := range servers {
+		if bound && !audiences[AudienceOf(server)] {
+			continue
+		}
 		if slices.ContainsFunc(server.Spec.Scopes, func(s v1alpha1.Scope) bool { return scopes[s.Name] }) {
 			all = append(all, name)
 		}

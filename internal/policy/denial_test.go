@@ -107,14 +107,25 @@ func TestReachable(t *testing.T) {
 	}
 	servers := map[string]*v1alpha1.MCPServer{
 		"a/files": server("files:read", "files:write"), "b/copy": server("other", "files:write"), "c/notes": server("notes:read"),
+		"d/twin": server("files:read"), "e/other": server("unlike"),
 	}
-	for _, test := range []struct{ reached, want []string }{
-		{[]string{"a/files"}, []string{"a/files", "b/copy"}},
-		{[]string{"c/notes"}, []string{"c/notes"}},
-		{[]string{"*", "gone/server"}, []string{"*", "gone/server"}},
+	servers["a/files"].Spec.Resource, servers["b/copy"].Spec.Resource = "https://files.example.com", "https://copy.example.com"
+	servers["d/twin"].Spec.Resource, servers["d/twin"].Spec.Audience = "https://twin.example.com", "https://files.example.com"
+	servers["e/other"].Spec.Resource = "https://files.example.com"
+	for _, test := range []struct {
+		reached []string
+		bound   bool
+		want    []string
+	}{
+		{[]string{"a/files"}, false, []string{"a/files", "b/copy", "d/twin"}},
+		{[]string{"a/files"}, true, []string{"a/files", "d/twin"}},
+		{[]string{"d/twin"}, true, []string{"a/files", "d/twin"}},
+		{[]string{"b/copy"}, true, []string{"b/copy"}},
+		{[]string{"c/notes"}, false, []string{"c/notes"}},
+		{[]string{"*", "gone/server"}, true, []string{"*", "gone/server"}},
 	} {
-		if got := Reachable(test.reached, servers); !slices.Equal(got, test.want) {
-			t.Errorf("from %q: %q, want %q", test.reached, got, test.want)
+		if got := Reachable(test.reached, servers, test.bound); !slices.Equal(got, test.want) {
+			t.Errorf("from %q, bound %t: %q, want %q", test.reached, test.bound, got, test.want)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func Grant(f GrantFacts, now time.Time) GrantDecision {
 		return decision.refuse(*refusal, now)
 	}
 	decision.InForce, decision.Basis = true, consent.basis
-	decision.Resource = f.Server.Object.Spec.Resource
+	decision.Resource, decision.Audience = f.Server.Object.Spec.Resource, AudienceOf(f.Server.Object)
 	decision.TokenLifetime = tokenLifetime(f.Server.Object)
 	decision.Verdict = Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the grant is in force"}
 	if term.refusal != nil {

@@ -20,6 +20,7 @@ func inForce(lifetime time.Duration) GrantDecision {
 		ExpiresAt:     now.Add(10 * day),
 		Term:          termOf(now.Add(-day), now.Add(10*day)),
 		Resource:      "https://mcp.example.com/invoices",
+		Audience:      "https://mcp.example.com/invoices",
 		TokenLifetime: lifetime,
 	}
 }

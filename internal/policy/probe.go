@@ -43,6 +43,8 @@ type ProbePlan struct {
 	Scopes     []string
 	// Obstacle says why the client that is named cannot be used.
 	Obstacle string
+	// Tokens is how the client's tokens are read.
+	Tokens TokenReading
 }
 
 // Probe decides whether and how a live MCP server is asked. Only one that is
@@ -57,7 +59,7 @@ func Probe(s ProbeSubject, now time.Time) ProbePlan {
 	case s.Verdict.Standing != Allowed:
 		return ProbePlan{}
 	}
-	plan := ProbePlan{On: true, Loopback: s.development()}
+	plan := ProbePlan{On: true, Loopback: s.development(), Tokens: TokensOf(s.AuthorizationServer.Object)}
 	if probe == nil || probe.ClientRef == nil {
 		return plan
 	}

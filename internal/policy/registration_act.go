@@ -81,20 +81,20 @@ func (q *inquiry) wish() authserver.ClientMetadata {
 	return w
 }
 
-// audiences are the servers that the grants in force are for, and the shortest
-// token lifetime that all of them accept.
-func (q *inquiry) audiences() (resources []string, lifetime time.Duration) {
+// audiences are those of the servers that the grants in force are for, and the
+// shortest token lifetime that all of them accept.
+func (q *inquiry) audiences() (audiences []string, lifetime time.Duration) {
 	for _, grant := range q.grants {
 		if !grant.InForce {
 			continue
 		}
-		resources = append(resources, grant.Resource)
+		audiences = append(audiences, grant.Audience)
 		if lifetime == 0 || grant.TokenLifetime < lifetime {
 			lifetime = grant.TokenLifetime
 		}
 	}
-	slices.Sort(resources)
-	return slices.Compact(resources), lifetime
+	slices.Sort(audiences)
+	return slices.Compact(audiences), lifetime
 }
 
 // connect names the authorization server of the action.
@@ -129,7 +129,7 @@ func (q *inquiry) collect(d *RegistrationDecision) {
 		d.Resources = append(d.Resources, grant.Resource)
 		d.TokenLifetime = max(d.TokenLifetime, grant.TokenLifetime)
 	}
-	_, d.TokenBound = q.audiences()
+	d.Audiences, d.TokenBound = q.audiences()
 	slices.SortFunc(d.Grants, func(a, b GrantInForce) int { return cmp.Compare(a.Grant.Name, b.Grant.Name) })
 	slices.Sort(d.Resources)
 	d.Resources = slices.Compact(d.Resources)

@@ -29,6 +29,7 @@ func TestRegistrationAccepted(t *testing.T) {
 		Scopes:        []v1alpha1.EffectiveScope{{Name: "invoices:read", Grants: []string{"reader"}}},
 		Grants:        []GrantInForce{{Grant: f.Grants[0].Grant, Basis: v1alpha1.BasisAutomatic}},
 		Resources:     []string{"https://mcp.example.com/invoices"},
+		Audiences:     []string{"https://mcp.example.com/invoices"},
 		Term:          termOf(now.Add(-day), now.Add(30*day)),
 		ExpiresAt:     now.Add(30 * day),
 		TokenLifetime: 900 * time.Second,

@@ -36,7 +36,7 @@ func (c *conversation) byClient(ctx context.Context, borrow borrower) {
 	}
 	c.facts.Audience = policy.AudienceUnclear
 	err = borrow(ctx, "", func(token authserver.Secret, facts authserver.TokenFacts) error {
-		if facts.Readable && !oauthex.MatchesResource(facts.Audience, c.resource) {
+		if c.foreign(facts) {
 			c.facts.Audience = c.offer(ctx, revision, token)
 		}
 		return nil
@@ -45,6 +45,12 @@ func (c *conversation) byClient(ctx context.Context, borrow borrower) {
 		// A server that gives no token without a resource is a careful one.
 		c.facts.Audience = policy.AudienceUnclear
 	}
+}
+
+// foreign says that a token is for another server: no server refuses one of its
+// own, also where it is not strict about a slash at the end.
+func (c *conversation) foreign(facts authserver.TokenFacts) bool {
+	return facts.Readable && !c.tokens.IsFor(c.audience, facts.Audience, facts.Scopes) && !oauthex.MatchesResource(facts.Audience, c.audience)
 }
 
 // troubleOf says why there is no token.

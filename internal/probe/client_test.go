@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -85,6 +86,37 @@ func TestATokenThatIsForTheServerAfterAll(t *testing.T) {
 	for _, r := range w.seen() {
 		if strings.HasSuffix(r.authorization, otherToken) {
 			t.Errorf("%+v arrived", r)
+		}
+	}
+}
+
+// TestATokenForTheAudience: a server whose tokens have another aud than its
+// resource, or none, is offered no token of its own as one of another audience.
+func TestATokenForTheAudience(t *testing.T) {
+	readable := func(aud []string, scopes ...string) authserver.TokenFacts {
+		return authserver.TokenFacts{Readable: true, Audience: aud, Scopes: scopes}
+	}
+	byScope := policy.TokenReading{ScopePrefix: true}
+	for name, c := range map[string]struct {
+		audience string
+		tokens   policy.TokenReading
+		other    authserver.TokenFacts
+		want     policy.ProbeAudience
+	}{
+		"its own audience":           {"api://default", policy.TokenReading{}, readable([]string{"api://default"}), policy.AudienceUnclear},
+		"another one":                {"api://default", policy.TokenReading{}, readable([]string{"api://other"}), policy.AudienceIgnored},
+		"no audience":                {"api://default", policy.TokenReading{}, readable(nil), policy.AudienceIgnored},
+		"its own scope":              {"files", byScope, readable(nil, "openid", "files/read"), policy.AudienceUnclear},
+		"the scope of another":       {"files", byScope, readable(nil, "notes/read"), policy.AudienceIgnored},
+		"its own scope, another aud": {"files", byScope, readable([]string{"notes"}, "files/read"), policy.AudienceIgnored},
+	} {
+		w := newWorld(t)
+		w.lax = true
+		got := New(Options{Timeout: 10 * time.Second}).Ask(t.Context(), Question{
+			Resource: w.resource(), Audience: c.audience, Tokens: c.tokens, Loopback: true, Borrow: office{w: w, other: c.other}.borrow,
+		})
+		if got.Audience != c.want {
+			t.Errorf("%s: %d, want %d", name, got.Audience, c.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -38,6 +39,10 @@ type Options struct {
 type Question struct {
 	// Resource is the URL of the server.
 	Resource string
+	// Audience is what tokens for the server are for, where that is not Resource;
+	// Tokens is how tokens are read.
+	Audience string
+	Tokens   policy.TokenReading
 	// Loopback allows the server to be on this machine, where Resource says
 	// so itself.
 	Loopback bool
@@ -75,7 +80,7 @@ func (p *Prober) Ask(ctx context.Context, q Question) policy.ProbeFacts {
 	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(ctx, wholeTimeout*p.options.Timeout)
 	defer cancel()
-	c := &conversation{client: client, origin: origin, resource: q.Resource}
+	c := &conversation{client: client, origin: origin, resource: q.Resource, audience: cmp.Or(q.Audience, q.Resource), tokens: q.Tokens}
 	c.anonymous(ctx)
 	if c.facts.Contact == policy.Contacted && q.Borrow != nil {
 		c.byClient(ctx, q.Borrow)
@@ -88,6 +93,8 @@ type conversation struct {
 	client   *http.Client
 	origin   dialguard.Origin
 	resource string
+	audience string
+	tokens   policy.TokenReading
 	facts    policy.ProbeFacts
 }
 

@@ -4,6 +4,7 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -105,6 +106,43 @@ func TestAuthorizationServerLimits(t *testing.T) {
 		{name: "caBundle as a list of numbers", create: edits(set("caBundle", list(int64(65)))), want: []string{`spec.caBundle: Invalid value: "string": invalid data, expected string, got []interface {} evaluating rule: caBundle must be base64 text, for example what base64 -w0 prints of a PEM file`}},
 		{name: "caBundle at its longest", create: edits(set("caBundle", strings.Repeat("A", 262144)))},
 	})
+}
+
+func TestAuthorizationServerAccessTokens(t *testing.T) {
+	const (
+		name    = "must be the name of a claim in ASCII without space, quote, bracket or backslash, for example cid"
+		another = " must not hold a claim of another meaning (iss, sub, aud, exp, nbf, iat, jti, cnf, act): name the claim that "
+	)
+	claim := func(i int) string { return fmt.Sprintf("claim-%d", i) }
+	rules := []rule{
+		{name: "nothing of them", create: edits(set("accessTokens", map[string]any{}))},
+		{name: "all, and then others", create: edits(set("accessTokens", map[string]any{
+			"clientIDClaims": list("cid", "client_id"), "scopeClaims": list("scp", "roles"), "audienceSource": "ScopePrefix",
+		})), update: edits(set("accessTokens", map[string]any{"audienceSource": "AudienceClaim"}))},
+		{name: "a source nobody knows", create: edits(set("accessTokens.audienceSource", "Nothing")), want: []string{
+			`spec.accessTokens.audienceSource: Unsupported value: "Nothing": supported values: "AudienceClaim", "ScopePrefix"`,
+		}},
+	}
+	for field, meaning := range map[string]string{"clientIDClaims": "identifies the client, for example cid", "scopeClaims": "holds scopes, for example scp"} {
+		path := "accessTokens." + field
+		rules = append(rules,
+			rule{name: field + ": a URI", create: edits(set(path, list("https://example.com/client")))},
+			rule{name: field + ": four", create: edits(set(path, many(4, claim)))},
+			rule{name: field + ": five", create: edits(set(path, many(5, claim))), want: []string{"spec." + path + ": Too many: 5: must have at most 4 items"}},
+			rule{name: field + ": none", create: edits(set(path, list[string]())), want: []string{"spec." + path + ": Invalid value: 0: spec." + path + " in body should have at least 1 items"}},
+			rule{name: field + ": with a space", create: edits(set(path, list("a b"))), want: []string{"spec." + path + `[0]: Invalid value: "a b": ` + name}},
+			rule{name: field + ": with a line feed", create: edits(set(path, list("a\n"))), want: []string{"spec." + path + `[0]: Invalid value: "a\n": ` + name}},
+			rule{name: field + ": of 128 characters", create: edits(set(path, list(strings.Repeat("c", 128))))},
+			rule{name: field + ": of 129 characters", create: edits(set(path, list(strings.Repeat("c", 129)))), want: []string{"spec." + path + "[0]: Too long: may not be more than 128 bytes"}},
+		)
+		for _, other := range []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "act"} {
+			rules = append(rules, rule{
+				name: field + ": " + other, create: edits(set(path, list("cid", other))),
+				want: []string{"spec." + path + ": Invalid value: " + field + another + meaning},
+			})
+		}
+	}
+	check(t, authorizationServer, rules)
 }
 
 func TestAuthorizationServerAllowedNamespaces(t *testing.T) {

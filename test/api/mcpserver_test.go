@@ -25,6 +25,32 @@ func TestMCPServerIdentity(t *testing.T) {
 	})
 }
 
+func TestMCPServerAudience(t *testing.T) {
+	const (
+		form      = "audience must be ASCII without space, quote, bracket or backslash, for example api://default"
+		immutable = "audience is immutable: tokens were issued for it; create another MCPServer for another audience"
+	)
+	check(t, mcpServer, []rule{
+		{name: "a URI", create: edits(set("audience", "api://default"))},
+		{name: "a GUID", create: edits(set("audience", "8f2a1c34-5b6d-4e7f-9a0b-1c2d3e4f5a6b"))},
+		{name: "of 512 characters", create: edits(set("audience", strings.Repeat("a", 512)))},
+		{name: "of 513 characters", create: edits(set("audience", strings.Repeat("a", 513))), want: []string{"spec.audience: Too long: may not be more than 512 bytes"}},
+		{name: "empty", create: edits(set("audience", "")), want: []string{
+			`spec.audience: Invalid value: "": ` + form, `spec.audience: Invalid value: "": spec.audience in body should be at least 1 chars long`,
+		}},
+		{name: "with a space", create: edits(set("audience", "api://default x")), want: []string{`spec.audience: Invalid value: "api://default x": ` + form}},
+		{name: "with a line feed", create: edits(set("audience", "api://default\n")), want: []string{`spec.audience: Invalid value: "api://default\n": ` + form}},
+		{name: "with a quote", create: edits(set("audience", `a"`)), want: []string{`spec.audience: Invalid value: "a\"": ` + form}},
+		{name: "a list", create: edits(set("audience", list("a"))), want: []string{
+			`spec.audience: Invalid value: "array": spec.audience in body must be of type string: "array"`,
+		}},
+		{name: "kept", create: edits(set("audience", "a")), update: edits(set("accessTokenLifetimeSeconds", int64(60)))},
+		{name: "given later", update: edits(set("audience", "a")), want: []string{"spec: Invalid value: " + immutable}},
+		{name: "taken away", create: edits(set("audience", "a")), update: edits(unset("audience")), want: []string{"spec: Invalid value: " + immutable}},
+		{name: "changed", create: edits(set("audience", "a")), update: edits(set("audience", "b")), want: []string{`spec.audience: Invalid value: "b": ` + immutable}},
+	})
+}
+
 func TestMCPServerCatalogue(t *testing.T) {
 	scope := func(i int) map[string]any { return map[string]any{"name": fmt.Sprintf("scope:%d", i), "tier": "Read"} }
 	first := func(field string, value any) []edit {

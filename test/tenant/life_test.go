@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 	"github.com/mcp-registrar/mcp-registrar/test/devas"
 )
 
@@ -228,7 +229,7 @@ func (l *life) obtain(ctx context.Context) error {
 	if len(l.reg.Status.Scopes) == 0 {
 		return nil
 	}
-	l.token, err = l.party.token(ctx, l.reg, l.reg.Status.Scopes[0].Name, l.server.Spec.Resource)
+	l.token, err = l.party.token(ctx, l.reg, l.reg.Status.Scopes[0].Name, policy.AudienceOf(l.server))
 	if err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ var oddities = []oddity{
 	}},
 	{name: "odd redirect URI", make: func(d dice, o *objects) { o.interactive(v1alpha1.ApplicationNative, d.redirect()) }},
 	{name: "odd resource", make: func(d dice, o *objects) { o.server.Spec.Resource = d.resource(o.server.Spec.Resource) }},
+	{name: "odd audience", make: func(d dice, o *objects) { o.server.Spec.Audience = d.resource("https://audience.example.com") }},
 	{name: "many long scopes", make: func(d dice, o *objects) {
 		o.server.Spec.Scopes = nil
 		for i := range 128 {

@@ -37,7 +37,7 @@ func (e *Examiner) CanaryToken(ctx context.Context, q authserver.TokenQuestion) 
 	if err != nil {
 		return authserver.TokenFacts{}, err
 	}
-	return e.examine(c, got, q.Scopes)
+	return e.examine(c, got, q)
 }
 
 // Borrow asks for a token as CanaryToken does and lends it.
@@ -49,7 +49,7 @@ func (e *Examiner) Borrow(
 		return err
 	}
 	token, lent := bearer(got.Body)
-	facts, err := e.examine(c, got, q.Scopes)
+	facts, err := e.examine(c, got, q)
 	if err != nil {
 		return err
 	}
@@ -135,12 +135,12 @@ func (e *Examiner) tokenCall(q authserver.TokenQuestion, self introduction) exch
 	}
 }
 
-func (e *Examiner) examine(c exchange.Call, a exchange.Answer, scopes []string) (authserver.TokenFacts, error) {
+func (e *Examiner) examine(c exchange.Call, a exchange.Answer, q authserver.TokenQuestion) (authserver.TokenFacts, error) {
 	defer clear(a.Body)
 	if a.BodyErr != nil {
 		return authserver.TokenFacts{}, exchange.Useless(c, a, nil)
 	}
-	facts, err := readToken(a.Body, scopes, e.issued(a))
+	facts, err := readToken(a.Body, q, e.issued(a))
 	if err != nil {
 		return authserver.TokenFacts{}, exchange.Useless(c, a, err)
 	}

@@ -349,13 +349,36 @@ func TestBorrow(t *testing.T) {
 	}
 }
 
+// TestScopesAreInTheClaimThatIsAskedFor reads the first that there is.
+func TestScopesAreInTheClaimThatIsAskedFor(t *testing.T) {
+	at := noon.Unix()
+	for name, test := range map[string]struct {
+		claims map[string]any
+		want   []string
+	}{
+		"the first":  {map[string]any{"scp": "a b", "roles": []string{"c"}, "scope": "d"}, []string{"a", "b"}},
+		"the second": {map[string]any{"roles": []string{"c"}, "scope": "d"}, []string{"c"}},
+		"neither":    {map[string]any{"scope": "d"}, []string{"said"}},
+	} {
+		w := newWorld(t)
+		test.claims["iat"], test.claims["exp"] = at, at+300
+		w.token = says(body(map[string]any{"access_token": token(test.claims), "token_type": "Bearer", "scope": "said"}))
+		question := w.tokenQuestion()
+		question.ScopeClaims = []string{"scp", "roles"}
+		got, err := w.examiner(t, Options{}).CanaryToken(t.Context(), question)
+		if err != nil || !cmp.Equal(got.Scopes, test.want) || got.Audience != nil {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
 // TestNothingIsLeftOfTheToken reads an answer from memory that it looks at
 // afterwards.
 func TestNothingIsLeftOfTheToken(t *testing.T) {
 	w := newWorld(t)
 	e := w.examiner(t, Options{})
 	raw := []byte(body(map[string]any{"access_token": "canary-token", "token_type": "Bearer", "refresh_token": "canary-too"}))
-	if _, err := e.examine(exchange.Call{}, exchange.Answer{Status: http.StatusOK, Header: http.Header{}, Body: raw}, nil); err != nil {
+	if _, err := e.examine(exchange.Call{}, exchange.Answer{Status: http.StatusOK, Header: http.Header{}, Body: raw}, authserver.TokenQuestion{}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(raw), "canary") {

@@ -34,7 +34,7 @@ func FuzzToken(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		facts, err := readToken(raw, []string{"asked"}, noon)
+		facts, err := readToken(raw, authserver.TokenQuestion{Scopes: []string{"asked"}}, noon)
 		if err != nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func (m members) has(name string) bool {
 // token's signature is not verified: it came over TLS from whom it is about,
 // and is examined, not trusted. A token that is no JWT, or whose claims nobody
 // can use, is opaque, which is no error.
-func readToken(body []byte, asked []string, issued time.Time) (authserver.TokenFacts, error) {
+func readToken(body []byte, q authserver.TokenQuestion, issued time.Time) (authserver.TokenFacts, error) {
 	answer, err := object(body)
 	if err != nil {
 		return authserver.TokenFacts{}, err
@@ -69,7 +70,7 @@ func readToken(body []byte, asked []string, issued time.Time) (authserver.TokenF
 		return authserver.TokenFacts{}, err
 	}
 	defer clear(token)
-	said, err := answer.said(asked)
+	said, err := answer.said(q.Scopes)
 	if err != nil {
 		return authserver.TokenFacts{}, err
 	}
@@ -78,7 +79,7 @@ func readToken(body []byte, asked []string, issued time.Time) (authserver.TokenF
 		return said, nil
 	}
 	defer claims.wipe()
-	read, err := claims.facts(said.Scopes, issued)
+	read, err := claims.facts(q.ScopeClaims, said.Scopes, issued)
 	if err != nil {
 		return said, nil
 	}
@@ -197,8 +198,12 @@ func life(seconds float64) time.Duration {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
 }
 
+// usualScopeClaims hold scopes: some servers call the claim of RFC 9068 §2.2.3
+// scp.
+var usualScopeClaims = []string{"scope", "scp"}
+
 // facts is what the claims of a JWT say; scopes where they say none.
-func (m members) facts(scopes []string, issued time.Time) (authserver.TokenFacts, error) {
+func (m members) facts(scopeClaims, scopes []string, issued time.Time) (authserver.TokenFacts, error) {
 	read := authserver.TokenFacts{Readable: true, Scopes: scopes}
 	var err error
 	if m.has("aud") {
@@ -206,12 +211,12 @@ func (m members) facts(scopes []string, issued time.Time) (authserver.TokenFacts
 			return authserver.TokenFacts{}, err
 		}
 	}
-	// Some servers call the claim of RFC 9068 §2.2.3 scp.
-	for _, name := range []string{"scp", "scope"} {
-		if m.has(name) {
-			if read.Scopes, err = m.list(name, true); err != nil {
-				return authserver.TokenFacts{}, err
-			}
+	if len(scopeClaims) == 0 {
+		scopeClaims = usualScopeClaims
+	}
+	if first := slices.IndexFunc(scopeClaims, m.has); first >= 0 {
+		if read.Scopes, err = m.list(scopeClaims[first], true); err != nil {
+			return authserver.TokenFacts{}, err
 		}
 	}
 	read.Lifetime, err = m.lifetime(issued)

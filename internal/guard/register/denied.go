@@ -113,7 +113,7 @@ func (m *memory) namedBy(entry policy.DenialEntry) []guard.Change {
 
 // sameIssuer says that two authorization servers are one, or have one issuer.
 func (m *memory) sameIssuer(one, other string) bool {
-	return one == other || m.issuers[one] != "" && m.issuers[one] == m.issuers[other]
+	return one == other || m.issuers[one].Issuer != "" && m.issuers[one].Issuer == m.issuers[other].Issuer
 }
 
 // denialsOf are the denials that name a client of a server, or a registration that

@@ -78,7 +78,7 @@ func translate(object any) (value any, err error) {
 	case *v1alpha1.MCPServer:
 		return policy.ServerOf(o), nil
 	case *v1alpha1.AuthorizationServer:
-		return o.Spec.Issuer, nil
+		return policy.IssuerOf(o), nil
 	case *v1alpha1.MCPClientRegistration:
 		return policy.ClientOf(o), nil
 	case *v1alpha1.ScopeGrant:

@@ -20,7 +20,7 @@ func (m *memory) server(name guard.ServerName, needs func(policy.ServerEntry) []
 		return guard.Server{}, false
 	}
 	issuer, known := m.issuers[entry.AuthorizationServer]
-	if !known || issuer == "" {
+	if !known || issuer.Issuer == "" {
 		return guard.Server{}, false
 	}
 	for _, k := range needs(entry) {
@@ -28,7 +28,7 @@ func (m *memory) server(name guard.ServerName, needs func(policy.ServerEntry) []
 			return guard.Server{}, false
 		}
 	}
-	return guard.Server{ServerEntry: entry, Issuer: issuer}, true
+	return guard.Server{ServerEntry: entry, Issuer: issuer.Issuer, Tokens: issuer.Tokens}, true
 }
 
 func (m *memory) clientsOf(authorizationServer, clientID string) []policy.ClientEntry {

@@ -22,7 +22,7 @@ type memory struct {
 	pool    pool
 	shelves map[sourceKey]*shelf
 	servers map[guard.ServerName]policy.ServerEntry
-	issuers map[string]string
+	issuers map[string]policy.IssuerEntry
 	// clients are by authorization server and client id, grants by registration.
 	clients map[string]index[client]
 	grants  index[grant]
@@ -44,7 +44,7 @@ type shelf struct {
 func newMemory() *memory {
 	return &memory{
 		shelves: map[sourceKey]*shelf{},
-		servers: map[guard.ServerName]policy.ServerEntry{}, issuers: map[string]string{},
+		servers: map[guard.ServerName]policy.ServerEntry{}, issuers: map[string]policy.IssuerEntry{},
 		clients: map[string]index[client]{}, grants: newIndex(func(g *grant) **grant { return &g.next }),
 		denials: newDenied(),
 	}
@@ -140,7 +140,7 @@ func (m *memory) putOther(s *shelf, object objectKey, value any) {
 		}
 	case authorizationServers:
 		delete(m.issuers, object.name)
-		if issuer, there := value.(string); there {
+		if issuer, there := value.(policy.IssuerEntry); there {
 			m.issuers[object.name], s.others[object] = issuer, struct{}{}
 		}
 	}

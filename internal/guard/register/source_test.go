@@ -287,6 +287,8 @@ func TestServerIsKnownWhenAllThatDecidesIsRead(t *testing.T) {
 	server.Spec.AuthorizationServerRef.Name = "as"
 	as := &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: "as"}}
 	as.Spec.Issuer = "https://as.example.com"
+	as.Spec.AccessTokens = &v1alpha1.AccessTokens{ClientIDClaims: []v1alpha1.ClaimName{"cid"}, AudienceSource: v1alpha1.AudienceSourceScopePrefix}
+	server.Spec.Audience = "api://default"
 	for _, step := range []struct {
 		at   sourceKey
 		list []any
@@ -302,8 +304,11 @@ func TestServerIsKnownWhenAllThatDecidesIsRead(t *testing.T) {
 		}
 	}
 	got, known := d.Server(files)
-	want := guard.Server{ServerEntry: policy.ServerOf(server), Issuer: "https://as.example.com"}
+	want := guard.Server{ServerEntry: policy.ServerOf(server), Issuer: "https://as.example.com", Tokens: policy.TokensOf(as)}
 	if diff := cmp.Diff(want, got); !known || diff != "" {
 		t.Errorf("server, known: %t (-want +got):\n%s", known, diff)
+	}
+	if got.TokenAudience() != "api://default" || !got.Tokens.ScopePrefix || got.Tokens.ClientID()[0] != "cid" {
+		t.Errorf("tokens for %q are read by %+v", got.TokenAudience(), got.Tokens)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 const (
@@ -28,11 +29,11 @@ const (
 var (
 	errClaims   = errors.New("the claims are not an object with each member once")
 	errMember   = errors.New("a claim is not of the right form")
-	errClients  = errors.New("client_id and azp differ")
-	errNoClient = errors.New("it names no client")
+	errClients  = errors.New("the claims that name its client differ")
+	errNoClient = errors.New("no claim names its client")
 	errNoIssuer = errors.New("it names no issuer")
 	errNoExpiry = errors.New("it has no exp")
-	errAudience = errors.New("aud does not hold the resource")
+	errAudience = errors.New("it is not for the audience of the server")
 	errExpired  = errors.New("exp is past")
 	errEarly    = errors.New("nbf or iat is in the future")
 )
@@ -40,6 +41,10 @@ var (
 // claims is what a token says, or an issuer of it. What is not said is empty.
 type claims struct {
 	issuer, client, subject, id string
+	// also is the client by client_id or azp where these are not what names it.
+	also string
+	// misuse is why it is no bearer access token; nil where it may be one.
+	misuse error
 
 	audience []string
 	// scopes is nil where nothing is said of them.
@@ -63,16 +68,16 @@ func readMembers(raw []byte) (*members, error) {
 	return read, nil
 }
 
-func readClaims(raw []byte) (claims, error) {
+func readClaims(raw []byte, reading policy.TokenReading) (claims, error) {
 	m, err := readMembers(raw)
 	if err != nil {
 		return claims{}, err
 	}
-	return m.claims()
+	return m.claims(reading)
 }
 
 // readStanding reads an introspection answer (RFC 7662 §2.2).
-func readStanding(raw []byte) (bool, claims, error) {
+func readStanding(raw []byte, reading policy.TokenReading) (bool, claims, error) {
 	m, err := readMembers(raw)
 	if err != nil {
 		return false, claims{}, errAnswer
@@ -84,24 +89,36 @@ func readStanding(raw []byte) (bool, claims, error) {
 	if !*active {
 		return false, claims{}, nil
 	}
-	said, err := m.claims()
+	said, err := m.claims(reading)
 	return true, said, err
 }
 
-func (m *members) claims() (claims, error) {
-	client, party := m.text("client_id"), m.text("azp")
-	if client != "" && party != "" && client != party {
-		m.fail(errClients)
-	}
-	if client == "" {
-		client = party
-	}
+func (m *members) claims(reading policy.TokenReading) (claims, error) {
 	said := claims{
-		issuer: m.text("iss"), client: client, subject: m.text("sub"), id: m.text("jti"),
-		audience: m.texts("aud"), scopes: m.scopes(),
+		issuer: m.text("iss"), subject: m.text("sub"), id: m.text("jti"), misuse: m.misuse(),
+		client: m.client(reading.ClientID()), also: m.client([]string{"client_id", "azp"}),
+		audience: m.texts("aud"), scopes: m.scopes(reading.Scope()),
 		expires: m.instant("exp"), notBefore: m.instant("nbf"), issuedAt: m.instant("iat"),
 	}
+	if said.client != "" && said.also != "" && said.client != said.also {
+		m.fail(errClients)
+	}
 	return said, m.err
+}
+
+// client is what claims that name the client say, which must be the same; empty
+// where there is none of them.
+func (m *members) client(names []string) string {
+	var client string
+	for _, name := range names {
+		switch said := m.text(name); {
+		case client == "":
+			client = said
+		case said != "" && said != client:
+			m.fail(errClients)
+		}
+	}
+	return client
 }
 
 func (m *members) fail(err error) {
@@ -162,16 +179,14 @@ func (m *members) texts(name string) []string {
 	return values
 }
 
-// scopes reads scope (RFC 9068 §2.2.3), or scp where there is none; each is a
-// list with spaces or an array.
-func (m *members) scopes() []string {
-	name := "scope"
-	if !m.has(name) {
-		name = "scp"
-	}
-	if !m.has(name) {
+// scopes reads the first claim of scopes that there is, as scope (RFC 9068
+// §2.2.3); each is a list with spaces or an array.
+func (m *members) scopes(names []string) []string {
+	first := slices.IndexFunc(names, m.has)
+	if first < 0 {
 		return nil
 	}
+	name := names[first]
 	var values []string
 	if m.raw[name][0] == '"' {
 		var list string
@@ -223,10 +238,10 @@ func (c claims) complete() error {
 
 // judge says whether a token is for the audience and its time is now. From exp
 // on it is over, without leeway.
-func (c claims) judge(audience string, now time.Time, skew time.Duration) error {
+func (c claims) judge(q guard.TokenQuestion, now time.Time, skew time.Duration) error {
 	latest := now.Add(skew)
 	switch {
-	case !slices.Contains(c.audience, audience):
+	case !q.Reading.IsFor(q.Audience, c.audience, c.scopes):
 		return refuse(guard.TokenAudience, errAudience)
 	case !c.expires.IsZero() && !now.Before(c.expires):
 		return refuse(guard.TokenExpired, errExpired)
@@ -239,8 +254,10 @@ func (c claims) judge(audience string, now time.Time, skew time.Duration) error 
 // narrowedBy is what holds where the issuer says more of a JWT: the least of
 // both.
 func (c claims) narrowedBy(said claims) (claims, error) {
-	if said.client != "" && said.client != c.client {
-		return claims{}, refuse(guard.TokenMalformed, errContradiction)
+	for _, client := range []string{said.client, said.also} {
+		if client != "" && client != c.client {
+			return claims{}, refuse(guard.TokenMalformed, errContradiction)
+		}
 	}
 	if said.audience != nil {
 		c.audience = said.audience

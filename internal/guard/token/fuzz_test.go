@@ -4,13 +4,18 @@
 package token
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 func FuzzVerify(f *testing.F) {
@@ -40,15 +45,23 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
+// FuzzReadClaims reads what anybody says by whatever configuration: the client is
+// always what a configured claim says and no other contradicts, scopes are those of
+// the first configured claim, and what is bound to a key is never accepted.
 func FuzzReadClaims(f *testing.F) {
-	for _, seed := range []string{
-		`{"active":true}`, `{"active":false,"aud":"a"}`, `{"active":true,"aud":[],"scope":[],"scp":"x","exp":1.5}`,
-		`{"active":true,"client_id":"a","azp":"a","exp":1e10,"nbf":null}`, `{"active":1}`, `null`, `[`, "\xff", `{"aud": "a" }`,
+	for _, seed := range [][3]string{
+		{`{"active":true}`, "", ""}, {`{"active":false,"aud":"a"}`, "cid", "scp"},
+		{`{"active":true,"aud":[],"scope":[],"scp":"x","exp":1.5}`, "", "scp roles"},
+		{`{"active":true,"client_id":"a","azp":"a","exp":1e10,"nbf":null}`, "azp", ""},
+		{`{"active":true,"cid":"a","client_id":"b","cnf":{"jkt":"x"}}`, "cid client_id", "scope"},
+		{`{"active":true,"appid":"a","roles":["x"],"cnf":null,"typ":"Bearer"}`, "appid", "scp roles"},
+		{`{"active":1}`, "", ""}, {`null`, "", ""}, {`[`, "", ""}, {"\xff", "", ""}, {`{"aud": "a" }`, "aud", "aud"},
 	} {
-		f.Add([]byte(seed))
+		f.Add([]byte(seed[0]), seed[1], seed[2])
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		active, said, err := readStanding(raw)
+	f.Fuzz(func(t *testing.T, raw []byte, clients, scopes string) {
+		reading := policy.TokenReading{ClientIDClaims: strings.Fields(clients), ScopeClaims: strings.Fields(scopes)}
+		active, said, err := readStanding(raw, reading)
 		if err != nil || !active {
 			return
 		}
@@ -60,7 +73,44 @@ func FuzzReadClaims(f *testing.F) {
 				t.Errorf("%q is not usable", text)
 			}
 		}
+		checkReading(t, raw, reading, said)
 	})
+}
+
+// checkReading compares what was read with what another reader finds.
+func checkReading(t *testing.T, raw []byte, reading policy.TokenReading, said claims) {
+	t.Helper()
+	var all map[string]any
+	if err := json.Unmarshal(raw, &all); err != nil {
+		t.Fatalf("read what is not JSON: %v", err)
+	}
+	if all["cnf"] != nil && said.misuse == nil {
+		t.Error("what is bound to a key is accepted")
+	}
+	named := said.client == ""
+	for _, name := range reading.ClientID() {
+		named = named || all[name] == said.client
+		if all[name] != nil && all[name] != said.client {
+			t.Errorf("%s is %v, the client %q", name, all[name], said.client)
+		}
+	}
+	if !named {
+		t.Errorf("no configured claim is %q", said.client)
+	}
+	for _, name := range []string{"client_id", "azp"} {
+		if said.client != "" && all[name] != nil && all[name] != said.client {
+			t.Errorf("%s is %v, the client %q", name, all[name], said.client)
+		}
+	}
+	first := slices.IndexFunc(reading.Scope(), func(name string) bool { return all[name] != nil })
+	if (first < 0) != (said.scopes == nil) {
+		t.Errorf("scopes %q by the claim %d of %q", said.scopes, first, reading.Scope())
+	}
+	for _, scope := range said.scopes {
+		if text := fmt.Sprint(all[reading.Scope()[first]]); !strings.Contains(text, scope) {
+			t.Errorf("the scope %q is not in %q", scope, text)
+		}
+	}
 }
 
 func FuzzReadKeySet(f *testing.F) {

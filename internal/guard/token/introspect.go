@@ -47,12 +47,12 @@ type standing struct {
 
 // introspect returns what the issuer says of an active token. Those who want to
 // know the same share one question.
-func (i *issuer) introspect(ctx context.Context, now time.Time, sum digest, raw string) (standing, error) {
+func (i *issuer) introspect(ctx context.Context, now time.Time, sum digest, q guard.TokenQuestion) (standing, error) {
 	if known, ok := i.remembered(sum, now); ok {
 		return i.judge(known)
 	}
 	answers := i.asked.DoChan(string(sum[:]), func() (any, error) {
-		return i.ask(context.WithoutCancel(ctx), now, sum, raw)
+		return i.ask(context.WithoutCancel(ctx), now, sum, q)
 	})
 	select {
 	case <-ctx.Done():
@@ -82,13 +82,15 @@ func (i *issuer) judge(said standing) (standing, error) {
 		return standing{}, refuse(guard.TokenInactive, errInactive)
 	case said.claims.issuer != "" && said.claims.issuer != i.name:
 		return standing{}, refuse(guard.TokenIssuer, errIssuer)
+	case said.claims.misuse != nil:
+		return standing{}, refuse(guard.TokenKind, said.claims.misuse)
 	}
 	return said, nil
 }
 
 // ask asks the issuer and remembers the answer. Whoever came just too late to
 // share a question finds its answer.
-func (i *issuer) ask(ctx context.Context, now time.Time, sum digest, raw string) (standing, error) {
+func (i *issuer) ask(ctx context.Context, now time.Time, sum digest, q guard.TokenQuestion) (standing, error) {
 	if known, ok := i.remembered(sum, now); ok {
 		return known, nil
 	}
@@ -100,11 +102,11 @@ func (i *issuer) ask(ctx context.Context, now time.Time, sum digest, raw string)
 	case <-ctx.Done():
 		return standing{}, ctx.Err()
 	}
-	body, err := i.post(ctx, now, raw)
+	body, err := i.post(ctx, now, q.Raw)
 	if err != nil {
 		return standing{}, err
 	}
-	active, said, err := readStanding(body)
+	active, said, err := readStanding(body, q.Reading)
 	switch {
 	case err != nil:
 		return standing{}, err

@@ -4,7 +4,6 @@
 package token
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -160,7 +159,7 @@ func TestWhatWasVerifiedIsRemembered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := place{i, sha256.Sum256([]byte(raw))}
+	at := place{i, digestOf(guard.TokenQuestion{Raw: raw})}
 	was, ok := w.remembered(at, noon.Add(verifiedFor-1))
 	if !ok {
 		t.Fatal("not remembered for a minute")

@@ -53,14 +53,14 @@ type place struct {
 // signed returns the claims of a JWT that a key of its issuer signed. What was
 // verified is remembered for a minute, as long as the issuer has the same keys.
 // What cannot be a token of the issuer does not have it asked for its keys.
-func (v *Verifier) signed(ctx context.Context, i *issuer, now time.Time, sum digest, raw string) (claims, error) {
+func (v *Verifier) signed(ctx context.Context, i *issuer, now time.Time, sum digest, q guard.TokenQuestion) (claims, error) {
 	at := place{i, sum}
 	if was, ok := v.remembered(at, now); ok {
 		if keys, err := i.keys.get(ctx, now); err == nil && keys == was.keys {
 			return was.claims, nil
 		}
 	}
-	token, said, err := parse(raw, i.name)
+	token, said, err := parse(q, i.name)
 	if err != nil {
 		return claims{}, err
 	}
@@ -86,28 +86,30 @@ func (v *Verifier) remembered(at place, now time.Time) (seen, bool) {
 }
 
 // parse reads a JWT without verifying it: what it says holds once verify says
-// so. Of what it says, only the issuer is judged.
-func parse(raw, issuer string) (*jwt.JSONWebToken, claims, error) {
-	token, err := jwt.ParseSigned(raw, algorithms)
+// so. Of what it says, only the issuer and its use are judged.
+func parse(q guard.TokenQuestion, issuer string) (*jwt.JSONWebToken, claims, error) {
+	token, err := jwt.ParseSigned(q.Raw, algorithms)
 	if err != nil {
 		if _, unexpected := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); unexpected {
 			return nil, claims{}, refuse(guard.TokenAlgorithm, errAlgorithm)
 		}
 		return nil, claims{}, refuse(guard.TokenMalformed, errNotJWT)
 	}
-	if err := checkHeader(token.Headers); err != nil {
-		return nil, claims{}, refuse(guard.TokenMalformed, err)
+	if reason, err := checkHeader(token.Headers); err != nil {
+		return nil, claims{}, refuse(reason, err)
 	}
 	var payload json.RawMessage
 	if err := token.UnsafeClaimsWithoutVerification(&payload); err != nil {
 		return nil, claims{}, refuse(guard.TokenMalformed, errNotJWT)
 	}
-	said, err := readClaims(payload)
+	said, err := readClaims(payload, q.Reading)
 	switch {
 	case err != nil:
 		return nil, claims{}, refuse(guard.TokenMalformed, err)
 	case said.issuer != "" && said.issuer != issuer:
 		return nil, claims{}, refuse(guard.TokenIssuer, errIssuer)
+	case said.misuse != nil:
+		return nil, claims{}, refuse(guard.TokenKind, said.misuse)
 	}
 	if err := said.complete(); err != nil {
 		return nil, claims{}, refuse(guard.TokenMalformed, err)
@@ -117,25 +119,25 @@ func parse(raw, issuer string) (*jwt.JSONWebToken, claims, error) {
 
 // checkHeader refuses other kinds of JWTs and every extension: none is
 // supported, that of RFC 7797 included.
-func checkHeader(headers []jose.Header) error {
+func checkHeader(headers []jose.Header) (guard.Reason, error) {
 	if len(headers) != 1 {
-		return errNotJWT
+		return guard.TokenMalformed, errNotJWT
 	}
 	extra := headers[0].ExtraHeaders
 	for _, name := range []jose.HeaderKey{"crit", "b64"} {
 		if _, there := extra[name]; there {
-			return errExtension
+			return guard.TokenMalformed, errExtension
 		}
 	}
 	kind, there := extra[jose.HeaderType]
 	if !there {
-		return nil
+		return "", nil
 	}
 	text, ok := kind.(string)
 	if !ok || !slices.Contains(types, strings.ToLower(text)) {
-		return errType
+		return guard.TokenKind, errType
 	}
-	return nil
+	return "", nil
 }
 
 // verify returns the keys of which one signed a token: those that are known, or

@@ -25,8 +25,21 @@ var (
 	errContradiction = errors.New("its issuer says other than the token")
 )
 
-// digest stands for a token in caches.
+// digest stands for a token in caches, and for how it is read: two
+// AuthorizationServers may have one issuer.
 type digest [sha256.Size]byte
+
+// digestOf separates names by what is in none of them, nor in a token.
+func digestOf(q guard.TokenQuestion) digest {
+	text := []byte(q.Raw)
+	for _, names := range [][]string{q.Reading.ClientID(), q.Reading.Scope()} {
+		text = append(text, 0)
+		for _, name := range names {
+			text = append(append(text, 0), name...)
+		}
+	}
+	return sha256.Sum256(text)
+}
 
 // refuse returns the error of a token that is not accepted.
 func refuse(reason guard.Reason, err error) error {
@@ -47,7 +60,7 @@ func (v *Verifier) Verify(ctx context.Context, q guard.TokenQuestion) (guard.Tok
 		return guard.Token{}, refuse(guard.TokenUnverifiable, err)
 	}
 	now := v.options.Clock.Now()
-	sum := digest(sha256.Sum256([]byte(q.Raw)))
+	sum := digestOf(q)
 	var said claims
 	var checkAt time.Time
 	if strings.Count(q.Raw, ".") == 2 {
@@ -63,17 +76,17 @@ func (v *Verifier) Verify(ctx context.Context, q guard.TokenQuestion) (guard.Tok
 
 // jwt verifies a JWT, and asks about it where that is configured.
 func (v *Verifier) jwt(ctx context.Context, i *issuer, now time.Time, sum digest, q guard.TokenQuestion) (claims, time.Time, error) {
-	said, err := v.signed(ctx, i, now, sum, q.Raw)
+	said, err := v.signed(ctx, i, now, sum, q)
 	if err != nil {
 		return claims{}, time.Time{}, err
 	}
-	if err := said.judge(q.Audience, now, v.options.ClockSkew); err != nil {
+	if err := said.judge(q, now, v.options.ClockSkew); err != nil {
 		return claims{}, time.Time{}, err
 	}
 	if i.introspection == nil || !i.introspection.ForceIntrospection {
 		return said, time.Time{}, nil
 	}
-	answer, err := i.introspect(ctx, now, sum, q.Raw)
+	answer, err := i.introspect(ctx, now, sum, q)
 	if err != nil {
 		return claims{}, time.Time{}, err
 	}
@@ -81,7 +94,7 @@ func (v *Verifier) jwt(ctx context.Context, i *issuer, now time.Time, sum digest
 	if err != nil {
 		return claims{}, time.Time{}, err
 	}
-	return said, answer.until, said.judge(q.Audience, now, v.options.ClockSkew)
+	return said, answer.until, said.judge(q, now, v.options.ClockSkew)
 }
 
 // opaque asks about a token that says nothing itself.
@@ -89,14 +102,14 @@ func (v *Verifier) opaque(ctx context.Context, i *issuer, now time.Time, sum dig
 	if i.introspection == nil {
 		return claims{}, time.Time{}, refuse(guard.TokenMalformed, errOpaque)
 	}
-	answer, err := i.introspect(ctx, now, sum, q.Raw)
+	answer, err := i.introspect(ctx, now, sum, q)
 	if err != nil {
 		return claims{}, time.Time{}, err
 	}
 	if answer.claims.client == "" {
 		return claims{}, time.Time{}, refuse(guard.TokenMalformed, errNoClient)
 	}
-	return answer.claims, answer.until, answer.claims.judge(q.Audience, now, v.options.ClockSkew)
+	return answer.claims, answer.until, answer.claims.judge(q, now, v.options.ClockSkew)
 }
 
 // wellFormed says that a token is a b64token (RFC 6750 §2.1) of a length that
