@@ -42,7 +42,11 @@ func denied(v guard.Verdict, id string) *authv3.CheckResponse {
 // metadata has Envoy answer with a server's metadata. To Envoy every answer that
 // does not come from the upstream is a denial, whatever its status.
 func metadata(server guard.Server) *authv3.CheckResponse {
-	return answer(http.StatusOK, codes.PermissionDenied, "", guard.Metadata(server))
+	response := answer(http.StatusOK, codes.PermissionDenied, "", guard.Metadata(server))
+	denied := response.GetDeniedResponse()
+	// It is public: any page may read it.
+	denied.Headers = append(denied.Headers, header("access-control-allow-origin", "*"))
+	return response
 }
 
 func answer(httpStatus int, code codes.Code, challenge string, body []byte) *authv3.CheckResponse {
