@@ -198,7 +198,9 @@ func TestAnUpstreamOfHTTP2WithoutTLS(t *testing.T) {
 }
 
 // nodeServer answers calls and ends connections that are idle for so many
-// milliseconds. It writes its port, and then each call that it carries out.
+// milliseconds. It writes its port, and then each call that it carries out. It is
+// busy half of the time, as servers are: it then ends a connection that was idle for
+// too long before it looks whether there is a call by now.
 const nodeServer = `
 const server = require('node:http').createServer((request, response) => {
   let body = '';
@@ -206,10 +208,13 @@ const server = require('node:http').createServer((request, response) => {
   request.on('end', () => {
     console.log(JSON.stringify(body));
     response.setHeader('Content-Type', 'application/json');
+    // Some releases add a second to keepAliveTimeout.
+    response.on('finish', () => setImmediate(() => request.socket.setTimeout(Number(process.argv[1]))));
     response.end('{"jsonrpc":"2.0","id":"q-1","result":{}}');
   });
 });
-server.keepAliveTimeout = Number(process.argv[1]);
+setInterval(() => { for (const end = Date.now() + 50; Date.now() < end;); }, 100);
+server.keepAliveTimeout = 60000;
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 `
 
@@ -219,7 +224,7 @@ func TestNodeEndsIdleConnections(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no node")
 	}
-	const kept, used = 400 * time.Millisecond, 200 * time.Millisecond
+	const kept, used = 475 * time.Millisecond, 200 * time.Millisecond
 	command := exec.CommandContext(t.Context(), node, "-e", nodeServer, strconv.Itoa(int(kept.Milliseconds())))
 	out, err := command.StdoutPipe()
 	if err != nil {
@@ -243,17 +248,18 @@ func TestNodeEndsIdleConnections(t *testing.T) {
 			}
 		}
 	}()
-	w := newWorld(t, fine, at(&url.URL{Scheme: "http", Host: "127.0.0.1:" + port, Path: "/mcp"}), func(o *proxy.Options) { o.IdleTimeout = used })
 	const lanes, calls = 8, 16
 	var all sync.WaitGroup
 	for lane := range lanes {
+		// Each has a guard of its own, so that no other call refreshes its connection.
+		w := newWorld(t, fine, at(&url.URL{Scheme: "http", Host: "127.0.0.1:" + port, Path: "/mcp"}), func(o *proxy.Options) { o.IdleTimeout = used })
 		all.Go(func() {
 			for n := range calls {
 				// Around the time for which the guard keeps a connection, and that for
 				// which Node does.
 				pause := used + time.Duration(lane-lanes/2)*time.Millisecond
 				if n%2 == 1 {
-					pause = kept + time.Duration(lane-lanes/2)*time.Millisecond
+					pause = kept + time.Duration(lane-lanes/2)*10*time.Millisecond
 				}
 				<-time.After(pause)
 				if got := w.post(numbered(lane*calls + n)); got.status != http.StatusOK {

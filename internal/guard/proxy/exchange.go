@@ -121,7 +121,7 @@ func (x *exchange) outgoingHeader() http.Header {
 		}
 	}
 	// Nothing else can be filtered.
-	header["Accept-Encoding"] = []string{"identity"}
+	header["Accept-Encoding"] = identity
 	disarm(header)
 	if x.route.PassToken {
 		header["Authorization"] = in.Header.Values("Authorization")
@@ -140,6 +140,9 @@ func (x *exchange) outgoingHeader() http.Header {
 	}
 	return header
 }
+
+// identity is what is accepted of content codings. It is never changed.
+var identity = []string{"identity"}
 
 // kept says that a header is handed on. Names with an underscore are not, because
 // some servers take it for a hyphen, but for those of parameters: the server wants
