@@ -50,6 +50,17 @@ func TestEveryReasonOfTheGuardIsDocumented(t *testing.T) {
 	}
 }
 
+func TestEveryFailureOfAServerIsDocumented(t *testing.T) {
+	t.Parallel()
+	text := read(t, filepath.Join(moduleRoot(t), "docs", "boundary.md"))
+	for _, failure := range guard.Failures() {
+		row := regexp.MustCompile("(?m)^\\| `" + string(failure) + "` \\| [^|]+ \\| 50[24] \\| [^|]+ \\|$")
+		if !row.MatchString(text) {
+			t.Errorf("docs/boundary.md: the failure %s has no row with meaning, status and remedy", failure)
+		}
+	}
+}
+
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // scene is a register with one server, one client and one grant, and what its
@@ -138,6 +149,7 @@ func sceneOf(reason guard.Reason) *scene {
 		guard.Reason(policy.RefusedReviewRequired): func() { s.withhold, s.grant.ChangedTools = true, []string{"look"} },
 		guard.RequestMalformed:                     nil,
 		guard.RequestBatch:                         nil,
+		guard.OriginNotAllowed:                     func() { s.request.Origin = []string{"https://elsewhere.example.com"} },
 		guard.RequestTooLarge:                      nil,
 		guard.RequestHeaderMismatch:                nil,
 		guard.RequestUnsupported:                   nil,

@@ -84,7 +84,7 @@ func (p *parts) listeners(ctx context.Context) ([]*listener, error) {
 		{"the proxy", p.settings.address, secured, func(l *listener) { l.http = proxy.NewServer(front) }},
 		{"ext_authz", p.settings.extAuthzAddress, nil, func(l *listener) { l.grpc = p.extAuthz(secured) }},
 		{"metrics", p.settings.metricsAddress, nil, func(l *listener) { l.http = plain(p.metricsHandler()) }},
-		{"health probes", p.settings.probeAddress, nil, func(l *listener) { l.http = plain(p.health()) }},
+		{"health probes", p.settings.probeAddress, nil, func(l *listener) { l.http = plain(p.health(front)) }},
 	} {
 		if want.address == off {
 			continue
@@ -120,7 +120,7 @@ func (s *settings) tls() (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: load, NextProtos: []string{"h2", "http/1.1"}}, nil
 }
 
-func (p *parts) proxy() (http.Handler, error) {
+func (p *parts) proxy() (*proxy.Proxy, error) {
 	if p.settings.address == off {
 		return nil, nil //nolint:nilnil // No proxy is a setting, not a fault.
 	}
@@ -132,7 +132,7 @@ func (p *parts) proxy() (http.Handler, error) {
 	}
 	return proxy.New(proxy.Options{
 		Engine: p.engine, Register: p.register, Routes: routes, MaxBody: p.settings.maxBody, Clock: p.clock,
-		Log: p.log.WithName("proxy"), Observe: p.recorder.Added,
+		Log: p.log.WithName("proxy"), Observe: p.recorder.Added, Failed: p.recorder.Failed, IdleTimeout: p.settings.upstreamIdle,
 	})
 }
 
@@ -156,8 +156,10 @@ func (p *parts) metricsHandler() http.Handler {
 }
 
 // health serves /healthz, which tells that the process lives, and /readyz, which
-// tells that it lets through what it should.
-func (p *parts) health() http.Handler {
+// tells that it lets through what it should. A server that cannot be reached is
+// named there, and is no reason not to be ready: the guard still answers who may
+// not call, and sees that the server is back by the next call only.
+func (p *parts) health(front *proxy.Proxy) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -167,6 +169,12 @@ func (p *parts) health() http.Handler {
 			return
 		}
 		w.WriteHeader(http.StatusOK)
+		if front == nil {
+			return
+		}
+		for _, away := range front.Away() {
+			fmt.Fprintln(w, "cannot be reached:", away)
+		}
 	})
 	return mux
 }

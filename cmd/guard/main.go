@@ -110,7 +110,7 @@ func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.St
 	}
 	p.engine = guard.New(guard.Options{
 		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.clock, MaxStaleness: p.settings.maxStaleness,
-		Namespace: p.settings.leaseNamespace,
+		Namespace: p.settings.leaseNamespace, Origins: p.settings.origins,
 	})
 	listeners, err := p.listeners(ctx)
 	if err != nil {

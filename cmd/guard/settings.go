@@ -45,6 +45,8 @@ type settings struct {
 	introspectionCache                 time.Duration
 	introspectJWTs                     bool
 	maxBody                            int64
+	origins                            []string
+	upstreamIdle                       time.Duration
 	auditLog                           string
 	logLevel, logFormat                string
 }
@@ -59,6 +61,9 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 			return err
 		})
 	s.listeners(flags)
+	s.browsers(flags)
+	flags.DurationVar(&s.upstreamIdle, "upstream-idle-timeout", 4*time.Second,
+		"For how long a connection to a server is kept for the next request. It must be less than the server keeps it, which is often 5 seconds. 0 keeps none.")
 	s.register(flags)
 	s.tokens(flags)
 	flags.Int64Var(&s.maxBody, "max-body-bytes", 4<<20, "How large the body of a request may be.")
@@ -83,6 +88,15 @@ func (s *settings) listeners(flags *flag.FlagSet) {
 	flags.StringVar(&s.metricsAddress, "metrics-bind-address", ":8090", `Address of the metrics endpoint /metrics; "0" turns it off.`)
 	flags.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", `Address of /healthz and /readyz; "0" turns them off.`)
 	flags.BoolVar(&s.passToken, "pass-token", false, "Pass the access token on to the server. Left out, the server never sees it.")
+}
+
+func (s *settings) browsers(flags *flag.FlagSet) {
+	flags.Func("allow-origin", "An origin whose pages may call the servers from a browser, for example https://app.example.com. May be given several times. The servers' own origins always may.",
+		func(text string) error {
+			origin, err := guard.ParseOrigin(text)
+			s.origins = append(s.origins, origin)
+			return err
+		})
 }
 
 func (s *settings) register(flags *flag.FlagSet) {
@@ -135,7 +149,7 @@ func parseTarget(text string) (target, error) {
 // parseUpstream reads the URL of a server.
 func parseUpstream(text string) (*url.URL, error) {
 	parsed, err := url.Parse(text)
-	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.User != nil || parsed.Fragment != "" {
+	if err != nil || parsed.Host == "" || !slices.Contains([]string{"http", "https", "h2c"}, parsed.Scheme) || parsed.User != nil || parsed.Fragment != "" {
 		return nil, errors.New(`give the server's own URL after "=", for example tools/invoices=http://127.0.0.1:3000/mcp`)
 	}
 	return parsed, nil
@@ -162,6 +176,8 @@ func (s *settings) checkBounds() error {
 	switch {
 	case s.maxStaleness < 5*time.Second || s.maxStaleness > time.Hour:
 		return fmt.Errorf("--max-staleness is %s: it must be from 5s to 1h", s.maxStaleness)
+	case s.upstreamIdle < 0 || s.upstreamIdle > 5*time.Minute:
+		return fmt.Errorf("--upstream-idle-timeout is %s: it must be from 0s to 5m", s.upstreamIdle)
 	case s.maxBody < 1<<10 || s.maxBody > 64<<20:
 		return fmt.Errorf("--max-body-bytes is %d: it must be from 1024 to 67108864", s.maxBody)
 	}

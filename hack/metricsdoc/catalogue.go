@@ -66,6 +66,7 @@ func registerGuard(registerer prometheus.Registerer) error {
 	}
 	// What its counters are is seen in one of them.
 	r.Record(guard.Request{}, guard.Verdict{})
+	r.Failed(guard.ServerName{}, guard.Unreachable)
 	return nil
 }
 

@@ -63,9 +63,14 @@ func explainedGuard() []label {
 	for _, reason := range guard.Reasons() {
 		reasons = append(reasons, string(reason))
 	}
+	var failures []string
+	for _, failure := range guard.Failures() {
+		failures = append(failures, string(failure))
+	}
 	return []label{
 		{Name: "client", Meaning: "The MCPClientRegistration that the token was issued to, `namespace/name`; empty where that is not known."},
 		{Name: "decision", Meaning: "What came of it.", Values: []string{audit.VerdictAllowed, audit.VerdictRefused}},
+		{Name: "kind", Meaning: "What was wrong: [the server's failures](boundary.md#when-the-server-fails).", Values: failures},
 		{Name: "reason", Meaning: "Why.", Values: reasons},
 		{Name: "server", Meaning: "The MCPServer, `namespace/name`."},
 		{Name: "tool", Meaning: "The tool that was called; empty for what is no tool. " + code(record.Other) + ": one that no scope of the server leads to."},

@@ -23,10 +23,11 @@ type Engine struct {
 	clock        clock.WithTicker
 	maxStaleness time.Duration
 	namespace    string
+	origins      []string
 	held         held
 }
 
-// Options are what an Engine is made of. All are required.
+// Options are what an Engine is made of. All are required but Origins.
 type Options struct {
 	Register Register
 	Tokens   Tokens
@@ -37,11 +38,14 @@ type Options struct {
 	MaxStaleness time.Duration
 	// Namespace is where the guard keeps its Lease; empty where it keeps none.
 	Namespace string
+	// Origins are those whose pages may call the servers, in the form of
+	// ParseOrigin.
+	Origins []string
 }
 
 // New returns an Engine.
 func New(o Options) *Engine {
-	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace}
+	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace, origins: o.Origins}
 	o.Register.OnChange(e.changed)
 	return e
 }
@@ -71,8 +75,12 @@ func (e *Engine) Fresh() bool {
 	return complete && age <= e.maxStaleness
 }
 
-// identify asks the first questions: may anything be relied on, and who calls.
+// identify asks the first questions: may the page call, may anything be relied
+// on, and who calls.
 func (e *Engine) identify(ctx context.Context, r Request) (Server, Token, Verdict) {
+	if r.Origin != nil && !e.Welcome(r.Server, r.Origin, r.Host) {
+		return Server{}, Token{}, foreign()
+	}
 	server, verdict, ok := e.server(r.Server)
 	if !ok {
 		return server, Token{}, verdict

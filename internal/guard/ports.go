@@ -188,6 +188,10 @@ type Fault struct {
 // Request is one request to an MCP server, as the front end understood it.
 type Request struct {
 	Server ServerName
+	// Origin holds every value of the header Origin, which browsers send; nil for
+	// none. Host is what the client called, and needed with Origin only.
+	Origin []string
+	Host   string
 	// Authorization holds every value of the Authorization header.
 	Authorization []string
 	// TokenInQuery says that the query holds access_token (RFC 6750 §2.3), which

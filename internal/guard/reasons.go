@@ -63,6 +63,9 @@ const (
 	SessionForeign Reason = "SessionForeign"
 	// ClientBusy: the client has too many requests under way.
 	ClientBusy Reason = "ClientBusy"
+	// OriginNotAllowed: a browser sends the request for a page of an origin that
+	// is not allowed.
+	OriginNotAllowed Reason = "OriginNotAllowed"
 )
 
 // Reasons of the guard itself.
@@ -83,7 +86,7 @@ func Reasons() []Reason {
 		TokenExpired, TokenNotYetValid, TokenInactive, TokenUnverifiable,
 		Reason(policy.RefusedDenied), Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
 		Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing), Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired),
-		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported, SessionForeign, ClientBusy,
+		RequestMalformed, RequestBatch, RequestTooLarge, RequestHeaderMismatch, RequestUnsupported, SessionForeign, ClientBusy, OriginNotAllowed,
 		ServerUnknown, GuardNotNamed, RegisterStale,
 	}
 }
@@ -98,6 +101,7 @@ var statuses = map[Reason]int{
 	Reason(policy.RefusedReviewRequired): http.StatusForbidden,
 	SessionForeign:                       http.StatusNotFound,
 	ClientBusy:                           http.StatusTooManyRequests,
+	OriginNotAllowed:                     http.StatusForbidden,
 	ServerUnknown:                        http.StatusServiceUnavailable,
 	GuardNotNamed:                        http.StatusServiceUnavailable,
 	RegisterStale:                        http.StatusServiceUnavailable,
@@ -138,6 +142,8 @@ var codes = map[Reason]int{
 	ServerUnknown:  -32018,
 	GuardNotNamed:  -32018,
 	RegisterStale:  -32018,
+
+	OriginNotAllowed: -32019,
 }
 
 // Code is the JSON-RPC error code of a refusal; 0 where that is the fault's.

@@ -39,10 +39,15 @@ func denied(v guard.Verdict, id string) *authv3.CheckResponse {
 	return answer(v.Status, codeOf(v.Status), v.Challenge, v.Body(id))
 }
 
-// metadata has Envoy answer with a server's metadata, in which clients are told the scopes to ask for. To Envoy every answer that
-// does not come from the upstream is a denial, whatever its status.
+// metadata has Envoy answer with a server's metadata, with the scopes that clients
+// ask for first. To Envoy every answer that does not come from the upstream is a
+// denial, whatever its status.
 func metadata(server guard.Server, scopes []string) *authv3.CheckResponse {
-	return answer(http.StatusOK, codes.PermissionDenied, "", guard.Metadata(server, scopes))
+	response := answer(http.StatusOK, codes.PermissionDenied, "", guard.Metadata(server, scopes))
+	denied := response.GetDeniedResponse()
+	// It is public: any page may read it.
+	denied.Headers = append(denied.Headers, header("access-control-allow-origin", "*"))
+	return response
 }
 
 func answer(httpStatus int, code codes.Code, challenge string, body []byte) *authv3.CheckResponse {

@@ -192,7 +192,7 @@ func newSetup(t *testing.T, with func(*Options)) *setup {
 		all[name] = token(name, "ledger:read")
 	}
 	fake := clocktesting.NewFakeClock(noon)
-	engine := guard.New(guard.Options{Register: s.register, Tokens: all, Recorder: s.decisions, Clock: fake, MaxStaleness: time.Minute})
+	engine := guard.New(guard.Options{Register: s.register, Tokens: all, Recorder: s.decisions, Clock: fake, MaxStaleness: time.Minute, Origins: []string{"https://app.example.com"}})
 	o := Options{Engine: engine, Register: s.register, Clock: fake, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}}}
 	if with != nil {
 		with(&o)

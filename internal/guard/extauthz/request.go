@@ -20,7 +20,7 @@ const partialBody = "X-Envoy-Auth-Partial-Body"
 // read reads what a check says of a request.
 func (s *Service) read(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest) guard.Request {
 	header := headerOf(asked)
-	request := guard.Request{Server: name, Authorization: header.Values("Authorization"), TokenInQuery: tokenInQuery(asked)}
+	request := guard.Request{Server: name, Authorization: header.Values("Authorization"), TokenInQuery: tokenInQuery(asked), Origin: header["Origin"], Host: asked.GetHost()}
 	body := asked.GetRawBody()
 	if len(body) == 0 {
 		body = []byte(asked.GetBody())
@@ -78,7 +78,7 @@ func headerOf(asked *authv3.AttributeContext_HttpRequest) http.Header {
 
 // unjoined are the fields whose values have no comma, so that one means that
 // there were several. The names are in the form of http.Header.
-var unjoined = []string{"Authorization", "Content-Type", "Mcp-Method", "Mcp-Protocol-Version", partialBody}
+var unjoined = []string{"Authorization", "Content-Type", "Mcp-Method", "Mcp-Protocol-Version", "Origin", partialBody}
 
 // split undoes the joining of values.
 func split(values []string) []string {

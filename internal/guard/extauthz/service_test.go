@@ -321,6 +321,28 @@ func TestTheServerIsChosenByRouteOrAddress(t *testing.T) {
 	}
 }
 
+func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, nil)
+	for origin, ok := range map[string]bool{
+		"https://app.example.com": true, "https://ledger.example.com": true,
+		"https://evil.example.com": false, "null": false, "": false, "https://app.example.com,https://app.example.com": false,
+	} {
+		asked := post("good", "balance")
+		asked.Headers["origin"] = origin
+		got := s.ask(t, asked, nil)
+		if ok {
+			if got.GetStatus().GetCode() != int32(codes.OK) {
+				t.Errorf("%s: %v", origin, got)
+			}
+			continue
+		}
+		if refused := refusalOf(t, got); refused.status != 403 || refused.reason != string(guard.OriginNotAllowed) || refused.challenge != "" {
+			t.Errorf("%s: %+v", origin, refused)
+		}
+	}
+}
+
 func TestMetadataNeedsNoToken(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, nil)
@@ -336,6 +358,11 @@ func TestMetadataNeedsNoToken(t *testing.T) {
 			`"scopes_supported":["ledger:read"],"bearer_methods_supported":["header"]}`
 		if response.GetBody() != want {
 			t.Errorf("%s: %s", name, response.GetBody())
+		}
+		if !slices.ContainsFunc(response.GetHeaders(), func(h *corev3.HeaderValueOption) bool {
+			return h.GetHeader().GetKey() == "access-control-allow-origin" && h.GetHeader().GetValue() == "*"
+		}) {
+			t.Errorf("%s: pages cannot read it: %v", name, response.GetHeaders())
 		}
 	}
 	asked.Method = "POST"

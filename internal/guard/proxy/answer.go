@@ -31,13 +31,13 @@ func (x *exchange) answer(ctx context.Context, response *http.Response) {
 	filtered := lists(x.request.Message)
 	switch {
 	case filtered && encoded(response.Header):
-		x.fail(ctx, "the MCP server encoded a list that the guard must read", nil)
+		x.fail(ctx, guard.Unfit, "the MCP server encoded a list that the guard must read", nil)
 	case media == mediaStream:
 		x.stream(ctx, response, filtered)
 	case filtered && media == mediaJSON:
 		x.list(ctx, response)
 	case filtered && response.StatusCode < 300 && !x.empty(response):
-		x.fail(ctx, "the MCP server answered a list in a media type that MCP does not have", nil)
+		x.fail(ctx, guard.Unfit, "the MCP server answered a list in a media type that MCP does not have", nil)
 	default:
 		x.copy(ctx, response)
 	}
@@ -74,15 +74,15 @@ func (x *exchange) list(ctx context.Context, response *http.Response) {
 	x.watch.resume()
 	switch {
 	case err != nil:
-		x.fail(ctx, "the answer of the MCP server broke off", err)
+		x.fail(ctx, guard.BrokenOff, "the answer of the MCP server broke off", err)
 		return
 	case len(raw) > maxAnswer:
-		x.fail(ctx, "the MCP server's list is larger than the guard reads", nil)
+		x.fail(ctx, guard.Unfit, "the MCP server's list is larger than the guard reads", nil)
 		return
 	}
 	if len(raw) > 0 {
 		if raw, err = filter(raw, x.callable()); err != nil {
-			x.fail(ctx, "the MCP server's list cannot be read", err)
+			x.fail(ctx, guard.Unfit, "the MCP server's list cannot be read", err)
 			return
 		}
 	}
@@ -115,7 +115,7 @@ func (x *exchange) copy(ctx context.Context, response *http.Response) {
 			return
 		}
 		if err != nil {
-			x.fail(ctx, "the answer of the MCP server broke off", err)
+			x.fail(ctx, guard.BrokenOff, "the answer of the MCP server broke off", err)
 			return
 		}
 	}
@@ -124,7 +124,7 @@ func (x *exchange) copy(ctx context.Context, response *http.Response) {
 // pass sends a part of an answer; more is false when nothing more can be sent.
 func (x *exchange) pass(ctx context.Context, response *http.Response, part []byte, flush bool) (more bool) {
 	if x.ended(ctx) {
-		x.fail(ctx, "", nil)
+		x.fail(ctx, guard.BrokenOff, "", nil)
 		return false
 	}
 	return x.write(response, part, flush)
@@ -156,12 +156,18 @@ func (x *exchange) start(response *http.Response) {
 	}
 	x.started = true
 	header := x.w.Header()
+	page := x.request.Origin != nil
 	for name, values := range endToEnd(response.Header) {
-		if name == "Alt-Svc" || name == "Www-Authenticate" && !x.route.PassToken {
+		switch {
+		case name == "Alt-Svc", name == "Www-Authenticate" && !x.route.PassToken:
 			// The one leads around the guard; the other is about another token.
-			continue
+		case page && strings.HasPrefix(name, "Access-Control-"):
+			// Which pages may read is the guard's to say, once.
+		case name == "Vary":
+			header[name] = append(header[name], values...)
+		default:
+			header[name] = values
 		}
-		header[name] = values
 	}
 	x.proxy.observe(x.route.Server, x.watch.total())
 	x.w.WriteHeader(response.StatusCode)
@@ -213,7 +219,7 @@ func (x *exchange) breakOff(ctx context.Context, err error) {
 	case errors.Is(err, errEventTooLarge):
 		x.giveUp(ctx, "the MCP server's stream has an event larger than the guard reads", nil)
 	default:
-		x.fail(ctx, "the stream of the MCP server broke off", err)
+		x.fail(ctx, guard.BrokenOff, "the stream of the MCP server broke off", err)
 	}
 }
 

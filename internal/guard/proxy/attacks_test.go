@@ -23,7 +23,7 @@ func TestAnAllowedCallPasses(t *testing.T) {
 	w := newWorld(t, fine)
 	body := " " + addCall + "\n"
 	begun := time.Now()
-	got := w.post(body, "Cookie", "a=b", "Mcp-Param-Region", "eu", "Mcp_Name", "erase", "X-Forwarded-For", "1.2.3.4", "Forwarded", "for=1.2.3.4",
+	got := w.post(body, "Cookie", "a=b", "Mcp-Param-Region", "eu", "Mcp-Param-My_key", "k", "Mcp_Name", "erase", "Mcp_Param-X", "x", "X-Forwarded-For", "1.2.3.4", "Forwarded", "for=1.2.3.4",
 		"X-Original-Url", "/admin", "X-Http-Method-Override", "DELETE", "Accept-Encoding", "gzip", "Connection", "X-Hop", "X-Hop", "1")
 	if got.status != http.StatusOK || got.body != `{"jsonrpc":"2.0","id":"q-1","result":{}}` || w.records.last() != guard.ReasonAllowed {
 		t.Fatalf("%+v for %s", got, w.records.last())
@@ -33,9 +33,9 @@ func TestAnAllowedCallPasses(t *testing.T) {
 		t.Errorf("the upstream had %+v", at)
 	}
 	for name, want := range map[string]string{
-		"Authorization": "", "Cookie": "a=b", "Mcp-Param-Region": "eu", "Mcp_name": "", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http",
+		"Authorization": "", "Cookie": "a=b", "Mcp-Param-Region": "eu", "Mcp-Param-My_key": "k", "Mcp_name": "", "Mcp_param-X": "", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http",
 		"X-Forwarded-Host": strings.TrimPrefix(w.front.URL, "http://"), "Forwarded": "", "X-Original-Url": "", "X-Http-Method-Override": "",
-		"Accept-Encoding": "", "X-Hop": "", "Content-Type": "application/json",
+		"Accept-Encoding": "identity", "X-Hop": "", "Content-Type": "application/json",
 	} {
 		if have := strings.Join(at.header[name], "|"); have != want {
 			t.Errorf("%s is %q, want %q", name, have, want)
@@ -296,7 +296,8 @@ func TestTheTokenIsPassedOnlyWhereConfigured(t *testing.T) {
 	for _, passed := range []bool{false, true} {
 		w := newWorld(t, upstream, func(o *proxy.Options) { o.Routes[0].PassToken = passed })
 		got := w.post(addCall)
-		if got.status != http.StatusForbidden || got.header.Get("Alt-Svc") != "" {
+		want := map[bool]int{true: http.StatusForbidden, false: http.StatusBadGateway}[passed]
+		if got.status != want || got.header.Get("Alt-Svc") != "" {
 			t.Errorf("%+v", got)
 		}
 		if (got.header.Get("WWW-Authenticate") != "") != passed || (w.passed()[0].header.Get("Authorization") == "Bearer token-of-reader") != passed {

@@ -4,10 +4,8 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -66,29 +64,40 @@ func (x *exchange) forward(ctx context.Context) {
 	outgoing := x.outgoing(ctx)
 	x.passed = true
 	x.watch.pause()
-	response, err := x.proxy.transport.RoundTrip(outgoing)
+	response, err := x.transport().RoundTrip(outgoing)
 	x.watch.resume()
 	if err != nil {
-		x.fail(ctx, "the MCP server cannot be reached", err)
+		f := failureOf(err)
+		x.fail(ctx, f, said[f], err)
 		return
 	}
+	x.proxy.answers(x.route, response)
 	defer func() {
 		if err := response.Body.Close(); err != nil {
 			x.proxy.log.V(1).Info("The upstream's answer cannot be closed", "cause", err.Error())
 		}
 	}()
-	if response.StatusCode < http.StatusOK || response.StatusCode >= 300 && response.StatusCode < 400 {
-		x.fail(ctx, "the MCP server answered with a redirect or an upgrade, which the guard does not pass", nil)
+	if !x.usable(ctx, response) {
 		return
 	}
 	x.noteSession(response)
 	x.answer(ctx, response)
 }
 
+func (x *exchange) transport() http.RoundTripper {
+	if x.route.Upstream.Scheme == schemeH2C {
+		return x.proxy.h2c
+	}
+	return x.proxy.transport
+}
+
 // outgoing is the request to the upstream: its URL, the body as it was read, and
 // the client's header without what belongs to the connection or to the guard.
 func (x *exchange) outgoing(ctx context.Context) *http.Request {
 	in, target := x.incoming, *x.route.Upstream
+	if target.Scheme == schemeH2C {
+		target.Scheme = "http"
+	}
 	if target.RawQuery == "" {
 		target.RawQuery = in.URL.RawQuery
 	}
@@ -98,8 +107,7 @@ func (x *exchange) outgoing(ctx context.Context) *http.Request {
 	}).WithContext(ctx)
 	if in.Method == http.MethodPost {
 		out.ContentLength = int64(len(x.body))
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.body)), nil }
-		out.Body = io.NopCloser(bytes.NewReader(x.body))
+		out.Body, out.GetBody = x.once()
 	}
 	return out
 }
@@ -108,10 +116,13 @@ func (x *exchange) outgoingHeader() http.Header {
 	in := x.incoming
 	header := endToEnd(in.Header)
 	for name := range header {
-		if kept := !ownHeaders[name] && !strings.HasPrefix(name, "X-Forwarded-") && !strings.Contains(name, "_"); !kept {
+		if !kept(name) {
 			delete(header, name)
 		}
 	}
+	// Nothing else can be filtered.
+	header["Accept-Encoding"] = identity
+	disarm(header)
 	if x.route.PassToken {
 		header["Authorization"] = in.Header.Values("Authorization")
 	}
@@ -130,11 +141,23 @@ func (x *exchange) outgoingHeader() http.Header {
 	return header
 }
 
+// identity is what is accepted of content codings. It is never changed.
+var identity = []string{"identity"}
+
+// kept says that a header is handed on. Names with an underscore are not, because
+// some servers take it for a hyphen, but for those of parameters: the server wants
+// them as the tool names them, and no other header begins so.
+func kept(name string) bool {
+	return !ownHeaders[name] && !strings.HasPrefix(name, "X-Forwarded-") &&
+		(!strings.Contains(name, "_") || strings.HasPrefix(name, "Mcp-Param-"))
+}
+
 // ownHeaders are those of a request that are not handed on: the token, what the
-// guard says itself, and what makes some servers see another method or path.
-// Names with an underscore are not handed on either, because some servers take
-// it for a hyphen.
+// guard says itself, what makes some servers see another method or path, and what
+// browsers say of pages, which the guard has judged: a server on the loopback
+// interface would refuse them all.
 var ownHeaders = map[string]bool{
+	"Origin": true, "Sec-Fetch-Site": true, "Access-Control-Request-Method": true, "Access-Control-Request-Headers": true,
 	"Authorization": true, "Accept-Encoding": true, "Expect": true, "Content-Length": true, "Host": true,
 	"Forwarded": true, "X-Real-Ip": true, "X-Original-Url": true, "X-Rewrite-Url": true,
 	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
@@ -161,18 +184,23 @@ func endToEnd(header http.Header) http.Header {
 }
 
 // fail answers that the upstream gave no answer that can be passed. What has
-// begun is broken off; what was ended meanwhile is refused by what ended it.
-func (x *exchange) fail(ctx context.Context, text string, cause error) {
-	log := x.proxy.log.V(1).WithValues("server", x.route.Server.String())
+// begun is broken off; what was ended meanwhile is refused by what ended it. more
+// are further pairs for the log.
+func (x *exchange) fail(ctx context.Context, f guard.Failure, text string, cause error, more ...any) {
+	ended := x.ended(ctx)
+	if !ended && ctx.Err() == nil {
+		x.proxy.fails(x.route, f, text, cause, more...)
+	}
 	switch {
 	case x.started:
 		x.abort()
-	case x.ended(ctx):
+	case ended:
 		x.refuseNow(ctx)
 	case ctx.Err() != nil:
-		log.Info("The client left before its answer")
+		x.proxy.log.V(1).Info("The client left before its answer", "server", x.route.Server.String())
+	case f == guard.ConnectTimeout:
+		writeFailure(x.w, http.StatusGatewayTimeout, x.request.Message.ID, text)
 	default:
-		log.Info("The upstream's answer was not passed", "reason", text, "cause", describe(cause))
 		writeFailure(x.w, http.StatusBadGateway, x.request.Message.ID, text)
 	}
 }

@@ -66,10 +66,10 @@ func (x *exchange) cut(ctx context.Context) {
 // giveUp ends a stream that has an event that cannot be passed.
 func (x *exchange) giveUp(ctx context.Context, text string, cause error) {
 	if !x.started || !x.course.waits() {
-		x.fail(ctx, text, cause)
+		x.fail(ctx, guard.Unfit, text, cause)
 		return
 	}
-	x.proxy.log.V(1).Info("The upstream's stream was not passed on", "server", x.route.Server.String(), "reason", text, "cause", describe(cause))
+	x.proxy.fails(x.route, guard.Unfit, text, cause)
 	x.say(failureBody(codeInternal, x.course.id, text))
 }
 

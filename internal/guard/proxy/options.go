@@ -32,6 +32,13 @@ type Options struct {
 	// Transport reaches the upstreams; nil means one that knows no proxy, follows
 	// no redirect and leaves content codings alone.
 	Transport http.RoundTripper
+	// IdleTimeout is how long a connection to an upstream is kept for the next
+	// request; 0 means that none is. It must be less than the upstreams keep
+	// theirs, and is for nothing where Transport is set.
+	IdleTimeout time.Duration
+	// Failed is told of each request that an upstream gave no answer to that could
+	// be passed on. nil means that nobody wants to know.
+	Failed func(server guard.ServerName, f guard.Failure)
 	// Observe is told what the guard added to a request that it passed: the time
 	// before it went to the upstream and after the upstream answered. nil means
 	// that nobody wants to know.
@@ -42,7 +49,8 @@ type Options struct {
 type Route struct {
 	Server guard.ServerName
 	// Upstream is the one URL that its requests go to. The client's path is never
-	// joined to it, and the client's query only where it has none itself.
+	// joined to it, and the client's query only where it has none itself. The
+	// scheme h2c means HTTP/2 without TLS (RFC 9113 §3.3).
 	Upstream *url.URL
 	// Hosts are those the route answers for, with or without port; none means any.
 	Hosts []string
@@ -70,13 +78,18 @@ const (
 func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		engine: o.Engine, register: o.Register, maxBody: o.MaxBody, clock: o.Clock, log: o.Log,
-		transport: o.Transport, observe: o.Observe, sessions: newSessions(maxSessions),
+		transport: o.Transport, h2c: o.Transport, observe: o.Observe, sessions: newSessions(maxSessions),
 	}
 	if p.maxBody == 0 {
 		p.maxBody = defaultMaxBody
 	}
 	if p.transport == nil {
-		p.transport = newTransport()
+		p.transport, p.h2c = newTransport(o.IdleTimeout), newTransport(o.IdleTimeout)
+		p.h2c.(*http.Transport).Protocols = unencryptedHTTP2()
+	}
+	p.failed = o.Failed
+	if p.failed == nil {
+		p.failed = func(guard.ServerName, guard.Failure) {}
 	}
 	if p.observe == nil {
 		p.observe = func(guard.ServerName, time.Duration) {}
@@ -101,7 +114,7 @@ func New(o Options) (*Proxy, error) {
 
 // newTransport returns the transport of the guard: http.Transport never follows
 // a redirect.
-func newTransport() *http.Transport {
+func newTransport(idle time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		DialContext:            dialer.DialContext,
@@ -109,10 +122,17 @@ func newTransport() *http.Transport {
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           1024,
 		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idle,
+		DisableKeepAlives:      idle == 0,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
+}
+
+func unencryptedHTTP2() *http.Protocols {
+	var only http.Protocols
+	only.SetUnencryptedHTTP2(true)
+	return &only
 }
 
 // NewServer returns a server for a Proxy. It has no limit for writing, because

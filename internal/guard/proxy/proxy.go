@@ -27,6 +27,8 @@ type Proxy struct {
 	clock     clock.PassiveClock
 	log       logr.Logger
 	transport http.RoundTripper
+	h2c       http.RoundTripper
+	failed    func(guard.ServerName, guard.Failure)
 	observe   func(guard.ServerName, time.Duration)
 	sessions  *sessions
 }
@@ -44,6 +46,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route, status := p.match(r, path)
+	if r.Header["Origin"] != nil && p.receivePage(w, r, route) {
+		return
+	}
 	if status != 0 {
 		writeNoRoute(w, status)
 		return
@@ -63,6 +68,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	x.watch.start(p.clock)
 	x.request = understand(r, body, fault)
 	x.request.Server, x.request.ReceivedAt = route.Server, receivedAt
+	x.request.Origin, x.request.Host = r.Header["Origin"], r.Host
 	if session := r.Header.Get(headerSession); session != "" {
 		x.request.Foreign = func(token guard.Token) bool { return p.sessions.foreign(route.Server, session, token) }
 	}
@@ -87,10 +93,8 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, rece
 	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
 		return true
 	}
-	asked := guard.Request{
-		Server: route.Server, Authorization: r.Header.Values("Authorization"), TokenInQuery: message.TokenInQuery(r.URL.RawQuery),
-		TraceParent: message.TraceParent(r.Header), ReceivedAt: receivedAt,
-	}
+	asked := p.unread(r, route)
+	asked.ReceivedAt = receivedAt
 	v := p.engine.Admit(r.Context(), asked)
 	if !v.Allowed() {
 		w.Header().Set("Connection", "close")

@@ -21,6 +21,9 @@ type route struct {
 	Route
 	hosts []hostPort
 	found atomic.Pointer[place]
+	// http1 says that the upstream is known to speak HTTP/1.1.
+	http1 atomic.Bool
+	state upstreamState
 }
 
 // place is where a resource is: its path, and that of its metadata.
@@ -31,6 +34,7 @@ type hostPort struct{ host, port string }
 
 func newRoute(r Route) *route {
 	added := &route{Route: r}
+	added.http1.Store(r.Upstream != nil && r.Upstream.Scheme == "http")
 	for _, host := range r.Hosts {
 		added.hosts = append(added.hosts, splitHost(host))
 	}
@@ -60,10 +64,15 @@ func (r *route) check() error {
 	return checkUpstream(r.Upstream)
 }
 
+var schemes = map[string]bool{"http": true, "https": true, schemeH2C: true}
+
+// schemeH2C is that of an upstream with HTTP/2 without TLS.
+const schemeH2C = "h2c"
+
 func checkUpstream(upstream *url.URL) error {
 	switch {
-	case upstream == nil || upstream.Host == "" || upstream.Scheme != "http" && upstream.Scheme != "https":
-		return errors.New("its upstream is not an http or https URL with a host")
+	case upstream == nil || upstream.Host == "" || !schemes[upstream.Scheme]:
+		return errors.New("its upstream is not an http, https or h2c URL with a host")
 	case upstream.User != nil || upstream.Fragment != "":
 		return errors.New("its upstream has a user or a fragment")
 	}

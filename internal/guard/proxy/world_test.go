@@ -223,7 +223,7 @@ func newWorldBy(t *testing.T, upstream http.HandlerFunc, by guard.Options, alter
 		by.Tokens = known
 	}
 	options := proxy.Options{
-		Register: w.register, Clock: by.Clock, Log: testr.New(t), Engine: guard.New(by),
+		Register: w.register, Clock: by.Clock, Log: testr.New(t), Engine: guard.New(by), IdleTimeout: 4 * time.Second,
 		Routes: []proxy.Route{{Server: calc, Upstream: address}},
 		Observe: func(_ guard.ServerName, added time.Duration) {
 			w.mu.Lock()

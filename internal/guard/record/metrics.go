@@ -21,6 +21,7 @@ type metrics struct {
 	calls   *prometheus.CounterVec
 	silence *silence
 	added   *prometheus.HistogramVec
+	failed  *prometheus.CounterVec
 	omitted prometheus.Counter
 }
 
@@ -38,13 +39,17 @@ func newMetrics(o Options) (*metrics, error) {
 				0.00005, 0.0001, 0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 			},
 		}, []string{"server"}),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mcp_guard_upstream_failures_total",
+			Help: "Requests that were passed on and got no answer that could be given to the client, by server and kind.",
+		}, []string{"server", "kind"}),
 		omitted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "mcp_guard_omitted_refusals_total",
 			Help: "Refusals of callers without a verified token that have no audit line of their own, because there were too many.",
 		}),
 	}
 	var errs []error
-	for _, collector := range []prometheus.Collector{counted{m}, m.added, m.omitted, newCollector(o)} {
+	for _, collector := range []prometheus.Collector{counted{m}, m.added, m.failed, m.omitted, newCollector(o)} {
 		errs = append(errs, o.Registerer.Register(collector))
 	}
 	if err := errors.Join(errs...); err != nil {

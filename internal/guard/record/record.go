@@ -94,6 +94,11 @@ func (r *Recorder) Added(server guard.ServerName, d time.Duration) {
 	r.metrics.added.WithLabelValues(server.String()).Observe(d.Seconds())
 }
 
+// Failed takes that a server gave no answer that could be passed on.
+func (r *Recorder) Failed(server guard.ServerName, f guard.Failure) {
+	r.metrics.failed.WithLabelValues(server.String(), string(f)).Inc()
+}
+
 // How many refusals of one client have a line: those of a client that was revoked
 // and does not give up would fill the disk. What is allowed always has one.
 const (
