@@ -363,7 +363,7 @@ type RegistrationPolicy struct {
 	// (scopes_supported): openid (OpenID Connect Core 1.0 §3.1.2.1) and offline_access
 	// (§11). Many servers give refresh tokens only to who asks for offline_access, and
 	// many clients ask for it. They are not granted, and lead to no server. Left out,
-	// both. An empty list means none.
+	// offline_access. An empty list means none.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=2

@@ -38,17 +38,20 @@ func WithoutOIDCScopes(scopes []string) []string {
 // withOIDCScopes adds to the scopes of a client those of the authorization server
 // itself that a client which refreshes tokens asks for: many servers give a refresh
 // token only to who asks for offline_access, and refuse who asks for what it is not
-// registered with.
+// registered with. openid is an ID token to the client and no token to a server, and
+// Keycloak registers nobody with it: it is for the platform team to add.
 func (q *inquiry) withOIDCScopes(scopes []string) []string {
 	as := q.AuthorizationServer.Object
 	if as == nil || !slices.Contains(q.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
 		return scopes
 	}
-	allowed := registrationPolicy(q.AuthorizationServer).AllowedOIDCScopes
+	allowed := []v1alpha1.OIDCScope{v1alpha1.OIDCScopeOfflineAccess}
+	if listed := registrationPolicy(q.AuthorizationServer).AllowedOIDCScopes; listed != nil {
+		allowed = *listed
+	}
 	for _, known := range oidcScopes {
 		switch {
-		case !slices.Contains(as.Status.Capabilities, known.capability),
-			allowed != nil && !slices.Contains(*allowed, known.scope),
+		case !slices.Contains(as.Status.Capabilities, known.capability), !slices.Contains(allowed, known.scope),
 			known.scope == v1alpha1.OIDCScopeOpenID && q.Traits.OpenIDImplied:
 		default:
 			scopes = append(scopes, string(known.scope))

@@ -131,9 +131,12 @@ func ownScopes(f RegistrationFacts) []string {
 	if as == nil || as.Status.Metadata == nil {
 		return []string{"offline_access", "openid"}
 	}
-	forbidden := as.Spec.Policy != nil && as.Spec.Policy.AllowedOIDCScopes != nil
-	if forbidden || !slices.Contains(as.Status.Capabilities, v1alpha1.CapabilityOpenID) || !slices.Contains(f.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
+	listed := as.Spec.Policy != nil && as.Spec.Policy.AllowedOIDCScopes != nil
+	if listed && len(*as.Spec.Policy.AllowedOIDCScopes) == 0 || !slices.Contains(as.Status.Capabilities, v1alpha1.CapabilityOpenID) || !slices.Contains(f.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
 		return nil
+	}
+	if !listed {
+		return []string{"offline_access"}
 	}
 	return []string{"offline_access", "openid"}
 }
@@ -224,6 +227,9 @@ func randomAuthorizationServer(r *rand.Rand) AuthorizationServerFact {
 		func() { as.Spec.Policy = nil },
 		func() { as.Spec.Policy = &v1alpha1.RegistrationPolicy{OwnerPattern: pick(r, `.*@example\.com`, "[")} },
 		func() { as.Spec.Policy = &v1alpha1.RegistrationPolicy{AllowedOIDCScopes: &[]v1alpha1.OIDCScope{}} },
+		func() {
+			as.Spec.Policy = &v1alpha1.RegistrationPolicy{AllowedOIDCScopes: &[]v1alpha1.OIDCScope{"openid", "offline_access"}}
+		},
 		func() { as.Status.Metadata = nil },
 		func() { as.Generation++ },
 		func() { as.Status.Capabilities = nil },
