@@ -116,7 +116,9 @@ var codeClients = map[string]func(*scene) *v1alpha1.MCPClientRegistration{
 func (s *scene) newCodeClient(name string, method v1alpha1.TokenEndpointAuthMethod) *v1alpha1.MCPClientRegistration {
 	reg := s.newRegistration(name, method)
 	reg.Spec.GrantTypes = []v1alpha1.GrantType{v1alpha1.GrantAuthorizationCode, v1alpha1.GrantRefreshToken}
-	if method != v1alpha1.AuthMethodNone {
+	if method == v1alpha1.AuthMethodNone {
+		reg.Spec.RedirectURIs = append(reg.Spec.RedirectURIs, "http://localhost"+callbackPath)
+	} else {
 		reg.Spec.RedirectURIs = []v1alpha1.RedirectURI{"https://portal.example.com" + callbackPath}
 	}
 	return reg
@@ -141,6 +143,20 @@ func testEnforced(t *testing.T, w *world, server codeServer, newClient func(*sce
 	g.Eventually(w.promise(t, reg, v1alpha1.ConditionPKCEEnforced), patience, often).Should(Equal("True/Refused"))
 
 	testProof(t, newVisitor(t, p, string(reg.Spec.RedirectURIs[0]), server.user), server.refreshes)
+	if reg.Spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodNone {
+		testAnyPort(t, p, server.user)
+	}
+}
+
+// testAnyPort logs in with a redirect URI on a port that nobody registered, as a
+// program does that takes whatever port is free (RFC 8252 §7.3).
+func testAnyPort(t *testing.T, p party, who account) {
+	t.Helper()
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		verifier, challenge := newVerifier()
+		v := newVisitor(t, p, "http://"+host+":49153"+callbackPath, who)
+		NewWithT(t).Expect(v.redeem(t, v.code(t, s256(challenge)), verifier).AccessToken).NotTo(BeEmpty(), host)
+	}
 }
 
 // testProof gets codes and redeems them with and without the proof that they
