@@ -6,9 +6,11 @@ package message_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/message"
@@ -77,7 +79,14 @@ func FuzzMembers(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if message.Check(raw, 100) != nil {
+		whole, names := message.Check(raw, 100), message.CheckNames(raw, 100)
+		if whole == nil != json.Valid(raw) && !errors.Is(whole, message.ErrDepth) && !errors.Is(whole, message.ErrSurrogate) && utf8.Valid(raw) {
+			t.Fatalf("%v, which the standard library takes for JSON: %t", whole, json.Valid(raw))
+		}
+		if names == nil && whole != nil || names != nil && whole == nil && !errors.Is(names, message.ErrAmbiguous) {
+			t.Fatalf("%v without regard to names, %v with", whole, names)
+		}
+		if whole != nil {
 			return
 		}
 		var list []json.RawMessage

@@ -5,14 +5,16 @@ package message
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Errors of Check and Members.
+// Errors of Check, CheckNames and Members.
 var (
 	// ErrSyntax: it is not one JSON text (RFC 8259) in UTF-8.
 	ErrSyntax = errors.New("not one JSON text in UTF-8")
@@ -40,48 +42,102 @@ type Member struct {
 
 // Check says whether raw is one JSON text that every parser reads alike, as far
 // as characters and nesting go.
-func Check(raw []byte, maxDepth int) error {
-	if !utf8.Valid(raw) || !json.Valid(raw) {
-		return ErrSyntax
+func Check(raw []byte, maxDepth int) error { return check(raw, maxDepth, true) }
+
+// CheckNames is Check and says too whether an object at any depth has a name twice,
+// of which one parser takes the first and another the last (RFC 8259 §4).
+func CheckNames(raw []byte, maxDepth int) error { return check(raw, maxDepth, false) }
+
+func check(raw []byte, maxDepth int, namesTwice bool) error {
+	options := strict
+	if namesTwice {
+		options = twice
 	}
-	depth := 0
-	for at := 0; at < len(raw); at++ {
-		switch raw[at] {
-		case '{', '[':
-			if depth++; depth > maxDepth {
-				return ErrDepth
+	decoder, done := borrow(raw, options)
+	defer done()
+	for values := 0; ; {
+		_, err := decoder.ReadToken()
+		switch {
+		case errors.Is(err, io.EOF) && values == 1:
+			return nil
+		case err != nil:
+			return reason(err)
+		case decoder.StackDepth() > maxDepth:
+			// What is no JSON at all is said to be so, however deep it is.
+			if !jsontext.Value(raw).IsValid(lenient...) {
+				return ErrSyntax
 			}
-		case '}', ']':
-			depth--
-		case '"':
-			end := stringEnd(raw, at)
-			if !paired(raw[at:end]) {
-				return ErrSurrogate
+			return ErrDepth
+		case decoder.StackDepth() == 0:
+			if values++; values > 1 {
+				return ErrSyntax
 			}
-			at = end - 1
 		}
 	}
-	return nil
+}
+
+// reason is what is wrong with a text.
+func reason(err error) error {
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return ErrAmbiguous
+	case strings.Contains(err.Error(), "surrogate"):
+		return ErrSurrogate
+	}
+	return ErrSyntax
+}
+
+// What decoders let pass: strict nothing that parsers read differently, twice a name
+// that is there twice, and lenient whatever Check took.
+var (
+	strict  = []jsontext.Options{jsontext.AllowDuplicateNames(false)}
+	twice   = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
+	lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+)
+
+// reader is a decoder with what it reads from. They are used again: a message is read
+// several times, and most are short.
+type reader struct {
+	buffer  bytes.Buffer
+	decoder jsontext.Decoder
+}
+
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+// borrow returns a decoder of a text, and what to call when it is not needed any more.
+func borrow(raw []byte, options []jsontext.Options) (*jsontext.Decoder, func()) {
+	r := readers.Get().(*reader)
+	r.buffer = *bytes.NewBuffer(raw)
+	r.decoder.Reset(&r.buffer, options...)
+	return &r.decoder, func() {
+		r.buffer = bytes.Buffer{}
+		r.decoder.Reset(&r.buffer)
+		readers.Put(r)
+	}
 }
 
 // Members are the members of a JSON object that passed Check. No name may be
 // there twice, and none may be a watched one in another case.
 func Members(raw []byte, watched ...string) ([]Member, error) {
-	at := skipSpace(raw, 0)
-	if at >= len(raw) || raw[at] != '{' {
+	decoder, done := borrow(raw, lenient)
+	defer done()
+	if decoder.PeekKind() != '{' {
+		return nil, ErrNotObject
+	}
+	if _, err := decoder.ReadToken(); err != nil {
 		return nil, ErrNotObject
 	}
 	var members []Member
-	for at = skipSpace(raw, at+1); raw[at] != '}'; at = skipSpace(raw, at) {
-		if raw[at] == ',' {
-			at++
-			continue
+	for decoder.PeekKind() != '}' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return nil, ErrNotObject
 		}
-		nameEnd := stringEnd(raw, at)
-		name := text(raw[at:nameEnd])
-		start := skipSpace(raw, skipSpace(raw, nameEnd)+1)
-		at = valueEnd(raw, start)
-		members = append(members, Member{Name: name, Value: raw[start:at], Start: start})
+		member := Member{Name: name.String()}
+		if member.Value, member.Start, err = next(decoder, raw); err != nil {
+			return nil, ErrNotObject
+		}
+		members = append(members, member)
 	}
 	if ambiguous(members, watched) {
 		return nil, ErrAmbiguous
@@ -89,21 +145,34 @@ func Members(raw []byte, watched ...string) ([]Member, error) {
 	return members, nil
 }
 
+// next is the next value of a text, as a part of its bytes, and where it begins.
+func next(decoder *jsontext.Decoder, raw []byte) (value []byte, start int, err error) {
+	read, err := decoder.ReadValue()
+	if err != nil {
+		return nil, 0, err
+	}
+	end := int(decoder.InputOffset())
+	start = end - len(read)
+	return raw[start:end:end], start, nil
+}
+
 // Elements are the elements of a JSON array that passed Check; ok is false for
 // what is no array.
 func Elements(raw []byte) (elements [][]byte, ok bool) {
-	at := skipSpace(raw, 0)
-	if at >= len(raw) || raw[at] != '[' {
+	decoder, done := borrow(raw, lenient)
+	defer done()
+	if decoder.PeekKind() != '[' {
 		return nil, false
 	}
-	for at = skipSpace(raw, at+1); raw[at] != ']'; at = skipSpace(raw, at) {
-		if raw[at] == ',' {
-			at++
-			continue
+	if _, err := decoder.ReadToken(); err != nil {
+		return nil, false
+	}
+	for decoder.PeekKind() != ']' {
+		element, _, err := next(decoder, raw)
+		if err != nil {
+			return nil, false
 		}
-		end := valueEnd(raw, at)
-		elements = append(elements, raw[at:end])
-		at = end
+		elements = append(elements, element)
 	}
 	return elements, true
 }
@@ -114,7 +183,8 @@ func Text(raw []byte) (value string, ok bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
 	}
-	return text(raw), true
+	decoded, err := jsontext.AppendUnquote(nil, raw)
+	return string(decoded), err == nil
 }
 
 // Find is the value of a member; nil where there is none.
@@ -140,106 +210,4 @@ func ambiguous(members []Member, watched []string) bool {
 		}
 	}
 	return false
-}
-
-func text(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1])
-	}
-	var decoded string
-	if err := json.Unmarshal(raw, &decoded); err != nil {
-		return ""
-	}
-	return decoded
-}
-
-func skipSpace(raw []byte, at int) int {
-	for at < len(raw) && (raw[at] == ' ' || raw[at] == '\t' || raw[at] == '\n' || raw[at] == '\r') {
-		at++
-	}
-	return at
-}
-
-// stringEnd is the index after the string that begins at an index.
-func stringEnd(raw []byte, at int) int {
-	for at++; at < len(raw) && raw[at] != '"'; at++ {
-		if raw[at] == '\\' {
-			at++
-		}
-	}
-	return min(at+1, len(raw))
-}
-
-// valueEnd is the index after the value that begins at an index.
-func valueEnd(raw []byte, at int) int {
-	depth := 0
-	for ; at < len(raw); at++ {
-		switch raw[at] {
-		case '"':
-			at = stringEnd(raw, at) - 1
-		case '{', '[':
-			depth++
-			continue
-		case '}', ']':
-			depth--
-		default:
-			if !endsScalar(raw, at) {
-				continue
-			}
-		}
-		if depth == 0 {
-			return at + 1
-		}
-	}
-	return len(raw)
-}
-
-// endsScalar says that a number or a word ends with the byte at an index.
-func endsScalar(raw []byte, at int) bool {
-	return bytes.IndexByte(delimiters, raw[at]) < 0 &&
-		(at+1 == len(raw) || bytes.IndexByte(delimiters, raw[at+1]) >= 0)
-}
-
-var delimiters = []byte(" \t\r\n,:{}[]\"")
-
-// paired says that the \u escapes of a JSON string form whole characters.
-func paired(raw []byte) bool {
-	// expected is where the second half of a pair must be; none is expected at -1.
-	expected := -1
-	for at := max(0, bytes.IndexByte(raw, '\\')); at < len(raw); at++ {
-		if raw[at] != '\\' {
-			continue
-		}
-		if raw[at+1] != 'u' {
-			at++
-			continue
-		}
-		unit := hexUnit(raw[at+2 : at+6])
-		second := unit >= 0xDC00 && unit <= 0xDFFF
-		if second != (at == expected) || expected >= 0 && !second {
-			return false
-		}
-		expected = -1
-		if unit >= 0xD800 && unit <= 0xDBFF {
-			expected = at + 6
-		}
-		at += 5
-	}
-	return expected < 0
-}
-
-func hexUnit(digits []byte) int {
-	unit := 0
-	for _, digit := range digits {
-		unit <<= 4
-		switch {
-		case digit >= 'a':
-			unit |= int(digit-'a') + 10
-		case digit >= 'A':
-			unit |= int(digit-'A') + 10
-		default:
-			unit |= int(digit - '0')
-		}
-	}
-	return unit
 }

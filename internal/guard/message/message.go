@@ -78,7 +78,7 @@ type envelope struct {
 // what was certain before it.
 func readBody(body []byte) (envelope, *guard.Fault) {
 	var read envelope
-	switch err := Check(body, maxDepth); {
+	switch err := CheckNames(body, maxDepth); {
 	case errors.Is(err, ErrSyntax):
 		return read, malformed(codeParse, "the body is not one JSON text in UTF-8")
 	case err != nil:
