@@ -22,7 +22,7 @@ const examples = "../../docs/examples/clients"
 // that allows what the page says, and the page has it.
 func TestExamplesOfClients(t *testing.T) {
 	w := use(t)
-	as := open("company")
+	as := open("examples")
 	as.Spec.Policy = &v1alpha1.RegistrationPolicy{RedirectURIPatterns: patternsOfThePage(t)}
 	given(t, admin, as)
 	files, err := filepath.Glob(filepath.Join(examples, "*.yaml"))
@@ -43,7 +43,7 @@ func TestExamplesOfClients(t *testing.T) {
 			if err := yaml.UnmarshalStrict(text, &r); err != nil {
 				t.Fatal(err)
 			}
-			r.Namespace = clientsNamespace
+			r.Namespace, r.Spec.AuthorizationServerRef.Name = clientsNamespace, as.Name
 			if err := w.clients[alice].Create(t.Context(), &r, client.DryRunAll); err != nil {
 				t.Error(err)
 			}
