@@ -187,11 +187,11 @@ func (w *world) judge(want *wanted, now time.Time) []string {
 }
 
 // gone says that a refused registration never had a client, that its absence
-// is proven, or that a person answers for it: which the script knows, and the
-// status must tell from a proof.
+// is proven, that it is named as a possible orphan, or that a person answers for it:
+// which the script knows, and the status must tell from a proof.
 func gone(reg *v1alpha1.MCPClientRegistration, released bool) bool {
 	revocation := reg.Status.Revocation
-	if revocation == nil || revocation.VerifiedAt != nil {
+	if revocation == nil || revocation.VerifiedAt != nil || len(reg.Status.PossibleOrphans) > 0 {
 		return true
 	}
 	registered := meta.FindStatusCondition(reg.Status.Conditions, v1alpha1.ConditionRegistered)
