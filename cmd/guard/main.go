@@ -109,7 +109,7 @@ func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.St
 		return err
 	}
 	p.engine = guard.New(guard.Options{
-		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.clock, MaxStaleness: p.settings.maxStaleness,
+		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.clock, MaxStaleness: p.settings.maxStaleness, MaxRequests: p.settings.maxRequests,
 		Namespace: p.settings.leaseNamespace, Origins: p.settings.origins,
 	})
 	listeners, err := p.listeners(ctx)

@@ -45,6 +45,7 @@ type settings struct {
 	introspectionCache                 time.Duration
 	introspectJWTs                     bool
 	maxBody                            int64
+	maxRequests                        int
 	origins                            []string
 	upstreamIdle                       time.Duration
 	auditLog                           string
@@ -66,6 +67,8 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 		"For how long a connection to a server is kept for the next request. It must be less than the server keeps it, which is often 5 seconds. 0 keeps none.")
 	s.register(flags)
 	s.tokens(flags)
+	flags.IntVar(&s.maxRequests, "max-requests", guard.DefaultMaxRequests,
+		"How many requests one user of a client may have under way, and how many streams beside them; all users of a client together 16 times as many.")
 	flags.Int64Var(&s.maxBody, "max-body-bytes", 4<<20, "How large the body of a request may be.")
 	flags.StringVar(&s.auditLog, "audit-log", "-",
 		`Where the record of calls is written: a file, "-" for the standard output, or "off".`)
@@ -178,6 +181,8 @@ func (s *settings) checkBounds() error {
 		return fmt.Errorf("--max-staleness is %s: it must be from 5s to 1h", s.maxStaleness)
 	case s.upstreamIdle < 0 || s.upstreamIdle > 5*time.Minute:
 		return fmt.Errorf("--upstream-idle-timeout is %s: it must be from 0s to 5m", s.upstreamIdle)
+	case s.maxRequests < 1 || s.maxRequests > 100_000:
+		return fmt.Errorf("--max-requests is %d: it must be from 1 to 100000", s.maxRequests)
 	case s.maxBody < 1<<10 || s.maxBody > 64<<20:
 		return fmt.Errorf("--max-body-bytes is %d: it must be from 1024 to 67108864", s.maxBody)
 	}

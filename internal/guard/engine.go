@@ -4,6 +4,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,10 +25,11 @@ type Engine struct {
 	maxStaleness time.Duration
 	namespace    string
 	origins      []string
+	maxRequests  int
 	held         held
 }
 
-// Options are what an Engine is made of. All are required but Origins.
+// Options are what an Engine is made of. All are required but Origins and MaxRequests.
 type Options struct {
 	Register Register
 	Tokens   Tokens
@@ -36,6 +38,9 @@ type Options struct {
 	// MaxStaleness is for how long the register is relied on without word of the
 	// API server. After it everything is refused.
 	MaxStaleness time.Duration
+	// MaxRequests is how many requests one subject may have under way by one client,
+	// and as many streams; 0 means DefaultMaxRequests.
+	MaxRequests int
 	// Namespace is where the guard keeps its Lease; empty where it keeps none.
 	Namespace string
 	// Origins are those whose pages may call the servers, in the form of
@@ -46,6 +51,7 @@ type Options struct {
 // New returns an Engine.
 func New(o Options) *Engine {
 	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace, origins: o.Origins}
+	e.maxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
 	o.Register.OnChange(e.changed)
 	return e
 }
@@ -107,16 +113,20 @@ func (e *Engine) judge(ctx context.Context, r Request) Verdict {
 		return Verdict{Reason: fault.Reason, Status: fault.Status, Code: fault.Code, Text: fault.Text, Token: token, Server: server}
 	}
 	v = e.weigh(server, r, token)
-	if v.Allowed() && e.held.count(holder(v)) >= maxHeld {
+	if v.Allowed() && e.held.full(person{holder(v), v.Token.Subject}, r.Message.Endless(), e.maxRequests) {
 		v.Reason = ClientBusy
 		return e.refuse(server, r.Message, v)
 	}
 	return v
 }
 
-// maxHeld is how many requests of one client may be under way, streams included:
-// the guard serves others too.
-const maxHeld = 256
+const (
+	// DefaultMaxRequests is how many requests one user of a client may have under way,
+	// and as many streams beside them: the guard serves others too.
+	DefaultMaxRequests = 256
+	// mostPersons is how many times as many all users of a client may have.
+	mostPersons = 16
+)
 
 // holder is the client of a verdict.
 func holder(v Verdict) Change {

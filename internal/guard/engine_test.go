@@ -6,6 +6,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -433,22 +434,55 @@ func TestHoldEndsWithTheIssuer(t *testing.T) {
 	}
 }
 
-// One client cannot take the guard of others.
-func TestAClientHasSoManyRequestsUnderWay(t *testing.T) {
+// One user of a client cannot take the guard of the others, nor one client that of
+// other clients. Streams, which are idle, take no place of what has an answer to come.
+func TestAUserHasSoManyRequestsUnderWay(t *testing.T) {
 	t.Parallel()
-	w, r := newWorld(), call("read_invoice")
-	e := w.engine()
-	var last func()
-	for range maxHeld {
-		_, last = e.Hold(t.Context(), r, e.Decide(t.Context(), r))
+	const most = 3
+	w, calls := newWorld(), call("read_invoice")
+	listens := Request{Server: testServer, Authorization: calls.Authorization, Message: Message{Kind: Listen}}
+	e := New(Options{Register: w, Tokens: w, Recorder: w, Clock: w.clock, MaxStaleness: time.Minute, Namespace: "guards", MaxRequests: most})
+	as := func(subject string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.token.Subject = subject
 	}
-	if v := e.Decide(t.Context(), r); v.Reason != ClientBusy || v.Status != http.StatusTooManyRequests {
-		t.Errorf("one too many: %s with %d", v.Reason, v.Status)
+	hold := func(r Request) (release func()) {
+		t.Helper()
+		v := e.Decide(t.Context(), r)
+		if !v.Allowed() {
+			t.Fatalf("refused: %s", v.Reason)
+		}
+		_, release = e.Hold(t.Context(), r, v)
+		return release
 	}
+	refused := func(what string, r Request) {
+		t.Helper()
+		if v := e.Decide(t.Context(), r); v.Reason != ClientBusy || v.Status != http.StatusTooManyRequests {
+			t.Errorf("%s: %s with %d", what, v.Reason, v.Status)
+		}
+	}
+	as("dana")
+	var last, stream func()
+	for range most {
+		last, stream = hold(calls), hold(listens)
+	}
+	refused("one call too many", calls)
+	refused("one stream too many", listens)
 	last()
-	if v := e.Decide(t.Context(), r); !v.Allowed() {
-		t.Errorf("after one has ended: %s", v.Reason)
+	refused("a stream, after a call has ended", listens)
+	hold(calls)
+	stream()
+	hold(listens)
+	for i := range mostPersons/2 - 1 {
+		as(fmt.Sprintf("user-%d", i))
+		for range most {
+			hold(calls)
+			hold(listens)
+		}
 	}
+	as("one more")
+	refused("the call of another user of a client that has all it may have", calls)
 }
 
 // A stranger is told before the message is read, and that is on record.

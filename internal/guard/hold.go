@@ -23,17 +23,40 @@ func (e *endedError) Error() string { return ErrEnded.Error() + ": " + string(e.
 
 func (e *endedError) Unwrap() error { return ErrEnded }
 
-// held are the requests that are under way, by client.
+// held are the requests that are under way, by client, with how many of them are
+// of each user.
 type held struct {
-	mu   sync.Mutex
-	by   map[Change]map[*holding]struct{}
-	open int
+	mu     sync.Mutex
+	by     map[Change]map[*holding]struct{}
+	counts map[person]counted
+	open   int
+}
+
+// person is somebody who uses a client.
+type person struct {
+	client  Change
+	subject string
+}
+
+// counted are requests under way: those with an answer to come, and streams, which
+// last as long as somebody listens and are mostly idle.
+type counted struct{ answers, streams int }
+
+// plus adds to one of both.
+func (c counted) plus(stream bool, n int) counted {
+	if stream {
+		c.streams += n
+	} else {
+		c.answers += n
+	}
+	return c
 }
 
 // holding is one request under way.
 type holding struct {
 	request Request
 	server  Server
+	subject string
 	end     context.CancelCauseFunc
 	ctx     context.Context //nolint:containedctx // It is the life of what is held, and ends with it.
 
@@ -41,6 +64,10 @@ type holding struct {
 	token    Token
 	checking bool
 }
+
+// person is who has the request under way. The subject of a token does not change when
+// it is verified anew: it is that of the decision.
+func (h *holding) person(client Change) person { return person{client, h.subject} }
 
 func (h *holding) known() Token {
 	h.mu.Lock()
@@ -58,7 +85,7 @@ func (h *holding) stop(v Verdict) { h.end(&endedError{v}) }
 // it asks for it again. release must be called when the request is done.
 func (e *Engine) Hold(ctx context.Context, r Request, v Verdict) (holdingCtx context.Context, release func()) {
 	holdingCtx, cancel := context.WithCancelCause(ctx)
-	h := &holding{request: r, server: v.Server, token: v.Token, ctx: holdingCtx, end: cancel}
+	h := &holding{request: r, server: v.Server, subject: v.Token.Subject, token: v.Token, ctx: holdingCtx, end: cancel}
 	key := holder(v)
 	e.held.add(key, h)
 	// What changed since the decision was seen by nobody.
@@ -212,10 +239,16 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
-func (l *held) count(key Change) int {
+// full says that a person, or a client with all who use it, has as many requests under
+// way as may be.
+func (l *held) full(who person, stream bool, most int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.by[key])
+	of := l.counts[who]
+	if stream {
+		of.answers = of.streams
+	}
+	return of.answers >= most || len(l.by[who.client]) >= mostPersons*most
 }
 
 func (l *held) add(key Change, h *holding) {
@@ -228,7 +261,19 @@ func (l *held) add(key Change, h *holding) {
 		l.by[key] = map[*holding]struct{}{}
 	}
 	l.by[key][h] = struct{}{}
+	l.tally(h.person(key), h.request.Message.Endless(), 1)
 	l.open++
+}
+
+// tally counts requests of a person. l.mu is held.
+func (l *held) tally(who person, stream bool, n int) {
+	if l.counts == nil {
+		l.counts = map[person]counted{}
+	}
+	l.counts[who] = l.counts[who].plus(stream, n)
+	if l.counts[who] == (counted{}) {
+		delete(l.counts, who)
+	}
 }
 
 func (l *held) remove(key Change, h *holding) {
@@ -238,6 +283,7 @@ func (l *held) remove(key Change, h *holding) {
 		return
 	}
 	delete(l.by[key], h)
+	l.tally(h.person(key), h.request.Message.Endless(), -1)
 	l.open--
 	if len(l.by[key]) == 0 {
 		delete(l.by, key)

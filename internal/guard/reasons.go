@@ -61,7 +61,7 @@ const (
 	// SessionForeign: the session was given to another client, or to another
 	// subject. It is answered as if there were none.
 	SessionForeign Reason = "SessionForeign"
-	// ClientBusy: the client has too many requests under way.
+	// ClientBusy: a user of the client, or all of them, have too many requests under way.
 	ClientBusy Reason = "ClientBusy"
 	// OriginNotAllowed: a browser sends the request for a page of an origin that
 	// is not allowed.
