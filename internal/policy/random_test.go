@@ -125,17 +125,28 @@ func scopeViolations(f RegistrationFacts, at time.Time, d RegistrationDecision, 
 }
 
 // ownScopes are the authorization server's own scopes that a registration may have:
-// any while the server has not spoken, and what is registered is all there is.
+// any while the server has not spoken, and what is registered is all there is; then
+// offline_access, if the server has it or the client was not seen without it.
 func ownScopes(f RegistrationFacts) []string {
 	as := f.AuthorizationServer.Object
 	if as == nil || as.Status.Metadata == nil {
 		return []string{"offline_access", "openid"}
 	}
 	forbidden := as.Spec.Policy != nil && as.Spec.Policy.AllowedOIDCScopes != nil
-	if forbidden || !slices.Contains(as.Status.Capabilities, v1alpha1.CapabilityOpenID) || !slices.Contains(f.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
+	if forbidden || !slices.Contains(f.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
 		return nil
 	}
-	return []string{"offline_access", "openid"}
+	has := f.Record.Live() && slices.Contains(f.Record.Client.Registered.Scopes, "offline_access")
+	if f.Observed.Looked && f.Observed.Is == Absent {
+		has = false
+	}
+	if said := f.Observed.Client.Registered.Scopes; f.Observed.Looked && f.Observed.Is == Present && said != nil {
+		has = has && slices.Contains(said, "offline_access")
+	}
+	if has || slices.Contains(as.Status.Capabilities, v1alpha1.CapabilityOpenID) {
+		return []string{"offline_access"}
+	}
+	return nil
 }
 
 // pick chooses one of some values.

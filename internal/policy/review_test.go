@@ -47,16 +47,22 @@ func TestMetadataThatChangesItsMindIsNoWork(t *testing.T) {
 	if !slices.Contains(f.Record.Client.Registered.Scopes, "offline_access") {
 		t.Fatalf("registered: %q", f.Record.Client.Registered.Scopes)
 	}
-	f.change(func(as *v1alpha1.AuthorizationServer) { as.Status.Capabilities = less(as.Status.Capabilities, v1alpha1.CapabilityOfflineAccess) })
+	f.change(func(as *v1alpha1.AuthorizationServer) {
+		as.Status.Capabilities = less(as.Status.Capabilities, v1alpha1.CapabilityOfflineAccess)
+	})
 	if d := Registration(f, now); d.Action != Keep {
 		t.Errorf("a client that has the scope: %s, wish %q", d.Action, d.Wish.Scopes)
 	}
-	f.change(func(as *v1alpha1.AuthorizationServer) { as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"} })
+	f.change(func(as *v1alpha1.AuthorizationServer) {
+		as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
+	})
 	if d := Registration(f, now); d.Action != Keep {
 		t.Errorf("one that is frozen: %s, wish %q", d.Action, d.Wish.Scopes)
 	}
 	f = refreshing(live)
-	f.change(func(as *v1alpha1.AuthorizationServer) { as.Status.Capabilities = less(as.Status.Capabilities, v1alpha1.CapabilityOfflineAccess) })
+	f.change(func(as *v1alpha1.AuthorizationServer) {
+		as.Status.Capabilities = less(as.Status.Capabilities, v1alpha1.CapabilityOfflineAccess)
+	})
 	f.Observed = Observation{Looked: true, Is: Present, Client: f.Record.Client}
 	f.Observed.Client.Registered.Scopes = WithoutOIDCScopes(f.Observed.Client.Registered.Scopes)
 	if d := Registration(f, now); d.Action != Replace || slices.Contains(d.Wish.Scopes, "offline_access") {
