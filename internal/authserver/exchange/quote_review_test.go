@@ -47,11 +47,3 @@ func TestNoFormOfASecretIsQuoted(t *testing.T) {
 		}
 	}
 }
-
-func backwards(text string) string {
-	var turned strings.Builder
-	for i := len(text) - 1; i >= 0; i-- {
-		turned.WriteByte(text[i])
-	}
-	return turned.String()
-}
