@@ -111,19 +111,7 @@ func crowded(f GrantFacts) *Verdict {
 // lives on, so that none loses its scopes to a newer one; then the older ones. A
 // grant that finds no room is not in force. What is undecided keeps its room.
 func (q *inquiry) share() {
-	carried := carriedBy(q.Registration.Status.Scopes)
-	newness := make([]int, len(q.Grants))
-	order := make([]int, len(q.Grants))
-	for i, facts := range q.Grants {
-		newness[i], order[i] = carried.newness(facts.Grant), i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		x, y := q.Grants[a].Grant, q.Grants[b].Grant
-		return cmp.Or(
-			cmp.Compare(newness[a], newness[b]),
-			x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
-			strings.Compare(x.Name, y.Name))
-	})
+	order, newness := q.precedence()
 	taken := newLoad()
 	for _, i := range order {
 		grant, decision := q.Grants[i].Grant, &q.grants[i]
@@ -136,6 +124,25 @@ func (q *inquiry) share() {
 		}
 		taken.add(grant)
 	}
+}
+
+// precedence is the order in which grants are given room, as positions, and the newness
+// of each.
+func (q *inquiry) precedence() (order, newness []int) {
+	carried := carriedBy(q.Registration.Status.Scopes)
+	newness = make([]int, len(q.Grants))
+	order = make([]int, len(q.Grants))
+	for i, facts := range q.Grants {
+		newness[i], order[i] = carried.newness(facts.Grant), i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		x, y := q.Grants[a].Grant, q.Grants[b].Grant
+		return cmp.Or(
+			cmp.Compare(newness[a], newness[b]),
+			x.CreationTimestamp.Compare(y.CreationTimestamp.Time),
+			strings.Compare(x.Name, y.Name))
+	})
+	return order, newness
 }
 
 // sources are the scopes that a client has, by the grants that they come from.

@@ -101,7 +101,7 @@ func Reached(before []string, grants []GrantInForce) []string {
 }
 
 // Reachable adds to the servers that a client reached those that have a scope of
-// the same name as one of them: an authorization server that binds scopes to no
+// the same name as one of them, an entry scope included: an authorization server that binds scopes to no
 // resource gives the client tokens for these too. Where it does (bound), only
 // servers that share an audience with one of them are added.
 func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer, bound bool) []string {
@@ -109,8 +109,8 @@ func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer, bound b
 	for _, name := range reached {
 		if server, there := servers[name]; there {
 			audiences[AudienceOf(server)] = true
-			for _, scope := range server.Spec.Scopes {
-				scopes[scope.Name] = true
+			for _, scope := range scopesAt(server) {
+				scopes[scope] = true
 			}
 		}
 	}
@@ -119,10 +119,23 @@ func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer, bound b
 		if bound && !audiences[AudienceOf(server)] {
 			continue
 		}
-		if slices.ContainsFunc(server.Spec.Scopes, func(s v1alpha1.Scope) bool { return scopes[s.Name] }) {
+		if slices.ContainsFunc(scopesAt(server), func(scope v1alpha1.ScopeName) bool { return scopes[scope] }) {
 			all = append(all, name)
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// scopesAt are the scopes that mean something to a server: those that are granted, and
+// the entry scope.
+func scopesAt(server *v1alpha1.MCPServer) []v1alpha1.ScopeName {
+	var names []v1alpha1.ScopeName
+	for _, scope := range server.Spec.Scopes {
+		names = append(names, scope.Name)
+	}
+	if entry := server.Spec.EntryScope; entry != "" {
+		names = append(names, entry)
+	}
+	return names
 }

@@ -19,6 +19,11 @@ var oidcScopes = []struct {
 	{v1alpha1.OIDCScopeOpenID, v1alpha1.CapabilityOpenID},
 }
 
+// usualOIDCScopes are those that clients are registered with where the policy says
+// nothing of them: what refresh tokens need. openid leads to the identity of users, which
+// nobody granted, and some servers refuse to register it.
+var usualOIDCScopes = []v1alpha1.OIDCScope{v1alpha1.OIDCScopeOfflineAccess}
+
 // isOIDCScope says that a scope is one of the authorization server itself.
 func isOIDCScope(name string) bool {
 	for _, known := range oidcScopes {
@@ -38,20 +43,20 @@ func WithoutOIDCScopes(scopes []string) []string {
 // withOIDCScopes adds to the scopes of a client those of the authorization server
 // itself that a client which refreshes tokens asks for: many servers give a refresh
 // token only to who asks for offline_access, and refuse who asks for what it is not
-// registered with. openid is an ID token to the client and no token to a server, and
-// Keycloak registers nobody with it: it is for the platform team to add.
+// registered with.
 func (q *inquiry) withOIDCScopes(scopes []string) []string {
 	as := q.AuthorizationServer.Object
 	if as == nil || !slices.Contains(q.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
 		return scopes
 	}
-	allowed := []v1alpha1.OIDCScope{v1alpha1.OIDCScopeOfflineAccess}
-	if listed := registrationPolicy(q.AuthorizationServer).AllowedOIDCScopes; listed != nil {
-		allowed = *listed
+	allowed := registrationPolicy(q.AuthorizationServer).AllowedOIDCScopes
+	if allowed == nil {
+		allowed = &usualOIDCScopes
 	}
 	for _, known := range oidcScopes {
 		switch {
-		case !slices.Contains(as.Status.Capabilities, known.capability), !slices.Contains(allowed, known.scope),
+		case !slices.Contains(as.Status.Capabilities, known.capability) && !q.has(string(known.scope)),
+			!slices.Contains(*allowed, known.scope),
 			known.scope == v1alpha1.OIDCScopeOpenID && q.Traits.OpenIDImplied:
 		default:
 			scopes = append(scopes, string(known.scope))
@@ -59,4 +64,20 @@ func (q *inquiry) withOIDCScopes(scopes []string) []string {
 	}
 	slices.Sort(scopes)
 	return scopes
+}
+
+// has says that the client has a scope already, and was not seen without it since. A
+// server that says in its metadata now that it has a scope, now that it does not, as
+// two nodes behind one address do, is no reason to change every client each time.
+func (q *inquiry) has(scope string) bool {
+	if !q.Record.Live() || !slices.Contains(q.Record.Client.Registered.Scopes, scope) {
+		return false
+	}
+	switch said := q.Observed.Client.Registered.Scopes; {
+	case q.Observed.Looked && q.Observed.Is == Absent:
+		return false
+	case q.Observed.Looked && q.Observed.Is == Present && said != nil:
+		return slices.Contains(said, scope)
+	}
+	return true
 }

@@ -31,15 +31,15 @@ func TestScopesOfTheAuthorizationServerItself(t *testing.T) {
 		change func(*RegistrationFacts)
 		want   []string
 	}{
-		"offline_access, where the server has it": {func(*RegistrationFacts) {}, []string{"offline_access"}},
-		"both, where the policy adds openid":      {allow("openid", "offline_access"), []string{"offline_access", "openid"}},
-		"none without RefreshToken":               {func(f *RegistrationFacts) { f.Registration.Spec.GrantTypes = f.Registration.Spec.GrantTypes[:1] }, nil},
-		"none that the server does not have":      {func(f *RegistrationFacts) { f.AuthorizationServer.Object.Status.Capabilities = nil }, nil},
-		"one that the policy allows":              {allow(v1alpha1.OIDCScopeOfflineAccess), []string{"offline_access"}},
-		"none, where the policy allows none":      {allow(), nil},
+		"what refreshing needs, left out":    {func(*RegistrationFacts) {}, []string{"offline_access"}},
+		"both, where the policy allows them": {allow(v1alpha1.OIDCScopeOfflineAccess, v1alpha1.OIDCScopeOpenID), []string{"offline_access", "openid"}},
+		"none without RefreshToken":          {func(f *RegistrationFacts) { f.Registration.Spec.GrantTypes = f.Registration.Spec.GrantTypes[:1] }, nil},
+		"none that the server does not have": {func(f *RegistrationFacts) { f.AuthorizationServer.Object.Status.Capabilities = nil }, nil},
+		"one that the policy allows":         {allow(v1alpha1.OIDCScopeOfflineAccess), []string{"offline_access"}},
+		"none, where the policy allows none": {allow(), nil},
 		"openid is not registered everywhere": {func(f *RegistrationFacts) {
+			allow(v1alpha1.OIDCScopeOfflineAccess, v1alpha1.OIDCScopeOpenID)(f)
 			f.Traits.OpenIDImplied = true
-			allow("openid", "offline_access")(f)
 		}, []string{"offline_access"}},
 		"none while the server is not there":   {func(f *RegistrationFacts) { f.AuthorizationServer = AuthorizationServerFact{Is: Absent} }, nil},
 		"none where the server has not spoken": {func(f *RegistrationFacts) { f.AuthorizationServer.Object.Status = v1alpha1.AuthorizationServerStatus{} }, nil},

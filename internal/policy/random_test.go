@@ -125,20 +125,39 @@ func scopeViolations(f RegistrationFacts, at time.Time, d RegistrationDecision, 
 }
 
 // ownScopes are the authorization server's own scopes that a registration may have:
-// any while the server has not spoken, and what is registered is all there is.
+// any while the server has not spoken, and what is registered is all there is; then
+// offline_access, if the server has it or the client was not seen without it.
 func ownScopes(f RegistrationFacts) []string {
 	as := f.AuthorizationServer.Object
 	if as == nil || as.Status.Metadata == nil {
 		return []string{"offline_access", "openid"}
 	}
-	listed := as.Spec.Policy != nil && as.Spec.Policy.AllowedOIDCScopes != nil
-	if listed && len(*as.Spec.Policy.AllowedOIDCScopes) == 0 || !slices.Contains(as.Status.Capabilities, v1alpha1.CapabilityOpenID) || !slices.Contains(f.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
+	if !slices.Contains(f.Registration.Spec.GrantTypes, v1alpha1.GrantRefreshToken) {
 		return nil
 	}
-	if !listed {
-		return []string{"offline_access"}
+	allowed := []v1alpha1.OIDCScope{v1alpha1.OIDCScopeOfflineAccess}
+	if p := as.Spec.Policy; p != nil && p.AllowedOIDCScopes != nil {
+		allowed = *p.AllowedOIDCScopes
 	}
-	return []string{"offline_access", "openid"}
+	var own []string
+	for _, scope := range allowed {
+		if slices.Contains(as.Status.Capabilities, v1alpha1.CapabilityOpenID) || holdsNow(f, string(scope)) {
+			own = append(own, string(scope))
+		}
+	}
+	return own
+}
+
+// holdsNow says that a client has a scope, as far as is known.
+func holdsNow(f RegistrationFacts, scope string) bool {
+	has := f.Record.Live() && slices.Contains(f.Record.Client.Registered.Scopes, scope)
+	if f.Observed.Looked && f.Observed.Is == Absent {
+		return false
+	}
+	if said := f.Observed.Client.Registered.Scopes; f.Observed.Looked && f.Observed.Is == Present && said != nil {
+		has = has && slices.Contains(said, scope)
+	}
+	return has
 }
 
 // pick chooses one of some values.

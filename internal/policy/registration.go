@@ -132,7 +132,9 @@ func (q *inquiry) gatherScopes() {
 			sources[name] = append(sources[name], facts.Grant.Name)
 		}
 	}
-	for i, facts := range q.Grants {
+	order, _ := q.precedence()
+	for _, i := range order {
+		facts := q.Grants[i]
 		if entry := facts.Server.entryScope(); entry != "" && q.grants[i].InForce && total.takes(string(entry)) {
 			sources[entry] = append(sources[entry], facts.Grant.Name)
 		}
@@ -284,7 +286,7 @@ func redirectURIsAllowed(q *inquiry) *Verdict {
 		if len(patterns) == 0 {
 			continue
 		}
-		switch matchesAny(patterns, string(uri)) {
+		switch matchesAny(patternsFor(string(uri), patterns), string(uri)) {
 		case Present:
 		case Unknown:
 			return badPatternVerdict()
@@ -296,6 +298,24 @@ func redirectURIsAllowed(q *inquiry) *Verdict {
 	return nil
 }
 
+// otherSchemes are what a pattern that names a scheme does not match in its place.
+var otherSchemes = []string{"zzqx", "zz.qx-7+"}
+
+// patternsFor are the patterns that count for a redirect URI: for one of a private-use
+// scheme those that name its scheme. One that was written for hosts and paths would let
+// in every program's. What cannot be compiled counts, so that nothing is changed by it.
+func patternsFor(uri string, patterns []string) []string {
+	if !privateUse(uri) {
+		return patterns
+	}
+	_, rest, _ := strings.Cut(uri, ":")
+	return slices.DeleteFunc(slices.Clone(patterns), func(pattern string) bool {
+		return slices.ContainsFunc(otherSchemes, func(other string) bool {
+			return matchesAny([]string{pattern}, other+":"+rest) == Present
+		})
+	})
+}
+
 // privateUseRefusal refuses a redirect URI of a private-use scheme that nobody allowed:
 // any program on a user's machine may take a scheme for itself, and the code with it.
 func (q *inquiry) privateUseRefusal(uri string, patterns []string) *Verdict {
@@ -305,9 +325,9 @@ func (q *inquiry) privateUseRefusal(uri string, patterns []string) *Verdict {
 	case q.Registration.Spec.ApplicationType != v1alpha1.ApplicationNative:
 		return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
 			fmt.Sprintf("spec.redirectURIs: %q is of a private-use scheme, which only programs on a user's machine have: set applicationType: Native", uri))
-	case len(patterns) == 0 && q.AuthorizationServer.Object != nil:
+	case len(patternsFor(uri, patterns)) == 0 && q.AuthorizationServer.Object != nil:
 		return notAllowed(v1alpha1.ReasonRedirectURINotAllowed,
-			fmt.Sprintf("spec.redirectURIs: %q is of a private-use scheme, and the AuthorizationServer's policy has no pattern that allows it: ask the platform team to add one to spec.policy.redirectURIPatterns", uri))
+			fmt.Sprintf("spec.redirectURIs: %q is of a private-use scheme, and the AuthorizationServer's policy has no pattern that names its scheme: ask the platform team to add one to spec.policy.redirectURIPatterns", uri))
 	}
 	return nil
 }

@@ -364,7 +364,7 @@ func TestPrivateUseSchemes(t *testing.T) {
 		t.Errorf("with a pattern: %+v", d.Verdict)
 	}
 	for words, d := range map[string]RegistrationDecision{
-		"no pattern that allows it": asking(v1alpha1.ApplicationNative),
+		"no pattern that names its": asking(v1alpha1.ApplicationNative),
 		"applicationType: Native":   asking(v1alpha1.ApplicationWeb, cursor),
 		"matches no pattern":        asking(v1alpha1.ApplicationNative, `https://.*`),
 	} {

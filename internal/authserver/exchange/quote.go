@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -57,7 +58,7 @@ func QuoteOf(c Call, a Answer) authserver.Quote {
 		}
 		parts = append(parts, said)
 	}
-	return authserver.NewQuote(quotable(strings.Join(parts, ": "), c.secrets()))
+	return authserver.NewQuote(quotable(strings.Join(parts, ": "), c.secrets(), string(c.Body)))
 }
 
 // quoteOfRefusal is what the server says of a request that it refuses for what it asks.
@@ -74,17 +75,18 @@ func quoteOfRefusal(c Call, a Answer) authserver.Quote {
 	return authserver.Quote{}
 }
 
-// quotable cleans what a server said; empty where it tells of a secret.
-func quotable(said string, secrets []string) string {
-	plain := solid(said)
+// quotable cleans what a server said of what was sent; empty where it tells of a secret.
+func quotable(said string, secrets []string, sent string) string {
+	plain, bare := solid(said), stripped(unescaped(said))
 	for _, secret := range secrets {
-		if tells(plain, solid(secret)) {
+		hidden := stripped(secret)
+		if tells(plain, solid(secret)) || len(hidden) >= tellingPart && (tells(bare, hidden) || tells(bare, backwards(hidden))) {
 			return ""
 		}
 	}
 	words := strings.Fields(strings.Map(shownRune, strings.ToValidUTF8(said, "")))
 	for i, word := range words {
-		if len([]rune(word)) > longestWord || address.MatchString(word) {
+		if len([]rune(word)) > longestWord || address.MatchString(word) || unknownCode(word, sent) {
 			words[i] = leftOut
 		}
 	}
@@ -119,6 +121,51 @@ func solid(text string) string {
 	}, text)
 }
 
+// stripped is what is left of a text without case and marks: its letters and digits.
+func stripped(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, text)
+}
+
+func backwards(text string) string {
+	turned := []byte(text)
+	slices.Reverse(turned)
+	return string(turned)
+}
+
+// escape finds characters that are written by their number: in URLs, in JSON, in HTML.
+var escape = regexp.MustCompile(`(?i)%([0-9a-f]{2})|\\u([0-9a-f]{4})|&#x([0-9a-f]{1,6});|&#([0-9]{1,7});`)
+
+// unescaped writes those characters themselves.
+func unescaped(text string) string {
+	return escape.ReplaceAllStringFunc(text, func(written string) string {
+		groups, base := escape.FindStringSubmatch(written), 16
+		if groups[4] != "" {
+			base = 10
+		}
+		number, err := strconv.ParseInt(strings.Join(groups[1:], ""), base, 32)
+		if err != nil {
+			return written
+		}
+		return string(rune(number))
+	})
+}
+
+// code finds what could be a key, a token or a coding of one.
+var code = regexp.MustCompile(`[A-Za-z0-9+/=_-]{16,}`)
+
+// unknownCode reports whether a word has something in it that could be a code, with
+// letters and digits, and was not sent.
+func unknownCode(word, sent string) bool {
+	return slices.ContainsFunc(code.FindAllString(word, -1), func(found string) bool {
+		return strings.ContainsAny(found, "0123456789") && !strings.Contains(sent, found)
+	})
+}
+
 // tells reports whether a text has a secret in it, or a telling part of one.
 func tells(text, secret string) bool {
 	if len(secret) < tellingPart {
@@ -150,6 +197,13 @@ func (c Call) secrets() []string {
 	}
 	for _, secret := range c.Secrets {
 		add(secret.Reveal())
+	}
+	if target, err := url.Parse(c.URL); err == nil {
+		for _, values := range target.Query() {
+			for _, value := range values {
+				add(value)
+			}
+		}
 	}
 	scheme, credential, _ := strings.Cut(c.Authorization, " ")
 	add(credential)
