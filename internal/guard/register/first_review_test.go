@@ -35,7 +35,7 @@ func BenchmarkFirstScopes(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if scopes := m.firstScopes(server, time.Now()); len(scopes) != 1 {
+		if scopes := policy.FirstScopes(server, m.holdings(server), time.Now()); len(scopes) != 1 {
 			b.Fatalf("%q", scopes)
 		}
 	}
