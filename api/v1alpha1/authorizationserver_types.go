@@ -362,8 +362,9 @@ type RegistrationPolicy struct {
 	// with the grant type RefreshToken are registered with, where it publishes them
 	// (scopes_supported): openid (OpenID Connect Core 1.0 §3.1.2.1) and offline_access
 	// (§11). Many servers give refresh tokens only to who asks for offline_access, and
-	// many clients ask for it. They are not granted, and lead to no server. Left out,
-	// offline_access. An empty list means none.
+	// many clients ask for it. They are not granted, and lead to no server. openid lets a
+	// client learn who its users are, and some servers refuse to register it. Left out,
+	// offline_access alone. An empty list means none.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=2
