@@ -31,13 +31,13 @@ func TestScopesOfTheAuthorizationServerItself(t *testing.T) {
 		change func(*RegistrationFacts)
 		want   []string
 	}{
-		"what refreshing needs, left out":      {func(*RegistrationFacts) {}, []string{"offline_access"}},
-		"both, where the policy allows them":   {allow(v1alpha1.OIDCScopeOfflineAccess, v1alpha1.OIDCScopeOpenID), []string{"offline_access", "openid"}},
-		"none without RefreshToken":            {func(f *RegistrationFacts) { f.Registration.Spec.GrantTypes = f.Registration.Spec.GrantTypes[:1] }, nil},
-		"none that the server does not have":   {func(f *RegistrationFacts) { f.AuthorizationServer.Object.Status.Capabilities = nil }, nil},
-		"one that the policy allows":           {allow(v1alpha1.OIDCScopeOfflineAccess), []string{"offline_access"}},
-		"none, where the policy allows none":   {allow(), nil},
-		"openid is not registered everywhere":  {func(f *RegistrationFacts) {
+		"what refreshing needs, left out":    {func(*RegistrationFacts) {}, []string{"offline_access"}},
+		"both, where the policy allows them": {allow(v1alpha1.OIDCScopeOfflineAccess, v1alpha1.OIDCScopeOpenID), []string{"offline_access", "openid"}},
+		"none without RefreshToken":          {func(f *RegistrationFacts) { f.Registration.Spec.GrantTypes = f.Registration.Spec.GrantTypes[:1] }, nil},
+		"none that the server does not have": {func(f *RegistrationFacts) { f.AuthorizationServer.Object.Status.Capabilities = nil }, nil},
+		"one that the policy allows":         {allow(v1alpha1.OIDCScopeOfflineAccess), []string{"offline_access"}},
+		"none, where the policy allows none": {allow(), nil},
+		"openid is not registered everywhere": {func(f *RegistrationFacts) {
 			allow(v1alpha1.OIDCScopeOfflineAccess, v1alpha1.OIDCScopeOpenID)(f)
 			f.Traits.OpenIDImplied = true
 		}, []string{"offline_access"}},
