@@ -43,9 +43,15 @@ func FirstScopes(server ServerEntry, holdings iter.Seq[Holding], now time.Time) 
 	if !some {
 		return nil
 	}
+	return leastPowerful(common)
+}
+
+// leastPowerful are the scopes of the least powerful tier of some that are in the order
+// of their power.
+func leastPowerful(scopes []CatalogueScope) []string {
 	var names []string
-	for _, scope := range common {
-		if rank(scope.Tier) == rank(common[0].Tier) {
+	for _, scope := range scopes {
+		if rank(scope.Tier) == rank(scopes[0].Tier) {
 			names = append(names, scope.Name)
 		}
 	}

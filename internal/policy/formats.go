@@ -21,7 +21,7 @@ func redirectRefusal(text string) string {
 	const example = "for example https://app.example.com/callback or http://127.0.0.1/callback"
 	uri, err := url.Parse(text)
 	switch {
-	case err != nil || uri.Hostname() == "" && !privateUse(text) || uri.User != nil:
+	case err != nil || !placed(uri, text) || uri.User != nil:
 		return fmt.Sprintf("%q is not an absolute URI: give each in full, %s", text, example)
 	case len(text) > maxURI:
 		return fmt.Sprintf("%q has more than %d characters: give a shorter one, %s", shorten(text), maxURI, example)
@@ -36,6 +36,9 @@ func redirectRefusal(text string) string {
 	}
 	return fmt.Sprintf("%q is neither https nor loopback, and of no private-use scheme: use https, %s", text, example)
 }
+
+// placed says that a redirect URI leads to a host, or to a program by its scheme.
+func placed(uri *url.URL, text string) bool { return uri.Hostname() != "" || privateUse(text) }
 
 // privateUse says that a redirect URI is of a scheme that a program has for itself
 // (RFC 8252 §7.1), and not of one that browsers act on.

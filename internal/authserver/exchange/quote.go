@@ -79,14 +79,13 @@ func quoteOfRefusal(c Call, a Answer) authserver.Quote {
 func quotable(said string, secrets []string, sent string) string {
 	plain, bare := solid(said), stripped(unescaped(said))
 	for _, secret := range secrets {
-		hidden := stripped(secret)
-		if tells(plain, solid(secret)) || len(hidden) >= tellingPart && (tells(bare, hidden) || tells(bare, backwards(hidden))) {
+		if tells(plain, solid(secret)) || tellsStripped(bare, stripped(secret)) {
 			return ""
 		}
 	}
 	words := strings.Fields(strings.Map(shownRune, strings.ToValidUTF8(said, "")))
 	for i, word := range words {
-		if len([]rune(word)) > longestWord || address.MatchString(word) || unknownCode(word, sent) {
+		if unfitWord(word, sent) {
 			words[i] = leftOut
 		}
 	}
@@ -119,6 +118,17 @@ func solid(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// unfitWord reports whether a word is not to be shown.
+func unfitWord(word, sent string) bool {
+	return len([]rune(word)) > longestWord || address.MatchString(word) || unknownCode(word, sent)
+}
+
+// tellsStripped is tells for texts without case and marks, forwards and backwards. What
+// is short then could be in any text.
+func tellsStripped(text, secret string) bool {
+	return len(secret) >= tellingPart && (tells(text, secret) || tells(text, backwards(secret)))
 }
 
 // stripped is what is left of a text without case and marks: its letters and digits.

@@ -110,14 +110,18 @@ func (o *operation) foresee(ctx context.Context, names []string, owner string) e
 	return err
 }
 
-// provide makes the client scopes that the realm does not have, and returns the
-// internal ids of all.
+// ownScopes are client scopes with a meaning to Keycloak itself. A realm without one
+// does not allow what it stands for.
+var ownScopes = []string{"offline_access", "openid"}
+
+// provide makes the client scopes that the realm does not have, unless they are
+// Keycloak's own, and returns the internal ids of all.
 func (o *operation) provide(ctx context.Context, names []string, owner string) (map[string]string, error) {
 	ids, err := o.scopeIDs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	missing := func(name string) bool { return ids[name] == "" }
+	missing := func(name string) bool { return ids[name] == "" && !slices.Contains(ownScopes, name) }
 	if !slices.ContainsFunc(names, missing) {
 		return ids, nil
 	}

@@ -382,3 +382,31 @@ func TestT19ANotFoundWhileItIsThereIsNoSuccess(t *testing.T) {
 		}
 	}
 }
+
+// A realm without offline_access allows no offline tokens: the scope is Keycloak's own,
+// and is never made again by us.
+func TestKeycloaksOwnScopesAreNotMade(t *testing.T) {
+	w := newWorld(t)
+	delete(w.scopes, "offline_access")
+	s := w.connect(t, Options{})
+	wish := contract.For(Traits(authserver.Config{}), contract.Wish())
+	wish.Scopes = append(slices.Clone(wish.Scopes), "offline_access")
+	registered, err := s.Register(t.Context(), wish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced, err := s.Replace(t.Context(), authserver.Handle{ClientID: wish.ID, Owner: wish.SoftwareID}, wish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]authserver.Client{"registered": registered, "replaced": replaced} {
+		if slices.Contains(got.Registered.Scopes, "offline_access") || len(got.Registered.Scopes) != len(wish.Scopes)-1 {
+			t.Errorf("%s with %q", name, got.Registered.Scopes)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, made := w.scopes["offline_access"]; made {
+		t.Error("offline_access was made")
+	}
+}
