@@ -15,8 +15,13 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
-// loginFolder is the npm project with the clients that log in.
-const loginFolder = "loginclients"
+const (
+	// loginFolder is the npm project with the clients that log in.
+	loginFolder = "loginclients"
+	// pythonFolder has those in Python, and what the first generation of the SDK needs;
+	// fastMCPFolder has what the second needs.
+	pythonFolder = "loginpython"
+)
 
 // loginSetting is what a person enters into a client.
 type loginSetting struct {
@@ -37,6 +42,8 @@ type loginClient struct {
 	// redirect chooses its redirect URI.
 	redirect func(t *testing.T) string
 	start    func(t *testing.T, s loginSetting) loginUser
+	// notes point to what docs/clients.md says of what fails, by column.
+	notes map[string]string
 }
 
 // loginClients are all, and what waits until they are installed.
@@ -45,18 +52,28 @@ type loginClients struct {
 	installed func(t *testing.T)
 }
 
+// newLoginClients begins to install them. Those in Python are left out where there is no
+// Python with venv.
 func newLoginClients(t *testing.T) *loginClients {
 	t.Helper()
-	node := installNode(t, loginFolder)
-	return &loginClients{
-		all: []loginClient{
-			nodeLogin("TypeScript SDK 2", "client"), nodeLogin("TypeScript SDK 1", "sdk"),
-		},
-		installed: func(t *testing.T) {
-			t.Helper()
-			node()
-		},
+	node, one, two := installNode(t, loginFolder), installPython(t, pythonFolder), installPython(t, fastMCPFolder)
+	first := nodeLogin("TypeScript SDK 1", "sdk")
+	first.notes = map[string]string{"call": " (2)"}
+	c := &loginClients{all: []loginClient{
+		nodeLogin("TypeScript SDK 2", "client"), first, goLogin(), remoteLogin(),
+	}}
+	c.installed = func(t *testing.T) {
+		t.Helper()
+		if python := one(); python != "" {
+			c.all = append(c.all, pythonLogin("Python SDK 1", "mcp", python, pythonFolder, "sdk"))
+		}
+		if python := two(); python != "" {
+			c.all = append(c.all,
+				pythonLogin("Python SDK 2", "mcp", python, fastMCPFolder, "sdk"), pythonLogin("FastMCP", "fastmcp", python, fastMCPFolder, "fastmcp"))
+		}
+		node()
 	}
+	return c
 }
 
 // anyRedirect is a redirect URI on loopback, as native clients have it.
@@ -74,6 +91,41 @@ func nodeLogin(name, generation string) loginClient {
 			return startUser(t, loginFolder, s.environment(), "node", "login.js", generation, s.endpoint)
 		},
 	}
+}
+
+// pythonLogin is a kind of client in Python, of what the requirements of a folder say.
+func pythonLogin(name, project, python, requirements, kind string) loginClient {
+	return loginClient{
+		name: name, version: required(requirements, project), redirect: anyRedirect,
+		start: func(t *testing.T, s loginSetting) loginUser {
+			t.Helper()
+			return startUser(t, pythonFolder, append(s.environment(), "BROWSER="+browserProgram(t)+" %s &"), python, "login.py", kind, s.endpoint)
+		},
+	}
+}
+
+// browserProgram is the program that clients start to open the browser.
+func browserProgram(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(loginFolder, "browser.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// required is the version of a project that requirements pin.
+func required(folder, project string) string {
+	content, err := os.ReadFile(filepath.Join(folder, "requirements.txt"))
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(content)) {
+		if version, found := strings.CutPrefix(line, project+"=="); found {
+			return strings.TrimRight(version, " \\\n")
+		}
+	}
+	return ""
 }
 
 // environment is how programs are told what a person entered.

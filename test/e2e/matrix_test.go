@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,9 @@ func (m *matrix) newServer(as string) *v1alpha1.MCPServer {
 	return server
 }
 
+// mostQuoted is how much of a message the table shows.
+const mostQuoted = 60
+
 // cell is a client at an authorization server with a registration.
 type cell struct {
 	*matrix
@@ -150,13 +154,19 @@ type cell struct {
 // testLogsIn lives through what a client meets, from its login to its deletion.
 func testLogsIn(t *testing.T, m *matrix, client loginClient, as string, h holding) {
 	c := m.newCell(t, client, as, h)
-	defer func() { m.table.add(c.row) }()
-	c.logsIn(t)
+	defer func() {
+		if !t.Failed() {
+			m.table.add(c.row)
+		}
+	}()
+	if !c.logsIn(t) {
+		return
+	}
 	c.listsTools(t)
 	works := c.callsGranted(t)
 	c.callsOthers(t, works)
 	if h.refreshes() {
-		c.outlivesToken(t, works)
+		works = c.outlivesToken(t, works)
 	}
 	c.isRevoked(t, works)
 }
@@ -212,14 +222,23 @@ func (c *cell) calls(t *testing.T, tool string) func() nodeAnswer {
 
 // logsIn connects: the client finds the authorization server by the guard's challenge,
 // and asks for the entry scope.
-func (c *cell) logsIn(t *testing.T) {
+func (c *cell) logsIn(t *testing.T) (works bool) {
 	t.Helper()
 	answer, openings := c.opens(func() nodeAnswer { return c.user.does(t, "connect", "", nil) })
-	if !answer.OK || len(openings) != 1 {
+	if len(openings) != 1 {
 		t.Fatalf("the login: the browser opened %+v, the client shows %q", openings, answer.Message)
 	}
-	c.row.login = "yes"
-	t.Logf("it asked for %q", openings[0].scopes)
+	t.Logf("it asked for %q, and shows %q", openings[0].scopes, answer.Message)
+	asksForMore := slices.Contains(openings[0].scopes, "offline_access") && !c.refreshes() && openings[0].failure == "invalid_scope"
+	switch {
+	case answer.OK:
+		c.row.login = "yes"
+	case asksForMore:
+		c.row.login = "no: asks for `offline_access` (1)"
+	default:
+		t.Fatalf("the login fails: %s", answer.Message)
+	}
+	return answer.OK
 }
 
 // listsTools holds that what was granted is shown, and nothing else.
@@ -237,7 +256,7 @@ func (c *cell) callsGranted(t *testing.T) (works bool) {
 	t.Logf("the step-up: %+v %q %q", openings, answer.Text, answer.Message)
 	switch {
 	case !answer.OK:
-		c.row.call = "no"
+		c.row.call = "no" + c.client.notes["call"]
 	case len(openings) > 0:
 		c.row.call = "yes, the browser opens again"
 	default:
@@ -273,7 +292,7 @@ func (c *cell) callsOthers(t *testing.T, works bool) {
 }
 
 // outlivesToken calls when the access token has expired.
-func (c *cell) outlivesToken(t *testing.T, works bool) {
+func (c *cell) outlivesToken(t *testing.T, works bool) (goesOn bool) {
 	t.Helper()
 	seen := c.screen.seen()
 	time.Sleep(time.Until(seen[len(seen)-1].at.Add(matrixLifetime + 2*time.Second)))
@@ -285,12 +304,15 @@ func (c *cell) outlivesToken(t *testing.T, works bool) {
 	t.Logf("with an expired token: %+v %q", openings, answer.Message)
 	switch {
 	case !answer.OK:
-		c.row.expiry = "no"
+		c.row.expiry = "no" + c.client.notes["expiry"]
+	case len(openings) > 1:
+		c.row.expiry = "the browser opens twice"
 	case len(openings) > 0:
 		c.row.expiry = "the browser opens again"
 	default:
 		c.row.expiry = "refreshes"
 	}
+	return works && answer.OK
 }
 
 // isRevoked deletes the registration while a tool is at work.
@@ -328,6 +350,9 @@ func (c *cell) isRevoked(t *testing.T, works bool) {
 		t.Errorf("a call after the revocation: %s", answer.Text)
 	}
 	c.row.after = "error"
+	if len(answer.Message) < mostQuoted {
+		c.row.after = fmt.Sprintf("error: “%s”", answer.Message)
+	}
 	if len(openings) > 0 {
 		c.row.after = "the browser opens, and the authorization server refuses"
 		if openings[0].shown == "" {

@@ -43,6 +43,8 @@ type opening struct {
 	// shown is the page of the authorization server that the person ended at; empty
 	// where they came back to the client.
 	shown string
+	// failure is the error that they came back with.
+	failure string
 }
 
 // mostRedirects is how often a browser follows a redirect.
@@ -112,7 +114,7 @@ func (s *screen) open(ctx context.Context, address string) (shown string, err er
 		this.shown = cmp.Or(response.Status, "nothing")
 		return this.shown, err
 	}
-	this.at = time.Now()
+	this.at, this.failure = time.Now(), location.Query().Get("error")
 	return "", s.bring(ctx, location.String())
 }
 

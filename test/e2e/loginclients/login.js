@@ -114,13 +114,17 @@ async function call({ tool, arguments: given }, how) {
   return { text };
 }
 
-// again does something once more after the person has logged in for it.
-async function again(act) {
+// again does something once more after the person has logged in for it: an expired
+// token may need a login for the first scope and one for the next.
+async function again(act, logins = 2) {
   try {
     return await act();
   } catch (error) {
+    if (logins === 0) {
+      throw error;
+    }
     await finish(transport, error);
-    return act();
+    return again(act, logins - 1);
   }
 }
 
