@@ -42,6 +42,8 @@ type loginClient struct {
 	// redirect chooses its redirect URI.
 	redirect func(t *testing.T) string
 	start    func(t *testing.T, s loginSetting) loginUser
+	// single says that it is a program for one request, which logs in for each.
+	single bool
 	// notes point to what docs/clients.md says of what fails, by column.
 	notes map[string]string
 }
@@ -60,7 +62,7 @@ func newLoginClients(t *testing.T) *loginClients {
 	first := nodeLogin("TypeScript SDK 1", "sdk")
 	first.notes = map[string]string{"call": " (2)"}
 	c := &loginClients{all: []loginClient{
-		nodeLogin("TypeScript SDK 2", "client"), first, goLogin(), remoteLogin(),
+		nodeLogin("TypeScript SDK 2", "client"), first, goLogin(), remoteLogin(), inspectorLogin(),
 	}}
 	c.installed = func(t *testing.T) {
 		t.Helper()
