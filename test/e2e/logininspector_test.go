@@ -71,19 +71,27 @@ func (u *inspectorUser) run(t *testing.T, arguments ...string) nodeAnswer {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return nodeAnswer{Message: shownBy(exit.Stderr, said)}
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resultOf(t, said)
+}
+
+// resultOf is what the Inspector prints of a result.
+func resultOf(t *testing.T, said []byte) nodeAnswer {
+	t.Helper()
+	var printed struct{ Result json.RawMessage }
 	var result struct {
 		Tools   []struct{ Name string }
 		Content []struct{ Text string }
 		IsError bool
-		Result  json.RawMessage
 	}
-	if err := errors.Join(err, json.Unmarshal(said, &result)); err != nil {
+	err := json.Unmarshal(said, &printed)
+	if printed.Result == nil {
+		printed.Result = said
+	}
+	if err := errors.Join(err, json.Unmarshal(printed.Result, &result)); err != nil {
 		t.Fatalf("%v\n%s", err, said)
-	}
-	if result.Result != nil {
-		if err := json.Unmarshal(result.Result, &result); err != nil {
-			t.Fatalf("%v\n%s", err, said)
-		}
 	}
 	answer := nodeAnswer{OK: !result.IsError}
 	for _, listed := range result.Tools {

@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -155,13 +154,15 @@ func goLogin() loginClient {
 	}
 }
 
-// module is the version of a module that this is built with.
+// module is the version of a module that go.mod requires.
 func module(path string) string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, dependency := range info.Deps {
-			if dependency.Path == path {
-				return strings.TrimPrefix(dependency.Version, "v")
-			}
+	content, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(content)) {
+		if version, found := strings.CutPrefix(strings.TrimSpace(line), path+" v"); found {
+			return version
 		}
 	}
 	return ""
