@@ -98,7 +98,7 @@ func (b *table) merged(old string) string {
 	lines := map[string]string{}
 	for line := range strings.Lines(old) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "| "), " | ")
-		if len(cells) == len(tableHead) && cells[0] != tableHead[0] {
+		if len(cells) == len(tableHead) && cells[0] != tableHead[0] && cells[0] != "---" {
 			lines[strings.Join([]string{cells[0], cells[1], cells[3]}, "|")] = strings.TrimSpace(line)
 		}
 	}
