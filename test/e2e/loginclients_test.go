@@ -44,6 +44,9 @@ type loginClient struct {
 	start    func(t *testing.T, s loginSetting) loginUser
 	// single says that it is a program for one request, which logs in for each.
 	single bool
+	// impatient says that it opens the browser in place of a refresh where the guard is
+	// the first to find that the token has expired.
+	impatient bool
 	// notes point to what docs/clients.md says of what fails, by column.
 	notes map[string]string
 }
@@ -98,7 +101,7 @@ func nodeLogin(name, generation string) loginClient {
 // pythonLogin is a kind of client in Python, of what the requirements of a folder say.
 func pythonLogin(name, project, python, requirements, kind string) loginClient {
 	return loginClient{
-		name: name, version: required(requirements, project), redirect: anyRedirect,
+		name: name, version: required(requirements, project), redirect: anyRedirect, impatient: true,
 		start: func(t *testing.T, s loginSetting) loginUser {
 			t.Helper()
 			return startUser(t, pythonFolder, append(s.environment(), "BROWSER="+browserProgram(t)+" %s &"), python, "login.py", kind, s.endpoint)
