@@ -500,7 +500,8 @@ const (
 	CapabilityPKCES256 Capability = "PKCES256"
 	// CapabilityIssuerInResponse: the iss response parameter (RFC 9207).
 	CapabilityIssuerInResponse Capability = "IssuerInResponse"
-	// CapabilityOpenID: openid in scopes_supported (OpenID Connect Core 1.0).
+	// CapabilityOpenID: openid in scopes_supported (OpenID Connect Core 1.0), and clients
+	// can be registered with it. Keycloak refuses that: there every client may ask for it.
 	CapabilityOpenID Capability = "OpenID"
 	// CapabilityOfflineAccess: offline_access in scopes_supported (ibidem, §11).
 	CapabilityOfflineAccess Capability = "OfflineAccess"

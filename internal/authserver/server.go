@@ -115,6 +115,9 @@ type Metadata struct {
 	Scopes                   []string
 	ClientIDMetadataDocument bool
 	IssuerInResponse         bool
+	// OpenIDImplied says that every client may ask for the scope openid, and that none
+	// can be registered with it, although Scopes has it.
+	OpenIDImplied bool
 	// ClockSkew is by how much the server's clock was ahead of the register's
 	// when it answered (the Date header); nil where it did not say.
 	ClockSkew *time.Duration

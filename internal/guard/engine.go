@@ -192,8 +192,8 @@ func (e *Engine) facts(server Server, token Token) policy.CallFacts {
 	return facts
 }
 
-// Callable returns the filter of a list of tools: whether the client of an
-// allowed request may call a tool now.
+// Callable returns the filter of a list of tools: whether it shows one to the client
+// of an allowed request now.
 func (e *Engine) Callable(v Verdict) func(tool string) bool {
 	facts, now := e.facts(v.Server, v.Token), e.clock.Now()
 	return func(tool string) bool {
@@ -202,7 +202,7 @@ func (e *Engine) Callable(v Verdict) func(tool string) bool {
 		}
 		asked := facts
 		asked.Tool = tool
-		return tool != "" && policy.Call(asked, now).Refusal == ""
+		return policy.Listed(asked, now)
 	}
 }
 

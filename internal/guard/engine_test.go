@@ -252,6 +252,12 @@ func TestCallable(t *testing.T) {
 			t.Errorf("%q: %v", tool, !want)
 		}
 	}
+	w.server.EntryScope, w.token.Scopes = "mcp:enter", []string{"mcp:enter"}
+	w.client.Scopes = append(w.client.Scopes, policy.EntryScope{Name: "mcp:enter", Grants: []string{"g"}})
+	v = e.Decide(t.Context(), Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/list"}})
+	if callable = e.Callable(v); !v.Allowed() || !callable("read_invoice") || callable("pay_invoice") {
+		t.Error("with a token that has only the entry scope, the list does not show what was granted")
+	}
 	w.server.Prober = "bot"
 	w.client.Namespace, w.grant.Namespace = "tools", "tools"
 	v = e.Decide(t.Context(), Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/list"}})

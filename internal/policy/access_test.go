@@ -51,13 +51,16 @@ func newAccessScene() *accessScene {
 	return s
 }
 
-func (s *accessScene) call(at time.Time) CallDecision {
+func (s *accessScene) call(at time.Time) CallDecision { return Call(s.all(), at) }
+
+// all are the facts with those of the objects.
+func (s *accessScene) all() CallFacts {
 	s.facts.Server = ServerOf(s.server)
 	if s.reg != nil {
 		s.facts.Clients = append([]ClientEntry{ClientOf(s.reg)}, s.facts.Clients...)
 	}
 	s.facts.Grants = append(s.facts.Grants, GrantOf(s.grant))
-	return Call(s.facts, at)
+	return s.facts
 }
 
 func TestCall(t *testing.T) {
@@ -184,6 +187,38 @@ func TestEntryScope(t *testing.T) {
 		c.change(s)
 		if got := s.call(accessNow); got.Refusal != c.want || !slices.Equal(got.StepUp, c.stepUp) {
 			t.Errorf("%s: refused as %q with step-up %q, want %q and %q", name, got.Refusal, got.StepUp, c.want, c.stepUp)
+		}
+	}
+}
+
+// At a server with an entry scope a list shows what a client may have, whatever its
+// token has: it begins with the entry scope alone, and asks for more when it calls.
+func TestListed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*accessScene)
+		want   bool
+	}{
+		"what was granted, before it is asked for": {func(*accessScene) {}, true},
+		"what the token has":                       {func(s *accessScene) { s.facts.Scopes = []string{"invoices:read"} }, true},
+		"not what nobody granted":                  {func(s *accessScene) { s.facts.Tool = "wipe" }, false},
+		"not what no scope leads to":               {func(s *accessScene) { s.facts.Tool = "unheard_of" }, false},
+		"not what has no name":                     {func(s *accessScene) { s.facts.Tool = "" }, false},
+		"nothing of a grant that has ended":        {func(s *accessScene) { s.grant.Status.Basis = "" }, false},
+		"nothing to a client that has ended":       {func(s *accessScene) { s.reg.Spec.State = v1alpha1.StateSuspended }, false},
+		"without an entry scope what the token has": {func(s *accessScene) {
+			s.server.Spec.EntryScope, s.facts.Scopes = "", []string{"invoices:read"}
+		}, true},
+		"and nothing else": {func(s *accessScene) { s.server.Spec.EntryScope = "" }, false},
+		"not what has to be reviewed": {func(s *accessScene) {
+			s.server.Spec.ToolChanges, s.grant.Status.ChangedTools = v1alpha1.ToolChangesWithhold, []string{"read_invoice"}
+		}, false},
+	} {
+		s := newAccessScene()
+		s.entering()
+		c.change(s)
+		if got := Listed(s.all(), accessNow); got != c.want {
+			t.Errorf("%s: listed %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -230,7 +230,7 @@ func describe(m authserver.Metadata) (*v1alpha1.ServerMetadata, []v1alpha1.Capab
 		{v1alpha1.CapabilityIntrospection, m.IntrospectionEndpoint != ""},
 		{v1alpha1.CapabilityPKCES256, slices.Contains(m.CodeChallengeMethods, "S256")},
 		{v1alpha1.CapabilityIssuerInResponse, m.IssuerInResponse},
-		{v1alpha1.CapabilityOpenID, slices.Contains(m.Scopes, string(v1alpha1.OIDCScopeOpenID))},
+		{v1alpha1.CapabilityOpenID, slices.Contains(m.Scopes, string(v1alpha1.OIDCScopeOpenID)) && !m.OpenIDImplied},
 		{v1alpha1.CapabilityOfflineAccess, slices.Contains(m.Scopes, string(v1alpha1.OIDCScopeOfflineAccess))},
 	}
 	var capabilities []v1alpha1.Capability

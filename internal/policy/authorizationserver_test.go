@@ -132,6 +132,12 @@ func TestCapabilities(t *testing.T) {
 	}, all)
 	_, none := describe(authserver.Metadata{CodeChallengeMethods: []string{"plain", "s256"}})
 	equal(t, "none", 0, len(none))
+	own := authserver.Metadata{Scopes: []string{"openid", "offline_access"}}
+	_, both := describe(own)
+	equal(t, "the server's own scopes", []v1alpha1.Capability{v1alpha1.CapabilityOpenID, v1alpha1.CapabilityOfflineAccess}, both)
+	own.OpenIDImplied = true
+	_, one := describe(own)
+	equal(t, "openid where nobody is registered with it", []v1alpha1.Capability{v1alpha1.CapabilityOfflineAccess}, one)
 }
 
 func TestConnection(t *testing.T) {

@@ -58,6 +58,18 @@ func leastPowerful(scopes []CatalogueScope) []string {
 	return names
 }
 
+// Listed reports whether a list of tools shows one to a client: one that it may call
+// and, at a server with an entry scope, one that it may call as soon as it asks for a
+// scope that it was granted. Nobody calls what they are not shown, and so nobody who
+// begins with the entry scope alone would ever ask for more.
+func Listed(f CallFacts, now time.Time) bool {
+	if f.Tool == "" {
+		return false
+	}
+	refusal := Call(f, now).Refusal
+	return refusal == "" || refusal == RefusedScopeMissing && f.Server.EntryScope != ""
+}
+
 // has says that a grant in force gives a scope of a server.
 func (h Holding) has(server ServerEntry, scope string, now time.Time) bool {
 	return slices.ContainsFunc(h.Grants, func(g GrantEntry) bool { return g.gives(server, h.Client, scope, now) })

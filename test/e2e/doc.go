@@ -16,5 +16,6 @@
 // real_test.go puts real servers behind the proxy of between_test.go, which answers
 // in their place. The guard's tests begin at TestGuard in guard_test.go; mcpclients/
 // holds the MCP clients and servers that are programs for Node.js, fastmcp/ one that
-// is a program for Python.
+// is a program for Python. TestMatrix in matrix_test.go has the clients that people use
+// log in: loginclients/ and loginpython/ hold them.
 package e2e

@@ -202,7 +202,8 @@ func (u *goUser) follow(t *testing.T, tool string, arguments map[string]any) {
 
 func (u *goUser) open() int { return int(u.line.streams.Load()) }
 
-// nodeUser is a client of the official TypeScript SDK in a process of its own.
+// nodeUser is a client in a process of its own, mostly one of the official TypeScript
+// SDK.
 type nodeUser struct {
 	in      io.WriteCloser
 	answers chan nodeAnswer
@@ -230,10 +231,20 @@ func dialNode(generation string) dialer {
 
 func dialNodeBy(t *testing.T, generation, endpoint string, environment ...string) *nodeUser {
 	t.Helper()
+	u := startUser(t, clientsFolder, environment, "node", "client.js", generation, endpoint)
+	if answer := u.does(t, "connect", "", nil); !answer.OK {
+		t.Fatalf("connecting to %s: %d %s", endpoint, answer.Status, answer.Message)
+	}
+	return u
+}
+
+// startUser starts a client that is a program of a folder and does what it is told.
+func startUser(t *testing.T, folder string, environment []string, program ...string) *nodeUser {
+	t.Helper()
 	u := &nodeUser{answers: make(chan nodeAnswer, 16)}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	command := exec.CommandContext(ctx, "node", "client.js", generation, endpoint)
-	command.Dir, command.Env = clientsFolder, append(os.Environ(), environment...)
+	command := exec.CommandContext(ctx, program[0], program[1:]...)
+	command.Dir, command.Env = folder, append(os.Environ(), environment...)
 	var said bytes.Buffer
 	command.Stderr = &said
 	var err error
@@ -261,9 +272,6 @@ func dialNodeBy(t *testing.T, generation, endpoint string, environment ...string
 			t.Logf("what the client said:\n%s", said.String())
 		}
 	})
-	if answer := u.does(t, "connect", "", nil); !answer.OK {
-		t.Fatalf("connecting to %s: %d %s", endpoint, answer.Status, answer.Message)
-	}
 	return u
 }
 
@@ -391,8 +399,14 @@ func (i inspector) open() int { return 0 }
 // installClients begins to install the npm project, and returns what waits for it.
 func installClients(t *testing.T) (installed func()) {
 	t.Helper()
+	return installNode(t, clientsFolder)
+}
+
+// installNode begins to install what the programs of a folder need.
+func installNode(t *testing.T, folder string) (installed func()) {
+	t.Helper()
 	install := exec.CommandContext(t.Context(), "npm", "ci", "--prefer-offline")
-	install.Dir = clientsFolder
+	install.Dir = folder
 	var said bytes.Buffer
 	install.Stdout, install.Stderr = &said, &said
 	if err := install.Start(); err != nil {

@@ -109,19 +109,26 @@ const driftSeconds = 60
 // fastMCPFolder holds the program that runs FastMCP, and what it needs.
 const fastMCPFolder = "fastmcp"
 
-// installFastMCP begins to install FastMCP, and returns what waits for it and says
-// which Python runs it: none where this machine has no Python with venv.
+// installFastMCP begins to install FastMCP; see installPython.
 func installFastMCP(t *testing.T) (python func() string) {
+	t.Helper()
+	return installPython(t, fastMCPFolder)
+}
+
+// installPython begins to install what the programs of a folder need, and returns what
+// waits for it and says which Python runs them: none where this machine has no Python
+// with venv.
+func installPython(t *testing.T, requirements string) (python func() string) {
 	t.Helper()
 	folder := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", folder).CombinedOutput(); err != nil {
-		t.Logf("FastMCP is left out, for there is no Python with venv: %v: %s", err, out)
+		t.Logf("what needs %s is left out, for there is no Python with venv: %v: %s", requirements, err, out)
 		return func() string { return "" }
 	}
 	path := filepath.Join(folder, "bin", "python")
 	install := exec.CommandContext(t.Context(), path, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile",
 		"--only-binary=:all:", "--requirement=requirements.txt")
-	install.Dir = fastMCPFolder
+	install.Dir = requirements
 	var said bytes.Buffer
 	install.Stdout, install.Stderr = &said, &said
 	if err := install.Start(); err != nil {
@@ -129,7 +136,7 @@ func installFastMCP(t *testing.T) (python func() string) {
 	}
 	return func() string {
 		if err := install.Wait(); err != nil {
-			t.Fatalf("installing FastMCP: %v\n%s", err, said.String())
+			t.Fatalf("installing %s: %v\n%s", requirements, err, said.String())
 		}
 		return path
 	}

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"context"
 	"crypto/rand"
 	"html"
 	"io"
@@ -99,23 +100,29 @@ func (v *visitor) visit(t *testing.T, proof url.Values) (arrived url.Values, sta
 
 func (v *visitor) send(t *testing.T, method, address string, form url.Values) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(form.Encode()))
+	response, page, err := fetch(t.Context(), v.client, method, address, form)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return response, page
+}
+
+// fetch asks for a page as a browser does.
+func fetch(ctx context.Context, client *http.Client, method, address string, form url.Values) (*http.Response, string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, "", err
 	}
 	if form != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	response, err := v.client.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	defer response.Body.Close()
 	page, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, string(page)
+	return response, string(page), err
 }
 
 // mostPages is how many forms there may be on the way: a login and a consent.
@@ -128,9 +135,9 @@ var (
 
 // fill is what a person enters into the form of a page, and where it is sent;
 // nil if it asks neither for a login nor for consent.
-func (v *visitor) fill(page string) (action string, form url.Values) {
+func (a account) fill(page string) (action string, form url.Values) {
 	found := formAction.FindStringSubmatch(page)
-	if found == nil || v.name == "" {
+	if found == nil || a.name == "" {
 		return "", nil
 	}
 	form = url.Values{}
@@ -139,8 +146,8 @@ func (v *visitor) fill(page string) (action string, form url.Values) {
 	}
 	switch {
 	case strings.Contains(page, "name=\"password\""):
-		form.Set("username", v.name)
-		form.Set("password", v.password)
+		form.Set("username", a.name)
+		form.Set("password", a.password)
 	case strings.Contains(page, "name=\"accept\""):
 		form.Set("accept", "Yes")
 	default:

@@ -227,8 +227,17 @@ func parseMetadata(fields *exchange.Object) (authserver.Metadata, error) {
 		ClientIDMetadataDocument: fields.Flag("client_id_metadata_document_supported"),
 		IssuerInResponse:         fields.Flag("authorization_response_iss_parameter_supported"),
 	}
+	metadata.OpenIDImplied = registersLikeKeycloak(metadata.RegistrationEndpoint)
 	if fields.Err() == nil && metadata.Issuer == "" {
 		fields.Fail("issuer")
 	}
 	return metadata, fields.Err()
+}
+
+// registersLikeKeycloak reports whether a registration endpoint is one of Keycloak, by
+// the path that all of its realms have. It publishes openid in scopes_supported, has no
+// client scope of that name, and refuses to register a client with it.
+func registersLikeKeycloak(endpoint string) bool {
+	parsed, err := url.Parse(endpoint)
+	return err == nil && strings.HasSuffix(parsed.Path, "/clients-registrations/openid-connect")
 }

@@ -58,6 +58,28 @@ func TestDiscoverReadsWhatIsUsed(t *testing.T) {
 	}
 }
 
+// Keycloak publishes openid, and its dynamic registration refuses it: every client may ask
+// for it.
+func TestKeycloakRegistersNoClientWithOpenID(t *testing.T) {
+	for endpoint, want := range map[string]bool{
+		"/register": false, "/clients-registrations/openid-connect": true, "/auth/realms/main/clients-registrations/openid-connect": true,
+		"/clients-registrations/openid-connect/register": false, "/register?of=/clients-registrations/openid-connect": false,
+	} {
+		w := newWorld(t)
+		w.metadata = func(document map[string]any) {
+			document["scopes_supported"] = []string{"openid"}
+			document["registration_endpoint"] = w.issuer() + endpoint
+		}
+		got, err := w.connect(t).Discover(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.OpenIDImplied != want {
+			t.Errorf("%s: openid is implied: %v, want %v", endpoint, got.OpenIDImplied, want)
+		}
+	}
+}
+
 func TestDiscoverFallsBackToOpenID(t *testing.T) {
 	w := newWorld(t)
 	w.onlyOpenID = true

@@ -37,6 +37,7 @@ func TestKeycloak(t *testing.T) {
 		{"what others add to a client is seen and taken away", testDrift},
 		{"a deletion of 100 of 1000 leaves 900, and strangers alone", testMany},
 		{"an account without the role proves nothing", testRoles},
+		{"dynamic registration takes offline_access and refuses openid", testOwnScopes},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, server) })
 	}

@@ -9,7 +9,9 @@
 //
 // The environment variable INITIAL_ACCESS_TOKEN holds the token that
 // registration requires, ACCESS_TOKEN_FORMAT is jwt or opaque (jwt if left out),
-// and ISSUER is where clients reach the server, if that is not where it listens.
+// ACCESS_TOKEN_SECONDS is how long access tokens live, RESOURCES is what the URLs of
+// all MCP servers begin with, and ISSUER is where clients reach the server, if that is
+// not where it listens.
 // One line of JSON with the address is printed when the server listens. It ends
 // with its standard input.
 
@@ -19,8 +21,8 @@ import { createServer } from 'node:http';
 
 import Provider, { errors } from 'oidc-provider';
 
-const LIFETIME = 300;
-const RESOURCES = 'https://mcp.example.com/';
+const LIFETIME = Number(process.env.ACCESS_TOKEN_SECONDS ?? 300);
+const RESOURCES = process.env.RESOURCES ?? 'https://mcp.example.com/';
 const USER = 'user';
 
 function configuration(scopes, initialAccessToken) {
@@ -62,11 +64,12 @@ function configuration(scopes, initialAccessToken) {
 
 // consent answers what the user would be asked.
 async function consent(provider, request, response) {
-  const { prompt, params, session } = await provider.interactionDetails(request, response);
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
   if (prompt.name === 'login') {
     return provider.interactionFinished(request, response, { login: { accountId: USER } });
   }
-  const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  // Who asks for more later keeps what the user consented to before.
+  const grant = (grantId && await provider.Grant.find(grantId)) || new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   grant.addOIDCScope((prompt.details.missingOIDCScope ?? []).join(' '));
   for (const [resource, wanted] of Object.entries(prompt.details.missingResourceScopes ?? {})) {
     grant.addResourceScope(resource, wanted.join(' '));
