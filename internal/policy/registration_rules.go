@@ -262,7 +262,7 @@ func notRefusedBefore(q *inquiry) *Verdict {
 // policyAdvice is what the platform team does about a policy of the authorization
 // server, by the word of the refusal.
 var policyAdvice = map[string]string{
-	"scope_not_allowed": "one of the granted scopes is not open to registered clients; ask the platform team to allow it there (in Keycloak: a client scope of that name, and the client registration policy Allowed Client Scopes)",
+	"scope_not_allowed": "one of the scopes is not open to registered clients; ask the platform team to allow it there (in Keycloak: a client scope of that name, and the client registration policy Allowed Client Scopes), or, if it is offline_access or openid, to leave it out of spec.policy.allowedOIDCScopes of the AuthorizationServer",
 	"too_many_clients":  "it allows no more clients; ask the platform team to raise the limit there (in Keycloak: the client registration policy Max Clients Limit)",
 	"host_not_trusted":  "it takes no registrations from the operator's address; ask the platform team to trust it there (in Keycloak: the client registration policy Trusted Hosts), or to name an initial access token",
 	"uri_not_trusted":   "the host of a redirect URI is not trusted there; use another one, or ask the platform team to trust it (in Keycloak: the client registration policy Trusted Hosts)",
