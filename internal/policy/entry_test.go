@@ -140,7 +140,9 @@ func TestEntryScopesDoNotDependOnTheOrder(t *testing.T) {
 func TestGrantTypesGoFromWhatIsFrozen(t *testing.T) {
 	t.Parallel()
 	f := refreshing(live)
-	f.change(func(as *v1alpha1.AuthorizationServer) { as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"} })
+	f.change(func(as *v1alpha1.AuthorizationServer) {
+		as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
+	})
 	if d := Registration(f, now); d.Action != Keep {
 		t.Fatalf("nothing was taken out: %s, %+v", d.Action, d.Verdict)
 	}
