@@ -400,7 +400,7 @@ func (s *scene) rotated() {
 		if client != nil && knowsKey(s.credentials, s.fake.KeysInForce(client.ID)) {
 			s.problem("the old key is still good")
 		}
-	case v1alpha1.AuthMethodClientSecretBasic:
+	case v1alpha1.AuthMethodClientSecretBasic, v1alpha1.AuthMethodClientSecretPost, v1alpha1.AuthMethodClientSecret:
 		same := string(held[v1alpha1.SecretKeyClientSecret]) == string(s.credentials[v1alpha1.SecretKeyClientSecret])
 		if same && s.fake.Traits().OwnSecret {
 			s.problem("the secret was not rotated")
