@@ -138,11 +138,15 @@ func probeClientRegistered(s ProbeSubject) string {
 	return ""
 }
 
-// scopes are those of the server that the client has in force.
+// scopes are those of the server that the client has in force, the entry scope first:
+// a server may take nobody in without it.
 func (s ProbeSubject) scopes(now time.Time) []string {
 	client, server := ClientOf(s.Client), ServerOf(s.Server)
 	var names []string
-	for _, scope := range server.Scopes {
+	for _, scope := range append([]CatalogueScope{{Name: server.EntryScope}}, server.Scopes...) {
+		if scope.Name == "" {
+			continue
+		}
 		if slices.ContainsFunc(s.Grants, func(grant v1alpha1.ScopeGrant) bool {
 			return GrantOf(&grant).gives(server, client, scope.Name, now)
 		}) {

@@ -44,7 +44,11 @@ func TestProbe(t *testing.T) {
 		change func(*ProbeSubject)
 		want   ProbePlan
 	}{
-		"with a client":    {func(*ProbeSubject) {}, ProbePlan{On: true, WithClient: true, Scopes: []string{"invoices:read"}}},
+		"with a client": {func(*ProbeSubject) {}, ProbePlan{On: true, WithClient: true, Scopes: []string{"invoices:read"}}},
+		"with an entry scope": {func(s *ProbeSubject) {
+			s.Server.Spec.EntryScope = "mcp:enter"
+			s.Client.Status.Scopes = append(s.Client.Status.Scopes, v1alpha1.EffectiveScope{Name: "mcp:enter", Grants: []string{"reader"}})
+		}, ProbePlan{On: true, WithClient: true, Scopes: []string{"mcp:enter", "invoices:read"}}},
 		"without":          {func(s *ProbeSubject) { s.Server.Spec.Probe = nil }, ProbePlan{On: true}},
 		"on without one":   {func(s *ProbeSubject) { s.Server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeOn} }, ProbePlan{On: true}},
 		"off":              {func(s *ProbeSubject) { s.Server.Spec.Probe.Mode = v1alpha1.ProbeOff }, ProbePlan{}},

@@ -231,8 +231,7 @@ func (q *inquiry) hold(d *RegistrationDecision) {
 func (q *inquiry) reduce(d *RegistrationDecision) {
 	tolerated := q.tolerated()
 	reduced, retires := q.reduced(d.Wish, tolerated), q.retires()
-	kept := len(reduced.Scopes) == len(q.Record.Client.Registered.Scopes) &&
-		len(reduced.RedirectURIs) == len(q.Record.Client.Registered.RedirectURIs)
+	kept := keeps(reduced, q.Record.Client.Registered)
 	switch {
 	case len(tolerated) == 0, len(WithoutOIDCScopes(reduced.Scopes)) == 0 && !kept:
 		d.Action, d.Verdict.Cause, d.Verdict.DueAt = Revoke, v1alpha1.CauseNoGrantInForce, q.lastGrantEnd()
@@ -248,6 +247,12 @@ func (q *inquiry) reduce(d *RegistrationDecision) {
 	case q.Record.KeysSettle(q.now):
 		d.Action, d.Wish, d.MakeKey, d.Resend = Replace, q.registered(reduced), false, true
 	}
+}
+
+// keeps says that a reduction takes away nothing that a tenant or a grant asked for.
+func keeps(reduced, registered authserver.ClientMetadata) bool {
+	return len(reduced.Scopes) == len(registered.Scopes) && len(reduced.RedirectURIs) == len(registered.RedirectURIs) &&
+		len(reduced.GrantTypes) == len(registered.GrantTypes)
 }
 
 // enabled says that the client was seen able to do something.
@@ -292,6 +297,9 @@ func (q *inquiry) reduced(wish authserver.ClientMetadata, tolerated []string) au
 	reduced.Scopes = intersect(reduced.Scopes, append(q.toleratedOIDCScopes(wish), tolerated...))
 	if uris := intersect(reduced.RedirectURIs, wish.RedirectURIs); len(uris) > 0 {
 		reduced.RedirectURIs = uris
+	}
+	if types := intersect(reduced.GrantTypes, wish.GrantTypes); len(types) > 0 {
+		reduced.GrantTypes = types
 	}
 	switch {
 	case reduced.JWKS == "" && reduced.JWKSURI == "" && reduced.Assertion == (authserver.Assertion{}):

@@ -87,6 +87,7 @@ func TestLimitsOnCreation(t *testing.T) {
 			[]string{"https://b.example.com/x", "matches no pattern", `for example one that matches https://app\.example\.com/.*`}},
 		{"any redirect URI, where nothing is listed", alice, one(at("open", interactive("https://x.example.com/"))), "", nil},
 		{"a private-use scheme that no pattern lists", alice, one(native("com.example.app:/callback")), patterns, []string{"com.example.app:/callback matches no pattern"}},
+		{"a private-use scheme that a pattern does not name", alice, one(native("com.example.app:/anybody")), patterns, []string{"com.example.app:/anybody matches no pattern"}},
 		{"a private-use scheme, where nothing is listed", alice, one(at("open", native("com.example.app:/callback"))), limits,
 			[]string{"com.example.app:/callback is of a private-use scheme", "spec.policy.redirectURIPatterns", "for example redirectURIs: [http://127.0.0.1/callback]"}},
 		{"a key set that is listed", alice, one(fetching("https://keys.example.com/a")), "", nil},

@@ -78,7 +78,7 @@ func authorizationServer(name string) *v1alpha1.AuthorizationServer {
 		OwnerPattern:                    `[a-z-]+@example\.com`,
 		AllowedGrantTypes:               []v1alpha1.GrantType{v1alpha1.GrantClientCredentials, v1alpha1.GrantAuthorizationCode},
 		AllowedTokenEndpointAuthMethods: []v1alpha1.TokenEndpointAuthMethod{v1alpha1.AuthMethodPrivateKeyJWT},
-		RedirectURIPatterns:             []string{`https://app\.example\.com/.*`, `https://b\.example\.com`},
+		RedirectURIPatterns:             []string{`https://app\.example\.com/.*`, `https://b\.example\.com`, `[^:]+:/anybody`},
 		JWKSURIPatterns:                 []string{`https://keys\.example\.com/[a-z]+`},
 	}
 	return as

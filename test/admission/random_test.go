@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +148,7 @@ func (d dice) authorizationServer() *v1alpha1.AuthorizationServer {
 	as.Spec.Policy = &v1alpha1.RegistrationPolicy{
 		AllowedGrantTypes:               some(d, allGrantTypes...),
 		AllowedTokenEndpointAuthMethods: some(d, allMethods...),
-		RedirectURIPatterns:             d.patterns(),
+		RedirectURIPatterns:             append(d.patterns(), some(d, "cursor://.*", `[a-z.]+:/+[a-z./]*`, `(com\.example\.app|cursor):.*`)...),
 		JWKSURIPatterns:                 d.patterns(),
 	}
 	if d.IntN(2) == 0 {
@@ -169,7 +170,10 @@ func (d dice) registration() *v1alpha1.MCPClientRegistration {
 	if r.Spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodNone || len(r.Spec.GrantTypes) == 0 || d.IntN(2) == 0 {
 		r.Spec.GrantTypes = append(some(d, v1alpha1.GrantRefreshToken), v1alpha1.GrantAuthorizationCode)
 		for range 1 + d.IntN(3) {
-			r.Spec.RedirectURIs = append(r.Spec.RedirectURIs, pick[v1alpha1.RedirectURI](d, "https://app.example.com/", "https://app.example.com/a", "https://b.example.com", "https://app.example.com/a%20b?x=1", "https://app.example.com:8443/"))
+			r.Spec.RedirectURIs = append(r.Spec.RedirectURIs, pick[v1alpha1.RedirectURI](d, "https://app.example.com/", "https://app.example.com/a", "https://b.example.com", "https://app.example.com/a%20b?x=1", "https://app.example.com:8443/", "cursor://app.example.com/a", "com.example.app:/callback"))
+		}
+		if slices.ContainsFunc(r.Spec.RedirectURIs, func(uri v1alpha1.RedirectURI) bool { return !strings.HasPrefix(string(uri), "https:") }) {
+			r.Spec.ApplicationType = v1alpha1.ApplicationNative
 		}
 	}
 	if r.Spec.TokenEndpointAuthMethod == v1alpha1.AuthMethodPrivateKeyJWT && d.IntN(2) == 0 {

@@ -66,6 +66,7 @@ func useSecret(ctx context.Context, secret *corev1.Secret, reg *v1alpha1.MCPClie
 		form.Set("client_id", value(v1alpha1.SecretKeyClientID))
 		form.Set("client_secret", value(v1alpha1.SecretKeyClientSecret))
 	case v1alpha1.AuthMethodClientSecretBasic, v1alpha1.AuthMethodClientSecret:
+		// ClientSecret is basic where the server supports both.
 		basic = url.UserPassword(value(v1alpha1.SecretKeyClientID), value(v1alpha1.SecretKeyClientSecret))
 	case v1alpha1.AuthMethodPrivateKeyJWT:
 		assertion, err := sign(value)

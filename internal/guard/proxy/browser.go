@@ -34,11 +34,7 @@ func (p *Proxy) receivePage(w http.ResponseWriter, r *http.Request, route *route
 	}
 	origin := r.Header["Origin"]
 	if !p.engine.Welcome(server, origin, r.Host) {
-		if route != nil {
-			asked := p.unread(r, route)
-			p.refuse(w, asked, p.engine.Admit(r.Context(), asked))
-		}
-		return route != nil
+		return route != nil && p.refusePage(w, r, route)
 	}
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", origin[0])
@@ -52,6 +48,18 @@ func (p *Proxy) receivePage(w http.ResponseWriter, r *http.Request, route *route
 	header.Set("Access-Control-Max-Age", pageMaxAge)
 	header.Add("Vary", "Access-Control-Request-Headers")
 	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// refusePage refuses a page; done is false where it may call after all, because the
+// register changed meanwhile.
+func (p *Proxy) refusePage(w http.ResponseWriter, r *http.Request, route *route) (done bool) {
+	asked := p.unread(r, route)
+	v := p.engine.Admit(r.Context(), asked)
+	if v.Allowed() {
+		return false
+	}
+	p.refuse(w, asked, v)
 	return true
 }
 

@@ -183,3 +183,16 @@ func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
 		t.Errorf("an empty origin: %+v", got)
 	}
 }
+
+// A server that is replaced while a page asks for it is there or not, and whoever asks
+// gets an answer.
+func TestPagesOfAServerThatIsReplaced(t *testing.T) {
+	w := newPages(t, fine)
+	for missed := range 8 {
+		w.register.change(guard.Change{}, func() { w.register.missed = missed + 1 })
+		got := w.do(w.request(http.MethodPost, "/mcp", addCall, "Origin", "https://mcp.example.com"))
+		if got.status != http.StatusOK && got.status != http.StatusForbidden && got.status != http.StatusServiceUnavailable {
+			t.Errorf("question %d: %+v", missed+1, got)
+		}
+	}
+}

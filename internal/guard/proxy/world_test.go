@@ -41,12 +41,17 @@ type register struct {
 	grants  []policy.GrantEntry
 	stale   bool
 	changed []func(guard.Change)
+	// missed is which question about a server has no answer, counted down; 0 is none.
+	missed int
 }
 
 func (r *register) Server(name guard.ServerName) (guard.Server, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	server, known := r.servers[name]
+	if r.missed--; r.missed == 0 {
+		return guard.Server{}, false
+	}
 	return server, known
 }
 

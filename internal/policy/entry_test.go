@@ -134,3 +134,21 @@ func TestEntryScopesDoNotDependOnTheOrder(t *testing.T) {
 		t.Errorf("in another order there are other scopes")
 	}
 }
+
+// A grant type that is taken out of the spec goes also from what is frozen, as a scope
+// and a redirect URI do.
+func TestGrantTypesGoFromWhatIsFrozen(t *testing.T) {
+	t.Parallel()
+	f := refreshing(live)
+	f.change(func(as *v1alpha1.AuthorizationServer) {
+		as.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
+	})
+	if d := Registration(f, now); d.Action != Keep {
+		t.Fatalf("nothing was taken out: %s, %+v", d.Action, d.Verdict)
+	}
+	f.Registration.Spec.GrantTypes = slices.DeleteFunc(f.Registration.Spec.GrantTypes, func(g v1alpha1.GrantType) bool { return g == v1alpha1.GrantRefreshToken })
+	f.Record.Client.Registered.Scopes = WithoutOIDCScopes(f.Record.Client.Registered.Scopes)
+	if d := Registration(f, now); d.Action != Replace || slices.Contains(d.Wish.GrantTypes, "refresh_token") || len(d.Wish.GrantTypes) == 0 {
+		t.Errorf("%s, wish %q: %+v", d.Action, d.Wish.GrantTypes, d.Verdict)
+	}
+}
