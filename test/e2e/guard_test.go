@@ -108,7 +108,7 @@ func (b *boundary) behind(server, url string) string { return b.namespace + "/" 
 // guard: what is allowed, what needs a further scope, what is refused, and what
 // becomes of streams.
 func TestGuard(t *testing.T) {
-	installed := installClients(t)
+	installed := installPackages(t, clientsFolder)
 	w := startWorld(t)
 	b := newBoundary(t, w)
 	installed()

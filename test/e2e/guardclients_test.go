@@ -388,11 +388,12 @@ func (i inspector) follow(t *testing.T, _ string, _ map[string]any) {
 
 func (i inspector) open() int { return 0 }
 
-// installClients begins to install the npm project, and returns what waits for it.
-func installClients(t *testing.T) (installed func()) {
+// installPackages begins to install the npm project of a folder, and returns what
+// waits for it.
+func installPackages(t *testing.T, folder string) (installed func()) {
 	t.Helper()
 	install := exec.CommandContext(t.Context(), "npm", "ci", "--prefer-offline")
-	install.Dir = clientsFolder
+	install.Dir = folder
 	var said bytes.Buffer
 	install.Stdout, install.Stderr = &said, &said
 	if err := install.Start(); err != nil {
@@ -401,7 +402,7 @@ func installClients(t *testing.T) (installed func()) {
 	return func() {
 		t.Helper()
 		if err := install.Wait(); err != nil {
-			t.Fatalf("installing MCP clients: %v\n%s", err, said.String())
+			t.Fatalf("installing %s: %v\n%s", folder, err, said.String())
 		}
 	}
 }

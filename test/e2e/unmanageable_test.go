@@ -44,7 +44,7 @@ type registeredClient struct{ ID, Name string }
 // with RFC 7591 and without RFC 7592: one client is made, by which it is learnt, and
 // no other until the AuthorizationServer changes.
 func TestUnmanageable(t *testing.T) {
-	installed, python := installClients(t), installFastMCP(t)
+	installed, python := installPackages(t, clientsFolder), installFastMCP(t)
 	w := startWorld(t)
 	installed()
 	all := []*unmanageable{w.startUnmanageable(t, "the-typescript-sdk", func(issuer string) string {
@@ -113,15 +113,26 @@ const fastMCPFolder = "fastmcp"
 // which Python runs it: none where this machine has no Python with venv.
 func installFastMCP(t *testing.T) (python func() string) {
 	t.Helper()
-	folder := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", folder).CombinedOutput(); err != nil {
-		t.Logf("FastMCP is left out, for there is no Python with venv: %v: %s", err, out)
+	installed, err := installPython(t, fastMCPFolder)
+	if err != nil {
+		t.Logf("FastMCP is left out: %v", err)
 		return func() string { return "" }
 	}
-	path := filepath.Join(folder, "bin", "python")
-	install := exec.CommandContext(t.Context(), path, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile",
-		"--only-binary=:all:", "--requirement=requirements.txt")
-	install.Dir = fastMCPFolder
+	return func() string { return filepath.Join(installed(), "bin", "python") }
+}
+
+// installPython begins to install what the requirements of a folder name, and returns
+// what waits for it and says in which environment it is. An error says that this
+// machine has no Python with venv.
+func installPython(t *testing.T, folder string) (installed func() string, err error) {
+	t.Helper()
+	environment := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", environment).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("there is no Python with venv: %w: %s", err, out)
+	}
+	install := exec.CommandContext(t.Context(), filepath.Join(environment, "bin", "python"), "-m", "pip", "install", "--quiet",
+		"--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:", "--requirement=requirements.txt")
+	install.Dir = folder
 	var said bytes.Buffer
 	install.Stdout, install.Stderr = &said, &said
 	if err := install.Start(); err != nil {
@@ -129,10 +140,10 @@ func installFastMCP(t *testing.T) (python func() string) {
 	}
 	return func() string {
 		if err := install.Wait(); err != nil {
-			t.Fatalf("installing FastMCP: %v\n%s", err, said.String())
+			t.Fatalf("installing %s: %v\n%s", folder, err, said.String())
 		}
-		return path
-	}
+		return environment
+	}, nil
 }
 
 // startUnmanageable starts a server for an issuer and connects it.
