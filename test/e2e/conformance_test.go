@@ -54,11 +54,13 @@ func TestConformance(t *testing.T) {
 		newMeasured(t, e, everything, "2025-11-25", "sessions", "-stateless=false"),
 		newMeasured(t, e, everything, "2026-07-28", "stateless", "-stateless=true"),
 	}
-	var targets []string
+	called, p := e.newCalled(t), newPages(t)
+	p.stand(t, e, all[0])
+	targets := []string{b.namespace + "/" + called.server, b.namespace + "/" + p.asked.server}
 	for _, m := range all {
 		targets = append(targets, b.behind(m.proxied.server, m.direct), b.namespace+"/"+m.asked.server)
 	}
-	b.guard.start(t, w, b.kubeconfig, targets, "--ext-authz-bind-address="+e.checks)
+	b.guard.start(t, w, b.kubeconfig, targets, "--ext-authz-bind-address="+e.checks, "--allow-origin="+p.welcome.URL)
 	for _, m := range all {
 		m.proxied.open(t, b)
 		m.asked.open(t, b)
@@ -67,7 +69,11 @@ func TestConformance(t *testing.T) {
 		for _, m := range all {
 			t.Run(m.revision, func(t *testing.T) { t.Parallel(); testConformance(t, m) })
 		}
+		t.Run("an Envoy asks the guard", func(t *testing.T) { t.Parallel(); testEnvoy(t, b, called) })
+		t.Run("pages in a browser call", func(t *testing.T) { t.Parallel(); testPages(t, b, p, all[0]) })
 	})
+	b.guard.stop(t)
+	t.Run("an Envoy lets nothing pass without the guard", func(t *testing.T) { testGuardAway(t, all[1].asked) })
 }
 
 // measured is a server that is measured by a revision of MCP.
@@ -78,6 +84,8 @@ type measured struct {
 	// proxied and asked are ways to it: through the guard, and through an Envoy that
 	// asks the guard.
 	proxied, asked *way
+	// tools are by scope.
+	tools map[v1alpha1.ScopeName][]string
 }
 
 // way is a way to a server, with somebody in front who has a token.
@@ -98,12 +106,12 @@ func newMeasured(t *testing.T, e *envoys, program, revision, name, how string) *
 	address := freeAddress(t)
 	startListening(t, "everything-"+name, address, program, "-http="+address, how)
 	m := &measured{revision: revision, direct: "http://" + address + "/mcp"}
-	tools := map[v1alpha1.ScopeName][]string{scopeLooks: append(dialGo(t, m.direct, "").list(t), lateTool)}
+	m.tools = map[v1alpha1.ScopeName][]string{scopeLooks: append(dialGo(t, m.direct, "").list(t), lateTool)}
 	m.proxied = &way{server: name, path: "/" + name, resource: e.guard.resource(name), porter: newPorter(t)}
 	m.proxied.porter.leads("http://" + e.guard.address)
 	m.asked = e.before(t, name+"-envoy", address)
 	for _, v := range []*way{m.proxied, m.asked} {
-		e.create(t, newGuardedServer(e.namespace, v.server, e.as, v.resource, tools))
+		e.create(t, newGuardedServer(e.namespace, v.server, e.as, v.resource, m.tools))
 	}
 	return m
 }
@@ -112,19 +120,29 @@ func newMeasured(t *testing.T, e *envoys, program, revision, name, how string) *
 // server, and returns when the guard lets it.
 func (v *way) open(t *testing.T, b *boundary) {
 	t.Helper()
-	_, token := v.client(t, b, v.server+"-suite")
+	_, p := v.client(t, b, v.server+"-suite", scopeLooks, scopeActs)
+	token := b.accessToken(t, p, v.resource, scopeLooks+" "+scopeActs)
 	v.porter.token.Store(&token)
-	c := &caller{guard: &guard{address: v.porter.Listener.Addr().String()}, path: v.path}
-	NewWithT(t).Eventually(func() string { return c.call(t, plainTool, nil, "").reason }, patience, often).Should(BeEmpty())
+	v.await(t, plainTool, "")
 }
 
-// client registers a client that may do everything at the server.
-func (v *way) client(t *testing.T, b *boundary, name string) (reg *v1alpha1.MCPClientRegistration, token string) {
+// client registers a client with scopes of the server. The Go SDK sends a secret in
+// the body.
+func (v *way) client(t *testing.T, b *boundary, name string, scopes ...v1alpha1.ScopeName) (*v1alpha1.MCPClientRegistration, party) {
 	t.Helper()
-	reg = b.newRegistration(name, v1alpha1.AuthMethodClientSecretBasic)
-	b.create(t, reg, b.grantAt(v.server, name, name, scopeLooks, scopeActs))
-	p := b.readyAtGuard(t, reg, scopeLooks, scopeActs)
-	return reg, b.accessToken(t, p, v.resource, scopeLooks+" "+scopeActs)
+	reg := b.newRegistration(name, v1alpha1.AuthMethodClientSecretPost)
+	b.create(t, reg, b.grantAt(v.server, name, name, scopes...))
+	var names []string
+	for _, scope := range scopes {
+		names = append(names, string(scope))
+	}
+	return reg, b.readyAtGuard(t, reg, names...)
+}
+
+// await waits until a tool can be called.
+func (v *way) await(t *testing.T, tool, token string) {
+	t.Helper()
+	NewWithT(t).Eventually(func() string { return v.caller().call(t, tool, nil, token).reason }, patience, often).Should(BeEmpty())
 }
 
 // buildEverything builds the server of the Go SDK, and returns where it is.

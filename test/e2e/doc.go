@@ -16,5 +16,7 @@
 // real_test.go puts real servers behind the proxy of between_test.go, which answers
 // in their place. The guard's tests begin at TestGuard in guard_test.go; mcpclients/
 // holds the MCP clients and servers that are programs for Node.js, fastmcp/ one that
-// is a program for Python.
+// is a program for Python. TestConformance in conformance_test.go compares servers
+// with the guard and without, by the official suite, which is in conformance/ with
+// an Envoy and the page that a browser opens.
 package e2e

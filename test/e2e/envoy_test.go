@@ -6,9 +6,11 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +47,17 @@ func newPorter(t *testing.T) *porter {
 			}
 		},
 	}
-	p.Server = httptest.NewServer(proxy)
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// An answer may begin before the last byte of the request was read, which then
+		// could not be any more: the proxy would break the answer off.
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		proxy.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() {
 		p.CloseClientConnections()
 		p.Close()
@@ -145,6 +157,16 @@ func adapt(t *testing.T, text string, pairs ...string) string {
 		}
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// hostOf is the host and port of a URL.
+func hostOf(t *testing.T, address string) string {
+	t.Helper()
+	parsed, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.Host
 }
 
 func socketAddress(t *testing.T, address string) string {
