@@ -9,6 +9,13 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
+// What pages of any origin may send to read metadata, as browsers are told when they
+// ask (the Fetch standard, §3.3).
+const (
+	MetadataMethods = "GET, OPTIONS"
+	MetadataHeaders = "Content-Type, MCP-Protocol-Version"
+)
+
 // Metadata is the protected resource metadata of a server (RFC 9728 §2): what a
 // client without a token needs to get one, and nothing else. scopes are those that it
 // asks for first.

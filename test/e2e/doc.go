@@ -17,5 +17,7 @@
 // in their place. The guard's tests begin at TestGuard in guard_test.go; mcpclients/
 // holds the MCP clients and servers that are programs for Node.js, fastmcp/ one that
 // is a program for Python. TestMatrix in matrix_test.go has the clients that people use
-// log in: loginclients/ and loginpython/ hold them.
+// log in: loginclients/ and loginpython/ hold them. TestConformance in
+// conformance_test.go compares servers with the guard and without, by the official
+// suite, which is in conformance/ with an Envoy and the page that a browser opens.
 package e2e

@@ -108,7 +108,7 @@ func (b *boundary) behind(server, url string) string { return b.namespace + "/" 
 // guard: what is allowed, what needs a further scope, what is refused, and what
 // becomes of streams.
 func TestGuard(t *testing.T) {
-	installed := installClients(t)
+	installed := installPackages(t, clientsFolder)
 	w := startWorld(t)
 	b := newBoundary(t, w)
 	installed()
@@ -192,7 +192,15 @@ func testUser(t *testing.T, b *boundary, u upstream, name string, dial dialer) {
 // the guard lets it. It returns a token to look by and one for both.
 func (b *boundary) client(t *testing.T, u upstream, name string) (reg *v1alpha1.MCPClientRegistration, few, all string) {
 	t.Helper()
-	reg = b.newRegistration(name, v1alpha1.AuthMethodClientSecretBasic)
+	return b.clientBy(t, u, name, v1alpha1.AuthMethodClientSecretBasic)
+}
+
+// clientBy is client with a method of its own.
+func (b *boundary) clientBy(
+	t *testing.T, u upstream, name string, method v1alpha1.TokenEndpointAuthMethod,
+) (reg *v1alpha1.MCPClientRegistration, few, all string) {
+	t.Helper()
+	reg = b.newRegistration(name, method)
 	b.create(t, reg, b.grantAt(u.name, name+"-looks", name, scopeLooks), b.grantAt(u.name, name+"-acts", name, scopeActs))
 	p := b.readyAtGuard(t, reg, scopeLooks, scopeActs)
 	resource := b.guard.resource(u.name)
@@ -304,7 +312,13 @@ func testStepsUp(t *testing.T, b *boundary, u upstream) {
 	} {
 		t.Run(generation, func(t *testing.T) {
 			g := NewWithT(t)
-			reg, _, _ := b.client(t, u, fmt.Sprintf("%s-steps-up-%s", u.name, generation))
+			// Where a server takes secrets in both places, the Go SDK sends them in the
+			// body.
+			method := v1alpha1.AuthMethodClientSecretBasic
+			if generation == "go" {
+				method = v1alpha1.AuthMethodClientSecretPost
+			}
+			reg, _, _ := b.clientBy(t, u, fmt.Sprintf("%s-steps-up-%s", u.name, generation), method)
 			p := newParty(t, b.secret(t, reg.Status.SecretName))
 			var user mcpUser
 			if generation == "go" {

@@ -396,8 +396,9 @@ func (i inspector) follow(t *testing.T, _ string, _ map[string]any) {
 
 func (i inspector) open() int { return 0 }
 
-// installClients begins to install the npm project, and returns what waits for it.
-func installClients(t *testing.T) (installed func()) {
+// installPackages begins to install the npm project of a folder, and returns what
+// waits for it.
+func installPackages(t *testing.T, folder string) (installed func()) {
 	t.Helper()
 	return installNode(t, clientsFolder)
 }
@@ -415,7 +416,7 @@ func installNode(t *testing.T, folder string) (installed func()) {
 	return func() {
 		t.Helper()
 		if err := install.Wait(); err != nil {
-			t.Fatalf("installing MCP clients: %v\n%s", err, said.String())
+			t.Fatalf("installing %s: %v\n%s", folder, err, said.String())
 		}
 	}
 }

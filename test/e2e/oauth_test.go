@@ -77,6 +77,9 @@ func (p party) request(t *testing.T, form url.Values) reply {
 	case "private_key_jwt":
 		form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		form.Set("client_assertion", p.assertion(t))
+	case "client_secret_post":
+		form.Set("client_id", p.id)
+		form.Set("client_secret", p.secret)
 	case "none":
 		form.Set("client_id", p.id)
 	}

@@ -44,7 +44,7 @@ type registeredClient struct{ ID, Name string }
 // with RFC 7591 and without RFC 7592: one client is made, by which it is learnt, and
 // no other until the AuthorizationServer changes.
 func TestUnmanageable(t *testing.T) {
-	installed, python := installClients(t), installFastMCP(t)
+	installed, python := installPackages(t, clientsFolder), installFastMCP(t)
 	w := startWorld(t)
 	installed()
 	all := []*unmanageable{w.startUnmanageable(t, "the-typescript-sdk", func(issuer string) string {
@@ -109,26 +109,37 @@ const driftSeconds = 60
 // fastMCPFolder holds the program that runs FastMCP, and what it needs.
 const fastMCPFolder = "fastmcp"
 
-// installFastMCP begins to install FastMCP; see installPython.
+// installFastMCP begins to install FastMCP; see pythonFor.
 func installFastMCP(t *testing.T) (python func() string) {
 	t.Helper()
-	return installPython(t, fastMCPFolder)
+	return pythonFor(t, fastMCPFolder)
 }
 
-// installPython begins to install what the programs of a folder need, and returns what
+// pythonFor begins to install what the programs of a folder need, and returns what
 // waits for it and says which Python runs them: none where this machine has no Python
 // with venv.
-func installPython(t *testing.T, requirements string) (python func() string) {
+func pythonFor(t *testing.T, folder string) (python func() string) {
 	t.Helper()
-	folder := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", folder).CombinedOutput(); err != nil {
-		t.Logf("what needs %s is left out, for there is no Python with venv: %v: %s", requirements, err, out)
+	installed, err := installPython(t, folder)
+	if err != nil {
+		t.Logf("what needs %s is left out: %v", folder, err)
 		return func() string { return "" }
 	}
-	path := filepath.Join(folder, "bin", "python")
-	install := exec.CommandContext(t.Context(), path, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile",
-		"--only-binary=:all:", "--requirement=requirements.txt")
-	install.Dir = requirements
+	return func() string { return filepath.Join(installed(), "bin", "python") }
+}
+
+// installPython begins to install what the requirements of a folder name, and returns
+// what waits for it and says in which environment it is. An error says that this
+// machine has no Python with venv.
+func installPython(t *testing.T, folder string) (installed func() string, err error) {
+	t.Helper()
+	environment := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "python3", "-m", "venv", environment).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("there is no Python with venv: %w: %s", err, out)
+	}
+	install := exec.CommandContext(t.Context(), filepath.Join(environment, "bin", "python"), "-m", "pip", "install", "--quiet",
+		"--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:", "--requirement=requirements.txt")
+	install.Dir = folder
 	var said bytes.Buffer
 	install.Stdout, install.Stderr = &said, &said
 	if err := install.Start(); err != nil {
@@ -136,10 +147,10 @@ func installPython(t *testing.T, requirements string) (python func() string) {
 	}
 	return func() string {
 		if err := install.Wait(); err != nil {
-			t.Fatalf("installing %s: %v\n%s", requirements, err, said.String())
+			t.Fatalf("installing %s: %v\n%s", folder, err, said.String())
 		}
-		return path
-	}
+		return environment
+	}, nil
 }
 
 // startUnmanageable starts a server for an issuer and connects it.

@@ -50,6 +50,18 @@ func metadata(server guard.Server, scopes []string) *authv3.CheckResponse {
 	return response
 }
 
+// preflight has Envoy tell a browser that its page may read metadata, whichever page
+// it is. Envoy's own filter does not where the route has no upstream.
+func preflight() *authv3.CheckResponse {
+	response := answer(http.StatusNoContent, codes.PermissionDenied, "", nil)
+	response.GetDeniedResponse().Headers = []*corev3.HeaderValueOption{
+		header("access-control-allow-origin", "*"),
+		header("access-control-allow-methods", guard.MetadataMethods),
+		header("access-control-allow-headers", guard.MetadataHeaders),
+	}
+	return response
+}
+
 func answer(httpStatus int, code codes.Code, challenge string, body []byte) *authv3.CheckResponse {
 	headers := []*corev3.HeaderValueOption{header("content-type", "application/json"), header("cache-control", "no-store")}
 	if challenge != "" {

@@ -82,6 +82,9 @@ func (s *Service) Check(ctx context.Context, check *authv3.CheckRequest) (*authv
 		return denied(notFound, ""), nil
 	}
 	if server, known := s.options.Register.Server(name); known && isMetadata(server, asked) {
+		if asked.GetMethod() == http.MethodOptions {
+			return preflight(), nil
+		}
 		return metadata(server, s.options.Register.FirstScopes(server)), nil
 	}
 	request := s.read(name, asked)

@@ -343,6 +343,37 @@ func TestPagesOfOtherOriginsAreRefused(t *testing.T) {
 	}
 }
 
+// A browser asks before a page's request with a header of its own, as the SDKs send.
+func TestBrowsersMayAskForMetadata(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, nil)
+	asked := post("", "")
+	asked.Method, asked.Path, asked.Body, asked.RawBody = "OPTIONS", guard.MetadataPath(ledger().Resource), "", nil
+	asked.Headers = map[string]string{
+		"origin": "https://elsewhere.example.com", "access-control-request-method": "GET",
+		"access-control-request-headers": "mcp-protocol-version",
+	}
+	answer := s.ask(t, asked, nil)
+	response := answer.GetDeniedResponse()
+	if response.GetStatus().GetCode() != 204 || response.GetBody() != "" || answer.GetStatus().GetCode() == int32(codes.OK) {
+		t.Errorf("%v", answer)
+	}
+	headers := map[string]string{}
+	for _, option := range response.GetHeaders() {
+		headers[option.GetHeader().GetKey()] = option.GetHeader().GetValue()
+	}
+	if diff := cmp.Diff(map[string]string{
+		"access-control-allow-origin": "*", "access-control-allow-methods": "GET, OPTIONS",
+		"access-control-allow-headers": "Content-Type, MCP-Protocol-Version",
+	}, headers); diff != "" {
+		t.Error(diff)
+	}
+	asked.Path = "/mcp"
+	if got := refusalOf(t, s.ask(t, asked, nil)); got.reason != string(guard.OriginNotAllowed) {
+		t.Errorf("for the server itself: %+v", got)
+	}
+}
+
 func TestMetadataNeedsNoToken(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, nil)

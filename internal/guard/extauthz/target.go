@@ -57,9 +57,10 @@ func isAddress(server guard.Server, asked *authv3.AttributeContext_HttpRequest) 
 }
 
 // isMetadata says whether a request to a server asks for its metadata (RFC 9728
-// §3).
+// §3), or for what may be sent to do so.
 func isMetadata(server guard.Server, asked *authv3.AttributeContext_HttpRequest) bool {
-	return asked.GetMethod() == http.MethodGet && asked.GetPath() == guard.MetadataPath(server.Resource)
+	reads := asked.GetMethod() == http.MethodGet || asked.GetMethod() == http.MethodOptions
+	return reads && asked.GetPath() == guard.MetadataPath(server.Resource)
 }
 
 // rooted is a path; that of a URL without one is "/" (RFC 9110 §4.2.3).

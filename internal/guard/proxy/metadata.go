@@ -18,15 +18,15 @@ var metadataRoot = guard.MetadataPath("")
 func (p *Proxy) serveMetadata(w http.ResponseWriter, r *http.Request, path string) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Origin", "*")
-	header.Set("Access-Control-Allow-Methods", "GET, OPTIONS")
-	header.Set("Access-Control-Allow-Headers", "Content-Type, MCP-Protocol-Version")
+	header.Set("Access-Control-Allow-Methods", guard.MetadataMethods)
+	header.Set("Access-Control-Allow-Headers", guard.MetadataHeaders)
 	switch r.Method {
 	case http.MethodOptions:
 		w.WriteHeader(http.StatusNoContent)
 		return
 	case http.MethodGet:
 	default:
-		header.Set("Allow", "GET, OPTIONS")
+		header.Set("Allow", guard.MetadataMethods)
 		writeFailure(w, http.StatusMethodNotAllowed, "", "metadata is read with GET")
 		return
 	}
