@@ -400,12 +400,6 @@ func (i inspector) open() int { return 0 }
 // waits for it.
 func installPackages(t *testing.T, folder string) (installed func()) {
 	t.Helper()
-	return installNode(t, clientsFolder)
-}
-
-// installNode begins to install what the programs of a folder need.
-func installNode(t *testing.T, folder string) (installed func()) {
-	t.Helper()
 	install := exec.CommandContext(t.Context(), "npm", "ci", "--prefer-offline")
 	install.Dir = folder
 	var said bytes.Buffer

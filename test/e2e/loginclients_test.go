@@ -61,7 +61,7 @@ type loginClients struct {
 // Python with venv.
 func newLoginClients(t *testing.T) *loginClients {
 	t.Helper()
-	node, one, two := installNode(t, loginFolder), pythonFor(t, pythonFolder), pythonFor(t, fastMCPFolder)
+	node, one, two := installPackages(t, loginFolder), pythonFor(t, pythonFolder), pythonFor(t, fastMCPFolder)
 	first := nodeLogin("TypeScript SDK 1", "sdk")
 	first.notes = map[string]string{"call": " (2)"}
 	c := &loginClients{all: []loginClient{
