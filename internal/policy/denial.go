@@ -101,9 +101,10 @@ func Reached(before []string, grants []GrantInForce) []string {
 }
 
 // Reachable adds to the servers that a client reached those that have a scope of
-// the same name as one of them, an entry scope included: an authorization server that binds scopes to no
-// resource gives the client tokens for these too. Where it does (bound), only
-// servers that share an audience with one of them are added.
+// the same name as one of them, an entry scope included: an authorization server
+// that binds scopes to no resource gives the client tokens for these too. Where it
+// does bind them (bound), only servers that share an audience with one of them are
+// added.
 func Reachable(reached []string, servers map[string]*v1alpha1.MCPServer, bound bool) []string {
 	scopes, audiences := map[v1alpha1.ScopeName]bool{}, map[string]bool{}
 	for _, name := range reached {

@@ -28,6 +28,8 @@ const discoverOp = "discovering metadata"
 func (s *Server) Discover(ctx context.Context) (authserver.Metadata, error) {
 	metadata, err := s.discover(ctx)
 	if err == nil {
+		// Whichever document names the endpoint.
+		metadata.OpenIDImplied = registersLikeKeycloak(metadata.RegistrationEndpoint)
 		s.metadata.Store(&metadata)
 		return metadata, nil
 	}
@@ -227,7 +229,6 @@ func parseMetadata(fields *exchange.Object) (authserver.Metadata, error) {
 		ClientIDMetadataDocument: fields.Flag("client_id_metadata_document_supported"),
 		IssuerInResponse:         fields.Flag("authorization_response_iss_parameter_supported"),
 	}
-	metadata.OpenIDImplied = registersLikeKeycloak(metadata.RegistrationEndpoint)
 	if fields.Err() == nil && metadata.Issuer == "" {
 		fields.Fail("issuer")
 	}

@@ -188,6 +188,25 @@ func TestWhatTheSecondDocumentAdds(t *testing.T) {
 	}
 }
 
+// Whose registration endpoint it is counts wherever it is named: openid, which the
+// first document may list, is then no scope to register a client with.
+func TestKeycloaksEndpointInTheSecondDocument(t *testing.T) {
+	w := newWorld(t)
+	w.metadata = func(d map[string]any) {
+		delete(d, "registration_endpoint")
+		d["scopes_supported"] = []string{"openid"}
+	}
+	w.openID = func(r http.ResponseWriter, _ *http.Request) {
+		reply(r, 200, map[string]any{
+			"issuer": w.issuer(), "registration_endpoint": w.issuer() + "/clients-registrations/openid-connect",
+		})
+	}
+	got, err := w.connect(t).Discover(t.Context())
+	if err != nil || !got.OpenIDImplied {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // The members that differ are named.
 func TestTwoDocumentsThatDifferAreRefusedByName(t *testing.T) {
 	w := newWorld(t)
