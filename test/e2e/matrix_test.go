@@ -297,13 +297,16 @@ func (c *cell) callsOthers(t *testing.T, works bool) {
 // outlivesToken calls when the access token has expired.
 func (c *cell) outlivesToken(t *testing.T, works bool) (goesOn bool) {
 	t.Helper()
-	// Whatever token the client has, it has got before now.
-	time.Sleep(matrixLifetime + time.Second)
-	act := c.calls(t, c.granted)
+	call := c.calls(t, c.granted)
 	if !works {
-		act = func() nodeAnswer { return c.user.does(t, "list", "", nil) }
+		call = func() nodeAnswer { return c.user.does(t, "list", "", nil) }
 	}
-	answer, openings := c.opens(act)
+	// Whatever token the client has, it has got before now. A client may find out between
+	// the calls that it has expired, where its stream ends.
+	answer, openings := c.opens(func() nodeAnswer {
+		time.Sleep(matrixLifetime + time.Second)
+		return call()
+	})
 	t.Logf("with an expired token: %+v %q", openings, answer.Message)
 	switch {
 	case !answer.OK:
