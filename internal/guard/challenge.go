@@ -21,9 +21,9 @@ func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
 	v.Text = v.words(m)
 	switch {
 	case v.Status == http.StatusUnauthorized && v.Reason == TokenMissing:
-		v.Challenge = challengeOf(server, "", "", e.register.FirstScopes(server))
+		v.Challenge = challengeOf(server, "", "", v.asks)
 	case v.Status == http.StatusUnauthorized:
-		v.Challenge = challengeOf(server, "invalid_token", v.Text, e.register.FirstScopes(server))
+		v.Challenge = challengeOf(server, "invalid_token", v.Text, v.asks)
 	case v.Status == http.StatusBadRequest:
 		v.Challenge = challengeOf(server, "invalid_request", v.Text, nil)
 	case v.Reason == Reason(policy.RefusedScopeMissing):
@@ -32,6 +32,21 @@ func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
 		v.Status = http.StatusOK
 	}
 	return v
+}
+
+// asks are the scopes to log in for: the first ones, and beside them what somebody had
+// whose token has expired, or whose session it is, as far as it is still granted. Who
+// logged in for the first scopes alone would have to log in again for each of the
+// others, and some clients give up on the second refusal of one request.
+func (e *Engine) asks(server Server, r Request, said Token) []string {
+	first := e.register.FirstScopes(server)
+	if said.ClientID == "" && r.Last != nil {
+		said.ClientID, said.Scopes = r.Last()
+	}
+	if said.ClientID == "" {
+		return first
+	}
+	return further(policy.StillGiven(e.facts(server, said), e.clock.Now()), first)
 }
 
 // mostScopes is how long the scopes in a challenge may be together that a token

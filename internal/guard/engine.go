@@ -93,11 +93,11 @@ func (e *Engine) identify(ctx context.Context, r Request) (Server, Token, Verdic
 	}
 	raw, reason := bearer(r)
 	if reason != "" {
-		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reason})
+		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reason, asks: e.asks(server, r, Token{})})
 	}
 	token, err := e.tokens.Verify(ctx, server.question(raw))
 	if err != nil {
-		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reasonOf(err)})
+		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reasonOf(err), asks: e.asks(server, r, expired(err))})
 	}
 	return server, token, Verdict{Reason: ReasonAllowed, Token: token, Server: server}
 }
@@ -230,6 +230,15 @@ func reasonOf(err error) Reason {
 		return failure.Reason
 	}
 	return TokenUnverifiable
+}
+
+// expired is what a token says that is not accepted because it has expired, and for no
+// other reason.
+func expired(err error) Token {
+	if failure, ok := errors.AsType[*TokenError](err); ok {
+		return failure.Said
+	}
+	return Token{}
 }
 
 // tied are the methods that need any scope, because they are how a client gets

@@ -113,6 +113,9 @@ type TokenError struct {
 	Reason Reason
 	// Err is the cause, free of the token; nil where the reason says it all.
 	Err error
+	// Said is what the token says, where nothing is wrong with it but that it has
+	// expired; its zero value otherwise.
+	Said Token
 }
 
 // Error implements error.
@@ -205,6 +208,10 @@ type Request struct {
 	// another than the token's client and subject; nil where nothing is known of
 	// sessions.
 	Foreign func(Token) bool
+	// Last is whose the session is that the request is made in, with the scopes that
+	// its requests had last; nil where nothing is known of sessions. It only tells what
+	// to log in for again, and allows nothing.
+	Last func() (clientID string, scopes []string)
 	// ReceivedAt is when the request came.
 	ReceivedAt time.Time
 }

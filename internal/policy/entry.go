@@ -58,6 +58,24 @@ func leastPowerful(scopes []CatalogueScope) []string {
 	return names
 }
 
+// StillGiven are the scopes of a token that grants in force give its client at the
+// server now, whatever became of the token: none of those that are not the server's, and
+// none to a client that may not call.
+func StillGiven(f CallFacts, now time.Time) []string {
+	f.Tool, f.Untied = "", false
+	if Call(f, now).Refusal != "" {
+		return nil
+	}
+	holding := Holding{Client: f.Clients[0], Grants: f.Grants}
+	var given []string
+	for _, scope := range f.Scopes {
+		if holding.has(f.Server, scope, now) {
+			given = append(given, scope)
+		}
+	}
+	return given
+}
+
 // Listed reports whether a list of tools shows one to a client: one that it may call
 // and, at a server with an entry scope, one that it may call as soon as it asks for a
 // scope that it was granted. Nobody calls what they are not shown, and so nobody who

@@ -244,6 +244,6 @@ func (x *exchange) noteSession(response *http.Response) {
 		return
 	}
 	for _, session := range response.Header.Values(headerSession) {
-		x.proxy.sessions.remember(x.route.Server, session, x.verdict.Token)
+		x.proxy.sessions.remember(x.route.Server, session, x.verdict)
 	}
 }

@@ -69,13 +69,14 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	x.request = understand(r, body, fault)
 	x.request.Server, x.request.ReceivedAt = route.Server, receivedAt
 	x.request.Origin, x.request.Host = r.Header["Origin"], r.Host
-	if session := r.Header.Get(headerSession); session != "" {
-		x.request.Foreign = func(token guard.Token) bool { return p.sessions.foreign(route.Server, session, token) }
-	}
+	session, inSession := p.sessions.tell(&x.request, r)
 	x.verdict = p.engine.Decide(r.Context(), x.request)
 	if !x.verdict.Allowed() {
 		p.refuse(w, x.request, x.verdict)
 		return
+	}
+	if inSession {
+		p.sessions.note(session, x.verdict)
 	}
 	held, release := p.engine.Hold(r.Context(), x.request, x.verdict)
 	defer release()
@@ -95,6 +96,7 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, rece
 	}
 	asked := p.unread(r, route)
 	asked.ReceivedAt = receivedAt
+	p.sessions.tell(&asked, r)
 	v := p.engine.Admit(r.Context(), asked)
 	if !v.Allowed() {
 		w.Header().Set("Connection", "close")

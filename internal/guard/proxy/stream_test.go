@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
@@ -269,5 +271,59 @@ func TestSessionsBelongToWhomTheyWereGivenTo(t *testing.T) {
 	}
 	if got := w.post(addCall, as("other", "s-1")...); got.status != http.StatusOK {
 		t.Errorf("one that ended: %+v", got)
+	}
+}
+
+// A client that no longer sends its token, because it has expired, is told in its session
+// what to log in for: what its last token had, and nothing to anybody else.
+func TestASessionKnowsWhatItsClientHad(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	has := func(client string, scopes ...string) guard.Token {
+		return guard.Token{Issuer: issuer, ClientID: client, Scopes: scopes, ExpiresAt: until}
+	}
+	by := guard.Options{Clock: clock.RealClock{}, Tokens: tokens{
+		"entered": has("stepper", "calc:enter"), "stepped": has("stepper", "calc:enter", "calc:add", "x"), "other": has("other", "calc:any"),
+	}}
+	w := newWorldBy(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Mcp-Session-Id") == "" {
+			w.Header().Set("Mcp-Session-Id", "s-1")
+		}
+		fine(w, r)
+	}, by)
+	w.register.add("stepper", "calc:enter", "calc:add")
+	w.post(call("initialize", `{}`), "Authorization", "Bearer entered")
+	asks := func(session, body string) string {
+		t.Helper()
+		got := w.post(body, "Authorization", "", "Mcp-Session-Id", session)
+		if got.status != http.StatusUnauthorized || w.records.last() != guard.TokenMissing {
+			t.Errorf("%d for %s", got.status, w.records.last())
+		}
+		_, scopes, _ := strings.Cut(got.header.Get("Www-Authenticate"), ` scope="`)
+		return strings.TrimSuffix(scopes, `"`)
+	}
+	large := call("tools/call", `{"name":"add","arguments":{"x":"`+strings.Repeat("x", 1<<20)+`"}}`)
+	for _, body := range []string{addCall, large} {
+		if got := asks("s-1", body); got != "calc:enter" {
+			t.Errorf("before it asked for more: %q", got)
+		}
+	}
+	if got := w.post(addCall, "Authorization", "Bearer stepped", "Mcp-Session-Id", "s-1"); got.status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
+	for _, body := range []string{addCall, large} {
+		if got := asks("s-1", body); got != "calc:add calc:enter" {
+			t.Errorf("afterwards: %q", got)
+		}
+	}
+	if got := asks("s-2", addCall); got != "calc:enter" {
+		t.Errorf("in another session: %q", got)
+	}
+	w.post(addCall, "Authorization", "Bearer other", "Mcp-Session-Id", "s-1")
+	if got := asks("s-1", addCall); got != "calc:add calc:enter" {
+		t.Errorf("after somebody else has tried it: %q", got)
+	}
+	w.register.revoke("stepper")
+	if got := asks("s-1", addCall); got != "calc:enter" {
+		t.Errorf("of a revoked client: %q", got)
 	}
 }

@@ -244,7 +244,7 @@ func (c claims) judge(q guard.TokenQuestion, now time.Time, skew time.Duration) 
 	case !q.Reading.IsFor(q.Audience, c.audience, c.scopes):
 		return refuse(guard.TokenAudience, errAudience)
 	case !c.expires.IsZero() && !now.Before(c.expires):
-		return refuse(guard.TokenExpired, errExpired)
+		return &guard.TokenError{Reason: guard.TokenExpired, Err: errExpired, Said: c.token(q.Issuer, time.Time{})}
 	case c.notBefore.After(latest) || c.issuedAt.After(latest):
 		return refuse(guard.TokenNotYetValid, errEarly)
 	}

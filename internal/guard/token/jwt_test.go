@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -88,6 +89,38 @@ func TestClaims(t *testing.T) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// What a token says that has only expired is told, and of no other that is refused.
+func TestAnExpiredTokenSaysWhatItHad(t *testing.T) {
+	w := newWorld(t, nil)
+	over := noon.Unix() - 1
+	for name, c := range map[string]struct {
+		changes map[string]any
+		told    bool
+	}{
+		"expired":               {map[string]any{"exp": over}, true},
+		"and for somebody else": {map[string]any{"exp": over, "aud": "https://other.example"}, false},
+		"and of another issuer": {map[string]any{"exp": over, "iss": "https://other.example"}, false},
+		"and bound to a key":    {map[string]any{"exp": over, "cnf": map[string]any{"jkt": "k"}}, false},
+		"not yet valid":         {map[string]any{"nbf": noon.Unix() + 60}, false},
+		"for somebody else":     {map[string]any{"aud": "https://other.example"}, false},
+	} {
+		_, err := w.ask(w.good(c.changes))
+		failure, ok := errors.AsType[*guard.TokenError](err)
+		want := guard.Token{}
+		if c.told {
+			want = guard.Token{Issuer: w.issuer, ClientID: "agent", Subject: "alice", ID: "t-1", Scopes: []string{"read", "write"}, ExpiresAt: time.Unix(over, 0).UTC()}
+		}
+		if !ok || !cmp.Equal(failure.Said, want) {
+			t.Errorf("%s: %v\n%s", name, err, cmp.Diff(want, failure.Said))
+		}
+	}
+	forged := w.good(map[string]any{"exp": over})
+	_, err := w.ask(forged[:len(forged)-4] + "AAAA")
+	if failure, ok := errors.AsType[*guard.TokenError](err); !ok || failure.Reason != guard.TokenSignature || failure.Said.ClientID != "" {
+		t.Errorf("a forged one: %v", err)
 	}
 }
 
