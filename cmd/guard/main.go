@@ -26,6 +26,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/proxy"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/record"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/register"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/token"
@@ -111,6 +112,7 @@ func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.St
 	p.engine = guard.New(guard.Options{
 		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.clock, MaxStaleness: p.settings.maxStaleness, MaxRequests: p.settings.maxRequests,
 		Namespace: p.settings.leaseNamespace, Origins: p.settings.origins,
+		Room: limitMemory(p.log), LargestBody: proxy.LargestTaken(p.settings.maxBody),
 	})
 	listeners, err := p.listeners(ctx)
 	if err != nil {

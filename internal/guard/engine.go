@@ -27,6 +27,7 @@ type Engine struct {
 	origins      []string
 	maxRequests  int
 	held         held
+	room         *room
 }
 
 // Options are what an Engine is made of. All are required but Origins and MaxRequests.
@@ -41,6 +42,9 @@ type Options struct {
 	// MaxRequests is how many requests one subject may have under way by one client,
 	// and as many streams; 0 means DefaultMaxRequests.
 	MaxRequests int
+	// Room is how many bytes the bodies of requests may take together; 0 means
+	// DefaultRoom. LargestBody is how large one may be.
+	Room, LargestBody int64
 	// Namespace is where the guard keeps its Lease; empty where it keeps none.
 	Namespace string
 	// Origins are those whose pages may call the servers, in the form of
@@ -52,6 +56,7 @@ type Options struct {
 func New(o Options) *Engine {
 	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace, origins: o.Origins}
 	e.maxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
+	e.room = newRoom(cmp.Or(o.Room, DefaultRoom), o.LargestBody)
 	o.Register.OnChange(e.changed)
 	return e
 }
@@ -64,15 +69,43 @@ func (e *Engine) Decide(ctx context.Context, r Request) Verdict {
 }
 
 // Admit answers as much of a request as needs no message: whether anything may
-// be relied on, and whose the token is. It keeps strangers from having their
-// messages read. A refusal is put on record; what is admitted is still to be
-// decided about.
-func (e *Engine) Admit(ctx context.Context, r Request) Verdict {
-	_, _, v := e.identify(ctx, r)
-	if !v.Allowed() {
-		e.recorder.Record(r, v)
+// be relied on, whose the token is, whether that client may call anything, and whether
+// there is room for a body of some bytes, which it takes until release is called. It keeps
+// others from having their messages read. A refusal is put on record; what is admitted is
+// still to be decided about.
+func (e *Engine) Admit(ctx context.Context, r Request, size int64) (v Verdict, release func()) {
+	v = e.admit(ctx, r)
+	if v.Allowed() {
+		if release = e.room.enter(ctx, holder(v), size); release != nil {
+			return v, release
+		}
+		v.Reason = ClientBusy
+		v = e.refuse(v.Server, r.Message, v)
 	}
-	return v
+	e.recorder.Record(r, v)
+	return v, func() {}
+}
+
+func (e *Engine) admit(ctx context.Context, r Request) Verdict {
+	server, token, v := e.identify(ctx, r)
+	if !v.Allowed() {
+		return v
+	}
+	v.Decision = policy.Caller(e.who(server, token), e.clock.Now())
+	if v.Decision.Refusal != "" {
+		v.Reason = Reason(v.Decision.Refusal)
+		return e.refuse(server, r.Message, v)
+	}
+	return e.crowded(server, r, v)
+}
+
+// crowded refuses who has as many requests under way as may be.
+func (e *Engine) crowded(server Server, r Request, v Verdict) Verdict {
+	if !e.held.full(person{holder(v), v.Token.Subject}, r.Message.Endless(), e.maxRequests) {
+		return v
+	}
+	v.Reason = ClientBusy
+	return e.refuse(server, r.Message, v)
 }
 
 // Fresh says that the register may be relied on.
@@ -113,11 +146,10 @@ func (e *Engine) judge(ctx context.Context, r Request) Verdict {
 		return Verdict{Reason: fault.Reason, Status: fault.Status, Code: fault.Code, Text: fault.Text, Token: token, Server: server}
 	}
 	v = e.weigh(server, r, token)
-	if v.Allowed() && e.held.full(person{holder(v), v.Token.Subject}, r.Message.Endless(), e.maxRequests) {
-		v.Reason = ClientBusy
-		return e.refuse(server, r.Message, v)
+	if !v.Allowed() {
+		return v
 	}
-	return v
+	return e.crowded(server, r, v)
 }
 
 const (
@@ -183,12 +215,18 @@ func (e *Engine) weigh(server Server, r Request, token Token) Verdict {
 
 // facts are what the register knows of a token's client at a server.
 func (e *Engine) facts(server Server, token Token) policy.CallFacts {
-	facts := policy.CallFacts{Server: server.ServerEntry, Scopes: token.Scopes}
-	facts.Clients = e.register.Clients(server.AuthorizationServer, token.ClientID)
-	facts.Denials = e.register.Denials(server, token.ClientID)
+	facts := e.who(server, token)
 	if len(facts.Clients) == 1 {
 		facts.Grants = e.register.Grants(facts.Clients[0].Namespace, facts.Clients[0].Name)
 	}
+	return facts
+}
+
+// who are the facts but for the grants.
+func (e *Engine) who(server Server, token Token) policy.CallFacts {
+	facts := policy.CallFacts{Server: server.ServerEntry, Scopes: token.Scopes}
+	facts.Clients = e.register.Clients(server.AuthorizationServer, token.ClientID)
+	facts.Denials = e.register.Denials(server, token.ClientID)
 	return facts
 }
 

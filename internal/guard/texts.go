@@ -25,7 +25,7 @@ var texts = map[Reason]string{
 	TokenNotYetValid:  "the token is not valid yet",
 	TokenInactive:     "the authorization server says that the token is not active",
 	SessionForeign:    "there is no such session",
-	ClientBusy:        "too many requests of this user are under way by the client, or of all of its users: end some, and try again",
+	ClientBusy:        "too many requests of this user are under way by the client, or of all of its users, or too large ones: end some, and try again",
 	OriginNotAllowed:  "pages of this origin may not call the MCP server: if they are to, whoever runs the guard adds --allow-origin with the origin to its flags",
 	TokenUnverifiable: "the token cannot be verified now, because its authorization server does not answer: try again later",
 

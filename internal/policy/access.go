@@ -253,9 +253,9 @@ type CallDecision struct {
 	Until time.Time
 }
 
-// Call decides whether a client may do something at a server. The order of the
-// questions is the policy.
-func Call(f CallFacts, now time.Time) CallDecision {
+// Caller decides as much about a call as does not depend on what is called: whether its
+// client may call anything anywhere. It looks at no grant.
+func Caller(f CallFacts, now time.Time) CallDecision {
 	if f.denied(now) {
 		d := CallDecision{Refusal: RefusedDenied}
 		if len(f.Clients) == 1 {
@@ -270,9 +270,17 @@ func Call(f CallFacts, now time.Time) CallDecision {
 	switch {
 	case d.Client.Left != "":
 		d.Refusal = d.Client.Left
-		return d
 	case expired(now, d.Client.EndsAt):
 		d.Refusal = RefusedExpired
+	}
+	return d
+}
+
+// Call decides whether a client may do something at a server. The order of the
+// questions is the policy.
+func Call(f CallFacts, now time.Time) CallDecision {
+	d := Caller(f, now)
+	if d.Refusal != "" {
 		return d
 	}
 	candidates := f.candidates()

@@ -40,6 +40,8 @@ type guard struct {
 	address, metrics, health string
 	// log and audit are files.
 	log, audit string
+	// environment is further variables.
+	environment []string
 	// ended is closed when the process has ended, with err.
 	ended chan struct{}
 	err   error
@@ -104,7 +106,7 @@ func (g *guard) start(t *testing.T, w *world, kubeconfig string, servers []strin
 		t.Fatal(err)
 	}
 	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), built(t, "guard"), append(arguments, further...)...)
-	g.cmd.Env = []string{"KUBECONFIG=" + kubeconfig}
+	g.cmd.Env = append([]string{"KUBECONFIG=" + kubeconfig}, g.environment...)
 	g.cmd.Stdout, g.cmd.Stderr = log, log
 	if err := errors.Join(g.cmd.Start(), log.Close()); err != nil {
 		t.Fatal(err)

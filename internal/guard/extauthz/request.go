@@ -20,11 +20,8 @@ const partialBody = "X-Envoy-Auth-Partial-Body"
 // read reads what a check says of a request.
 func (s *Service) read(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest) guard.Request {
 	header := headerOf(asked)
-	request := guard.Request{Server: name, Authorization: header.Values("Authorization"), TokenInQuery: tokenInQuery(asked), Origin: header["Origin"], Host: asked.GetHost()}
-	body := asked.GetRawBody()
-	if len(body) == 0 {
-		body = []byte(asked.GetBody())
-	}
+	request := unread(name, asked, header)
+	body := bodyOf(asked)
 	method := asked.GetMethod()
 	switch {
 	case cutOff(header, body):
@@ -48,6 +45,19 @@ func (s *Service) read(name guard.ServerName, asked *authv3.AttributeContext_Htt
 		}}
 	}
 	return request
+}
+
+// unread is a request whose body was not looked at.
+func unread(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest, header http.Header) guard.Request {
+	return guard.Request{Server: name, Authorization: header.Values("Authorization"), TokenInQuery: tokenInQuery(asked), Origin: header["Origin"], Host: asked.GetHost()}
+}
+
+// bodyOf is as much of the body as the gateway sent.
+func bodyOf(asked *authv3.AttributeContext_HttpRequest) []byte {
+	if body := asked.GetRawBody(); len(body) > 0 {
+		return body
+	}
+	return []byte(asked.GetBody())
 }
 
 // codeInvalid is Invalid Request of JSON-RPC.

@@ -87,14 +87,32 @@ func (s *Service) Check(ctx context.Context, check *authv3.CheckRequest) (*authv
 		}
 		return metadata(server, s.options.Register.FirstScopes(server)), nil
 	}
-	request := s.read(name, asked)
-	request.ReceivedAt = received
-	verdict := s.options.Engine.Decide(ctx, request)
+	request, verdict := s.judge(ctx, name, asked, received)
 	s.options.Added(name, s.options.Clock.Since(received))
 	if !verdict.Allowed() {
 		return denied(verdict, request.Message.ID), nil
 	}
 	return allowed(s.options.PassToken(name)), nil
+}
+
+// smallBody is how large a body is read before anything is asked.
+const smallBody = 8 << 10
+
+// judge reads a request and decides about it. Who may call nothing has no large body
+// read.
+func (s *Service) judge(ctx context.Context, name guard.ServerName, asked *authv3.AttributeContext_HttpRequest, received time.Time) (guard.Request, guard.Verdict) {
+	if len(bodyOf(asked)) > smallBody {
+		unread := unread(name, asked, headerOf(asked))
+		unread.ReceivedAt = received
+		v, leave := s.options.Engine.Admit(ctx, unread, 0)
+		leave()
+		if !v.Allowed() {
+			return unread, v
+		}
+	}
+	request := s.read(name, asked)
+	request.ReceivedAt = received
+	return request, s.options.Engine.Decide(ctx, request)
 }
 
 // notFound is the answer about what is not guarded here.

@@ -20,6 +20,8 @@ var (
 	ErrSyntax = errors.New("not one JSON text in UTF-8")
 	// ErrDepth: it nests too deeply.
 	ErrDepth = errors.New("JSON that nests too deeply")
+	// ErrMembers: an object has too many members, with those that it is within.
+	ErrMembers = errors.New("JSON with too many members in one object")
 	// ErrSurrogate: a string has half a surrogate pair, which parsers read
 	// differently (RFC 7493 §2.1).
 	ErrSurrogate = errors.New("JSON with half a surrogate pair")
@@ -46,7 +48,16 @@ func Check(raw []byte, maxDepth int) error { return check(raw, maxDepth, true) }
 
 // CheckNames is Check and says too whether an object at any depth has a name twice,
 // of which one parser takes the first and another the last (RFC 8259 §4).
+// Comparing the names of an object takes many times the memory that they do: it may have
+// mostMembers.
 func CheckNames(raw []byte, maxDepth int) error { return check(raw, maxDepth, false) }
+
+// mostMembers is how many members an object may have whose names are compared, together
+// with the objects that it is within. A list may have as many elements as it likes.
+const mostMembers = 1 << 14
+
+// membersApart is after how many members of an object they are counted.
+const membersApart = 256
 
 func check(raw []byte, maxDepth int, namesTwice bool) error {
 	options := strict
@@ -63,17 +74,40 @@ func check(raw []byte, maxDepth int, namesTwice bool) error {
 		case err != nil:
 			return reason(err)
 		case decoder.StackDepth() > maxDepth:
-			// What is no JSON at all is said to be so, however deep it is.
-			if !jsontext.Value(raw).IsValid(lenient...) {
-				return ErrSyntax
-			}
-			return ErrDepth
+			return tooDeep(raw)
+		case !namesTwice && full(decoder):
+			return ErrMembers
 		case decoder.StackDepth() == 0:
 			if values++; values > 1 {
 				return ErrSyntax
 			}
 		}
 	}
+}
+
+// tooDeep is what is wrong with what nests too deeply: what is no JSON at all is said to
+// be so, however deep it is.
+func tooDeep(raw []byte) error {
+	if !jsontext.Value(raw).IsValid(lenient...) {
+		return ErrSyntax
+	}
+	return ErrDepth
+}
+
+// full says that the object that is being read has too many members, with those that it
+// is within.
+func full(decoder *jsontext.Decoder) bool {
+	depth := decoder.StackDepth()
+	if kind, tokens := decoder.StackIndex(depth); kind != '{' || tokens == 0 || tokens%(2*membersApart) != 0 {
+		return false
+	}
+	members := int64(0)
+	for ; depth > 0; depth-- {
+		if kind, tokens := decoder.StackIndex(depth); kind == '{' {
+			members += tokens / 2
+		}
+	}
+	return members >= mostMembers
 }
 
 // reason is what is wrong with a text.

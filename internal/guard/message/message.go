@@ -4,6 +4,7 @@
 package message
 
 import (
+	"bytes"
 	"errors"
 	"mime"
 	"net/http"
@@ -81,10 +82,15 @@ func readBody(body []byte) (envelope, *guard.Fault) {
 	switch err := CheckNames(body, maxDepth); {
 	case errors.Is(err, ErrSyntax):
 		return read, malformed(codeParse, "the body is not one JSON text in UTF-8")
+	case errors.Is(err, ErrMembers):
+		return read, &guard.Fault{
+			Status: http.StatusRequestEntityTooLarge, Code: codeInvalid, Reason: guard.RequestTooLarge,
+			Text: "the body is " + err.Error() + ": send fewer, or a list",
+		}
 	case err != nil:
 		return read, malformed(codeInvalid, "the body is "+err.Error())
 	}
-	if _, batch := Elements(body); batch {
+	if bytes.TrimLeft(body, " \t\r\n")[0] == '[' {
 		return read, &guard.Fault{
 			Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestBatch,
 			Text: "the body is a batch: send each message in a request of its own",

@@ -5,6 +5,7 @@ package message_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -132,6 +133,36 @@ func TestWhatParsersReadDifferentlyIsMalformed(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Comparing names takes many times the memory that they do. What is open at one time is
+// counted together, and lists of small objects may be as long as they like.
+func TestMembersOfOneObjectAreBounded(t *testing.T) {
+	object := func(members int, last string) string {
+		var text strings.Builder
+		text.WriteString("{")
+		for i := range members {
+			fmt.Fprintf(&text, `"%d":0,`, i)
+		}
+		return text.String() + `"last":` + last + "}"
+	}
+	for name, c := range map[string]struct {
+		arguments string
+		refused   bool
+	}{
+		"as many as may be":                {object(16000, "0"), false},
+		"too many":                         {object(16700, "0"), true},
+		"in one that is within others":     {object(6000, object(6000, object(6000, "0"))), true},
+		"in one after the other":           {`{"a":` + object(6000, "0") + `,"b":` + object(6000, "0") + `,"c":` + object(6000, "0") + `}`, false},
+		"in each of a list":                {`{"list":[` + strings.TrimSuffix(strings.Repeat(object(300, "0")+",", 100), ",") + `]}`, false},
+		"no members but a long list":       {`{"list":[` + strings.Repeat("1,", 500_000) + `1]}`, false},
+		"as text, in which there are none": {`{"text":"` + strings.Repeat("a:1,", 100_000) + `"}`, false},
+	} {
+		got, _ := message.Parse(header(), http.MethodPost, []byte(call("tools/call", `{"name":"a","arguments":`+c.arguments+`}`)))
+		if refused := got.Fault != nil; refused != c.refused || refused && (got.Fault.Reason != guard.RequestTooLarge || got.Fault.Status != http.StatusRequestEntityTooLarge) {
+			t.Errorf("%s: %+v", name, got.Fault)
+		}
 	}
 }
 

@@ -55,7 +55,8 @@ func (p *Proxy) receivePage(w http.ResponseWriter, r *http.Request, route *route
 // register changed meanwhile.
 func (p *Proxy) refusePage(w http.ResponseWriter, r *http.Request, route *route) (done bool) {
 	asked := p.unread(r, route)
-	v := p.engine.Admit(r.Context(), asked)
+	v, leave := p.engine.Admit(r.Context(), asked, 0)
+	defer leave()
 	if v.Allowed() {
 		return false
 	}

@@ -24,9 +24,11 @@ type exchange struct {
 	control  *http.ResponseController
 	incoming *http.Request
 	body     []byte
-	request  guard.Request
-	verdict  guard.Verdict
-	watch    stopwatch
+	// leave gives back the room that the body takes.
+	leave   func()
+	request guard.Request
+	verdict guard.Verdict
+	watch   stopwatch
 	// passed says that the upstream may have the request, started that the client
 	// has the beginning of the answer.
 	passed, started bool
@@ -66,11 +68,15 @@ func (x *exchange) forward(ctx context.Context) {
 	x.watch.pause()
 	response, err := x.transport().RoundTrip(outgoing)
 	x.watch.resume()
+	x.body = nil
 	if err != nil {
 		f := failureOf(err)
 		x.fail(ctx, f, said[f], err)
 		return
 	}
+	// An answer may last for hours: nothing of it leads to the body.
+	response.Request = &http.Request{URL: outgoing.URL}
+	x.leave()
 	x.proxy.answers(x.route, response)
 	defer func() {
 		if err := response.Body.Close(); err != nil {

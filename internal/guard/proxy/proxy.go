@@ -60,11 +60,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // and only then pass.
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	receivedAt := p.clock.Now()
-	if !p.admit(w, r, route, receivedAt) {
+	leave, admitted := p.admit(w, r, route, receivedAt)
+	if !admitted {
 		return
 	}
+	defer leave()
 	body, fault := p.readBody(w, r)
-	x := &exchange{proxy: p, route: route, w: w, control: http.NewResponseController(w), incoming: r, body: body}
+	x := &exchange{proxy: p, route: route, w: w, control: http.NewResponseController(w), incoming: r, body: body, leave: leave}
 	x.watch.start(p.clock)
 	x.request = understand(r, body, fault)
 	x.request.Server, x.request.ReceivedAt = route.Server, receivedAt
@@ -84,26 +86,42 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	x.forward(held)
 }
 
-// smallBody is how large a body of a stranger is read: a challenge can then name
-// the scope of the tool.
-const smallBody = 64 << 10
+// smallBody is how large a body is read before anything is asked: the refusal can then
+// say which request it is the answer to.
+const smallBody = 8 << 10
 
-// admit asks about the token before a body is read that is large, or whose size
-// is not known.
-func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, receivedAt time.Time) bool {
+// admit asks whether the client may call anything, and takes room, before a body is read
+// that is large, or whose size is not known. leave gives back the room.
+func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, receivedAt time.Time) (leave func(), ok bool) {
 	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
-		return true
+		return func() {}, true
 	}
 	asked := p.unread(r, route)
 	asked.ReceivedAt = receivedAt
 	p.sessions.tell(&asked, r)
-	v := p.engine.Admit(r.Context(), asked)
+	v, leave := p.engine.Admit(r.Context(), asked, p.takes(r))
 	if !v.Allowed() {
 		w.Header().Set("Connection", "close")
 		p.refuse(w, asked, v)
 	}
-	return v.Allowed()
+	return leave, v.Allowed()
 }
+
+// takes is how much memory the body of a request may take: one whose size is not known is
+// read into a buffer that grows by doubling, and one that is too large is not read.
+func (p *Proxy) takes(r *http.Request) int64 {
+	switch size := r.ContentLength; {
+	case size < 0:
+		return LargestTaken(p.maxBody)
+	case size > p.maxBody:
+		return 0
+	default:
+		return size
+	}
+}
+
+// LargestTaken is how many bytes of memory the largest body takes.
+func LargestTaken(maxBody int64) int64 { return 2 * maxBody }
 
 // understand makes of a request what the engine decides about.
 func understand(r *http.Request, body []byte, fault *guard.Fault) guard.Request {
@@ -151,7 +169,7 @@ func (p *Proxy) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *guard
 	defer limit.putOut()
 	var body bytes.Buffer
 	if r.ContentLength > 0 {
-		body.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
+		body.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, p.maxBody))
 	var exceeded *http.MaxBytesError

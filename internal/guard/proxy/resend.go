@@ -48,14 +48,15 @@ var errSent = errors.New("the request was sent and cannot be sent again")
 // out a message. Over HTTP/1.1 http.Transport itself sees to it that nothing was
 // written.
 func (x *exchange) once() (body io.ReadCloser, again func() (io.ReadCloser, error)) {
+	sent := x.body
 	if x.route.http1.Load() {
-		return io.NopCloser(bytes.NewReader(x.body)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(x.body)), nil }
+		return io.NopCloser(bytes.NewReader(sent)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(sent)), nil }
 	}
-	reader := bytes.NewReader(x.body)
+	reader := bytes.NewReader(sent)
 	return io.NopCloser(reader), func() (io.ReadCloser, error) {
 		if reader.Len() == 0 {
 			return nil, errSent
 		}
-		return io.NopCloser(bytes.NewReader(x.body)), nil
+		return io.NopCloser(bytes.NewReader(sent)), nil
 	}
 }

@@ -38,7 +38,7 @@ func newCollector(o Options) *collector {
 		openRequests: desc("mcp_guard_open_requests", "Requests under way, open streams included."),
 		age:          desc("mcp_guard_register_age_seconds", "For how long nothing was heard of the API server. Absent until everything was read once."),
 		clients:      desc("mcp_guard_register_clients", "Registrations that the guard knows."),
-		grants:       desc("mcp_guard_register_grants", "Grants that the guard knows."),
+		grants:       desc("mcp_guard_register_grants", "Grants in force that the guard knows."),
 		denials:      desc("mcp_guard_register_denials", "AccessDenials that the guard knows."),
 		misread:      desc("mcp_guard_register_denials_misread", "AccessDenials that name nobody that this release knows, so that nobody is refused by them."),
 		restarts:     desc("mcp_guard_history_restarts_total", "How often the guard dropped everything and read it anew, because the API server was put back to an earlier state."),

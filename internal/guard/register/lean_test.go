@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // perRegistration bounds the memory of a registration with one grant.
@@ -93,4 +94,42 @@ func synthetic(i int) (*v1alpha1.MCPClientRegistration, *v1alpha1.ScopeGrant) {
 		Approval: &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, Generation: 1, ApprovedBy: "dana.lee@example.com"},
 	}
 	return reg, grant
+}
+
+// A tenant makes as many grants as it likes, and few of them are in force: only those are
+// kept, so that a decision costs the same whatever else there is.
+func TestGrantsThatAreNotInForceCostNothing(t *testing.T) {
+	m := newMemory()
+	m.open(serverSource(guard.ServerName{Namespace: "tools", Name: "files"}))
+	regs := m.open(sourceKey{registrations, "team", fieldAuthorizationServer, "as"})
+	given := m.open(sourceKey{grants, "team", fieldServer, "files"})
+	m.put(regs, objectKey{"team", "bot"}, policy.ClientEntry{Namespace: "team", Name: "bot", UID: "u", ClientID: "c"})
+	put := func(i int, inForce bool) []guard.Change {
+		name := fmt.Sprintf("grant-%d", i)
+		return m.put(given, objectKey{"team", name}, policy.GrantEntry{
+			Namespace: "team", Name: name, Client: "bot", ServerNamespace: "tools", Server: "files", Scopes: []string{"read"}, InForce: inForce,
+		})
+	}
+	for i := range policy.MaxGrants {
+		put(i, true)
+	}
+	decides := func() float64 { return testing.AllocsPerRun(10, func() { m.grantsOf("team", "bot") }) }
+	before := decides()
+	for i := range 10_000 {
+		if changes := put(policy.MaxGrants+i, false); len(changes) != 0 {
+			t.Fatalf("a grant that gives nothing changes something: %v", changes)
+		}
+	}
+	if now := decides(); now != before || len(m.grantsOf("team", "bot")) != policy.MaxGrants {
+		t.Errorf("%d grants, %v allocations instead of %v", len(m.grantsOf("team", "bot")), now, before)
+	}
+	// One that comes into force, and one that leaves it, are news.
+	for _, inForce := range []bool{true, false} {
+		if changes := put(20_000, inForce); len(changes) != 1 || changes[0].ClientID != "c" {
+			t.Errorf("in force %t: %v", inForce, changes)
+		}
+	}
+	if _, granted := m.counts(); granted != policy.MaxGrants {
+		t.Errorf("%d grants are kept", granted)
+	}
 }

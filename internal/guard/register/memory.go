@@ -119,7 +119,8 @@ func (m *memory) put(s *shelf, object objectKey, value any) []guard.Change {
 		return m.putClient(s, object, entry, there && fits(entry.Name, entry.UID, entry.ClientID))
 	case grants:
 		entry, there := value.(policy.GrantEntry)
-		return m.putGrant(s, object, entry, there && m.guards(entry) && fits(entry.Name))
+		// What is not in force gives nothing, and a tenant makes as much of it as it likes.
+		return m.putGrant(s, object, entry, there && entry.InForce && m.guards(entry) && fits(entry.Name))
 	case denials:
 		entry, there := value.(policy.DenialEntry)
 		return m.putDenial(s, object, entry, there)

@@ -1,0 +1,89 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// DefaultRoom is how many bytes bodies of requests may take together.
+	DefaultRoom = 64 << 20
+	// shares is how many clients together can take all the room.
+	shares = 4
+	// patience is how long a request waits for others to make room.
+	patience = 5 * time.Second
+)
+
+// room is the memory that bodies of requests may take: together, and those of one client.
+// Who finds none waits a while, and takes nothing of the others' meanwhile.
+type room struct {
+	all   *semaphore.Weighted
+	share int64
+	mu    sync.Mutex
+	by    map[Change]*portion
+}
+
+// portion is the share of one client, with how many requests take of it or wait.
+type portion struct {
+	free     *semaphore.Weighted
+	requests int
+}
+
+// newRoom makes room for some bytes. A client's share is a part of it, and at least the
+// largest body that there may be.
+func newRoom(size, largest int64) *room {
+	share := max(size/shares, largest)
+	return &room{all: semaphore.NewWeighted(max(size, share)), share: share, by: map[Change]*portion{}}
+}
+
+// enter takes room; nil where there is none. What it returns gives it back, the first time
+// that it is called.
+func (r *room) enter(ctx context.Context, client Change, size int64) (leave func()) {
+	if size == 0 {
+		return func() {}
+	}
+	waits, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	own := r.arrive(client)
+	if own.free.Acquire(waits, size) != nil {
+		r.depart(client)
+		return nil
+	}
+	if r.all.Acquire(waits, size) != nil {
+		own.free.Release(size)
+		r.depart(client)
+		return nil
+	}
+	return sync.OnceFunc(func() {
+		r.all.Release(size)
+		own.free.Release(size)
+		r.depart(client)
+	})
+}
+
+func (r *room) arrive(client Change) *portion {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	own, known := r.by[client]
+	if !known {
+		own = &portion{free: semaphore.NewWeighted(r.share)}
+		r.by[client] = own
+	}
+	own.requests++
+	return own
+}
+
+func (r *room) depart(client Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	own := r.by[client]
+	if own.requests--; own.requests == 0 {
+		delete(r.by, client)
+	}
+}
