@@ -22,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,6 +34,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/agreedtime"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/connect"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
@@ -68,6 +68,8 @@ func run(ctx context.Context, s settings) error {
 	}
 	config.QPS, config.Burst = float32(s.kubeQPS), s.kubeBurst
 	config.Wrap(kubewrites.New(metrics.Registry).Wrap)
+	now := agreedtime.New(machine(), metrics.Registry, ctrl.Log.WithName("clock"))
+	config.Wrap(now.Wrap)
 	wanted := s.watchNamespaces
 	if s.watchNamespaces, err = accessible(ctx, config, wanted); err != nil {
 		return err
@@ -87,7 +89,7 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	if err := setup(ctx, mgr, s, cluster, recorder); err != nil {
+	if err := setup(ctx, mgr, s, cluster, now, recorder); err != nil {
 		return errors.Join(err, closeRecord())
 	}
 	return errors.Join(mgr.Start(ctx), closeRecord())
@@ -159,8 +161,7 @@ func watched(namespaces []string) map[string]cache.Config {
 }
 
 // setup gives the reconcilers what they need.
-func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string, recorder audit.Recorder) error {
-	now := clock.RealClock{}
+func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string, now *agreedtime.Clock, recorder audit.Recorder) error {
 	measured, err := instrumented.NewMetrics(metrics.Registry, now.Now)
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
@@ -189,7 +190,7 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 	if err := documents.setup(ctx, mgr, now, s.operatorNamespace); err != nil {
 		return err
 	}
-	metrics.Registry.MustRegister(controllers.NewCollector(ctx, mgr.GetCache(), clock.RealClock{}))
+	metrics.Registry.MustRegister(controllers.NewCollector(ctx, mgr.GetCache(), now))
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("adding health check: %w", err)
 	}

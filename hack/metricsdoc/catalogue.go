@@ -15,12 +15,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"k8s.io/utils/clock"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/agreedtime"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
@@ -37,6 +39,7 @@ type metric struct {
 // register registers every metric of the operator, as its main program does.
 func register(ctx context.Context, registerer prometheus.Registerer) error {
 	kubewrites.New(registerer)
+	agreedtime.New(clock.RealClock{}, registerer, logr.Discard())
 	controllers.NewMetrics(registerer)
 	if _, err := instrumented.NewMetrics(registerer, time.Now); err != nil {
 		return err

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,8 +57,8 @@ func (w *world) startManager(t *testing.T) {
 	m := &manager{metrics: freeAddress(t), health: freeAddress(t), ended: make(chan struct{})}
 	arguments := append(pod.Containers[0].Args,
 		"--metrics-bind-address="+m.metrics, "--health-probe-bind-address="+m.health, "--log-level=debug", "--probe-interval=0")
-	m.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary(t), arguments...)
-	m.cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=" + operatorNamespace}
+	m.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), cmp.Or(w.binary, binary(t)), arguments...)
+	m.cmd.Env = append([]string{"KUBECONFIG=" + kubeconfig, "POD_NAMESPACE=" + operatorNamespace}, w.environment...)
 	log, err := os.Create(filepath.Join(w.root.ArtifactDir(), fmt.Sprintf("manager-%d.log", w.runs.Add(1))))
 	if err != nil {
 		t.Fatal(err)

@@ -71,7 +71,10 @@ type world struct {
 	plane   *env.ControlPlane
 	chart   *chart
 	manager *manager
-	seen    *witness
+	// binary is another manager than the one in bin, environment further variables of it.
+	binary      string
+	environment []string
+	seen        *witness
 	// initialToken is what registration requires at every authorization server.
 	initialToken string
 	scrapeToken  string
