@@ -31,6 +31,8 @@ const (
 	longerCall = matrixLifetime + 3*time.Second
 	// opaqueIssuer is the authorization server whose tokens must be asked about.
 	opaqueIssuer = "opaque"
+	// mostReopened is how often SDKs try to open a stream again that has ended.
+	mostReopened = 2
 	// mostRefused is how often, with a pause between, others of a client are refused
 	// before the client shows that its call has ended: one second, and more where the
 	// machine is busy.
@@ -209,6 +211,9 @@ func (c *longCell) requireQuiet(t *testing.T, end time.Time, openings []opening)
 		if !mayOpen || o.at.Before(end) {
 			t.Errorf("the browser opened during the calls, %s after the end of the token", o.at.Sub(end))
 		}
+	}
+	if len(openings) > mostReopened {
+		t.Errorf("the browser opened %d times", len(openings))
 	}
 	if len(openings) > 0 {
 		t.Logf("the browser opened %d times for the stream that ended with the token", len(openings))
