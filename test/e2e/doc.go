@@ -20,4 +20,7 @@
 // log in: loginclients/ and loginpython/ hold them. TestConformance in
 // conformance_test.go compares servers with the guard and without, by the official
 // suite, which is in conformance/ with an Envoy and the page that a browser opens.
+// TestLongCalls in longcalls_test.go has clients make calls that outlive their tokens, and
+// TestIdleUpstreams in idleupstreams_test.go has the servers of idleupstreams/ end the
+// connections that the guard keeps.
 package e2e

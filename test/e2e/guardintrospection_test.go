@@ -72,18 +72,11 @@ func newIntrospected(t *testing.T) introspected {
 	b := &boundary{
 		scene: &scene{world: w, as: "oidc-provider", namespace: w.namespace(t)}, guard: w.newGuard(t, "guard"), kubeconfig: w.prepareGuards(t),
 	}
-	i := introspected{boundary: b, front: w.startFront(t), upstream: sample("opaque", startSample(t, mcpserver.Options{Stateless: true}))}
+	i := introspected{boundary: b, front: w.startFront(t, scopes), upstream: sample("opaque", startSample(t, mcpserver.Options{Stateless: true}))}
 	i.resource, i.caller = "https://mcp.example.com/"+i.upstream.name, &caller{guard: b.guard, path: "/" + i.upstream.name}
-	i.front.keeper = i.front.register(t, w, "keeper")
 	b.connect(t, b.as, i.front.issuer)
 	b.create(t, newGuardedServer(b.namespace, i.upstream.name, b.as, i.resource, i.upstream.tools()))
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte(i.front.keeper.secret+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b.guard.start(t, w, b.kubeconfig, []string{b.behind(i.upstream.name, i.upstream.url)},
-		"--introspection-issuer="+i.front.issuer, "--introspection-client-id="+i.front.keeper.id,
-		"--introspection-client-secret-file="+secret, "--introspection-cache="+answerHolds.String())
+	b.guard.start(t, w, b.kubeconfig, []string{b.behind(i.upstream.name, i.upstream.url)}, i.front.arguments(t, w)...)
 	return i
 }
 
@@ -359,12 +352,12 @@ type front struct {
 }
 
 // startFront starts oidc-provider with opaque tokens, and a proxy in front of it.
-func (w *world) startFront(t *testing.T) *front {
+func (w *world) startFront(t *testing.T, scopes []string, environment ...string) *front {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	f := &front{issuer: "http://" + server.Listener.Addr().String(), questions: map[string]int{}}
-	f.behind = w.startOIDCProvider(t, "ISSUER="+f.issuer, "ACCESS_TOKEN_FORMAT=opaque")
+	f.behind = w.startOIDCProviderWith(t, scopes, append([]string{"ISSUER=" + f.issuer, "ACCESS_TOKEN_FORMAT=opaque"}, environment...)...)
 	behind, err := url.Parse(f.behind)
 	if err != nil {
 		t.Fatal(err)
@@ -377,6 +370,21 @@ func (w *world) startFront(t *testing.T) *front {
 	server.Config.Handler = f
 	server.Start()
 	return f
+}
+
+// arguments have a guard ask about tokens, in the name of a client that is registered for
+// it.
+func (f *front) arguments(t *testing.T, w *world) []string {
+	t.Helper()
+	f.keeper = f.register(t, w, "keeper")
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(f.keeper.secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"--introspection-issuer=" + f.issuer, "--introspection-client-id=" + f.keeper.id,
+		"--introspection-client-secret-file=" + secret, "--introspection-cache=" + answerHolds.String(),
+	}
 }
 
 // ServeHTTP implements http.Handler.

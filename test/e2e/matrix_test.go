@@ -138,15 +138,28 @@ func (m *matrix) newServer(as string) *v1alpha1.MCPServer {
 // mostQuoted is how much of a message the table shows.
 const mostQuoted = 60
 
-// cell is a client at an authorization server with a registration.
+// place is a guarded server that people log in to.
+type place struct {
+	at codeServer
+	// server is the name of the MCPServer, and endpoint its resource, where clients reach it.
+	server, endpoint string
+	// caller calls there without any client.
+	caller *caller
+}
+
+// cell is a client at a place with a registration.
 type cell struct {
-	*matrix
+	*boundary
 	holding
-	at     codeServer
+	place
 	client loginClient
-	reg    *v1alpha1.MCPClientRegistration
-	screen *screen
-	user   loginUser
+	// setting is what a person enters into the client.
+	setting loginSetting
+	reg     *v1alpha1.MCPClientRegistration
+	screen  *screen
+	user    loginUser
+	// token is one of the test's own, for the scope of the registration.
+	token string
 	// mayRefresh says that it has a refresh token: Keycloak gives one to everybody.
 	mayRefresh bool
 	// row is what is seen of it.
@@ -173,40 +186,48 @@ func testLogsIn(t *testing.T, m *matrix, client loginClient, as string, h holdin
 	c.isRevoked(t, works)
 }
 
-// newCell registers the client, and waits until the guard lets it: of what allows
-// something it hears a little later.
+// newCell has a client at an authorization server with a registration.
 func (m *matrix) newCell(t *testing.T, client loginClient, as string, h holding) *cell {
 	t.Helper()
 	at := m.at[as]
-	c := &cell{matrix: m, holding: h, at: at, client: client, row: row{client: client.name, version: client.version, as: as, registration: h.name}}
-	redirect := client.redirect(t)
 	server := at.object.Name
-	name := strings.ToLower(strings.NewReplacer(" ", "-", ".", "-", "(--cli)", "cli").Replace(client.name + "-" + as + "-" + strings.ReplaceAll(string(h.scope), ":", "-")))
-	c.reg = m.newRegistration(name, v1alpha1.AuthMethodNone)
-	c.reg.Spec.AuthorizationServerRef.Name, c.reg.Spec.GrantTypes = server, h.grants
-	c.reg.Spec.RedirectURIs = []v1alpha1.RedirectURI{v1alpha1.RedirectURI(redirect)}
-	m.create(t, c.reg, m.grantAt(server, name, name, h.scope))
-	p := m.readyAtGuard(t, c.reg, scopeEnter, string(h.scope))
-	c.screen = newScreen(t, at.user, redirect)
-	m.awaitLetIn(t, c, p)
-	c.user = client.start(t, loginSetting{
-		endpoint: m.guard.resource(server), clientID: p.id, redirect: redirect, browser: c.screen.url, grants: h.grants,
-	})
+	c := &cell{
+		boundary: m.boundary, holding: h, client: client, row: row{client: client.name, version: client.version, as: as, registration: h.name},
+		place: place{at: at, server: server, endpoint: m.guard.resource(server), caller: &caller{guard: m.guard, path: "/" + server}},
+	}
+	c.register(t, client.name+"-"+as+"-"+strings.ReplaceAll(string(h.scope), ":", "-"))
 	return c
 }
 
-// awaitLetIn waits until the guard lets the client call by a token of the test's own.
-func (m *matrix) awaitLetIn(t *testing.T, c *cell, p party) {
+// register registers the client under a name, and waits until the guard lets it: of what
+// allows something it hears a little later.
+func (c *cell) register(t *testing.T, name string) {
 	t.Helper()
-	p.scope = scopeEnter + " " + string(c.scope)
-	p.resources = m.guard.resource(c.at.object.Name)
+	name = strings.ToLower(strings.NewReplacer(" ", "-", ".", "-", "(--cli)", "cli").Replace(name))
+	redirect := c.client.redirect(t)
+	c.reg = c.newRegistration(name, v1alpha1.AuthMethodNone)
+	c.reg.Spec.AuthorizationServerRef.Name, c.reg.Spec.GrantTypes = c.at.object.Name, c.grants
+	c.reg.Spec.RedirectURIs = []v1alpha1.RedirectURI{v1alpha1.RedirectURI(redirect)}
+	c.create(t, c.reg, c.grantAt(c.server, name, name, c.scope))
+	p := c.readyAtGuard(t, c.reg, scopeEnter, string(c.scope))
+	c.screen = newScreen(t, c.at.user, redirect)
+	c.awaitLetIn(t, p)
+	c.setting = loginSetting{endpoint: c.endpoint, clientID: p.id, redirect: redirect, browser: c.screen.url, grants: c.grants}
+	c.user = c.client.start(t, c.setting)
+}
+
+// awaitLetIn waits until the guard lets the client call by a token of the test's own.
+func (c *cell) awaitLetIn(t *testing.T, p party) {
+	t.Helper()
+	p.scope, p.resources = scopeEnter+" "+string(c.scope), c.endpoint
 	v := newVisitor(t, p, c.screen.redirect, c.at.user)
 	verifier, challenge := newVerifier()
 	answer := v.redeem(t, v.code(t, s256(challenge)), verifier)
 	if answer.AccessToken == "" {
 		t.Fatalf("no token: %d %s", answer.Status, answer.Error)
 	}
-	m.awaitAllowed(t, c.at.object.Name, c.granted, answer.AccessToken)
+	c.token = answer.AccessToken
+	NewWithT(t).Eventually(func() string { return c.caller.call(t, c.granted, nil, c.token).reason }, patience, often).Should(BeEmpty())
 }
 
 // opens does something, and says how often the browser opened for it.

@@ -45,10 +45,11 @@ type Server struct {
 	tokens   atomic.Int64
 	streams  atomic.Int64
 
-	mu    sync.Mutex
-	calls map[string]int
-	http  *http.Server
-	url   string
+	mu       sync.Mutex
+	calls    map[string]int
+	followed map[string]int
+	http     *http.Server
+	url      string
 }
 
 // New builds a server; it does not listen yet.
@@ -63,7 +64,7 @@ func New(o Options) (*Server, error) {
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("address %q: %w", o.Addr, errNotLoopback)
 	}
-	s := &Server{options: o, calls: map[string]int{}}
+	s := &Server{options: o, calls: map[string]int{}, followed: map[string]int{}}
 	tools := s.newTools()
 	spoken := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return tools }, &mcp.StreamableHTTPOptions{
 		Stateless: o.Stateless, JSONResponse: o.JSON, PropagateRequestCancellation: true,
@@ -138,4 +139,17 @@ func (s *Server) called(tool string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[tool]++
+}
+
+// Followed is how often the slow tool was begun under a reference.
+func (s *Server) Followed(reference string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.followed[reference]
+}
+
+func (s *Server) isFollowed(reference string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.followed[reference]++
 }

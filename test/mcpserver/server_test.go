@@ -93,7 +93,7 @@ func TestFollow(t *testing.T) {
 	session := connect(t, server, &mcp.ClientOptions{
 		ProgressNotificationHandler: func(context.Context, *mcp.ProgressNotificationClientRequest) { told <- struct{}{} },
 	}, "")
-	params := &mcp.CallToolParams{Name: mcpserver.ToolFollow, Arguments: map[string]any{"interval": 10}}
+	params := &mcp.CallToolParams{Name: mcpserver.ToolFollow, Arguments: map[string]any{"interval": 10, "reference": "ours"}}
 	params.SetProgressToken("one")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -110,6 +110,9 @@ func TestFollow(t *testing.T) {
 	}
 	if server.Streams() != 1 {
 		t.Errorf("%d streams, want 1", server.Streams())
+	}
+	if server.Followed("ours") != 1 || server.Followed("another's") != 0 {
+		t.Errorf("followed %d times by its reference, and %d by another", server.Followed("ours"), server.Followed("another's"))
 	}
 	cancel()
 	if err := <-ended; err == nil {

@@ -41,6 +41,8 @@ type noInput struct{}
 type following struct {
 	Steps    int `json:"steps,omitempty" jsonschema:"how often to tell of progress; 6000 if left out"`
 	Interval int `json:"interval,omitempty" jsonschema:"milliseconds between two tellings; 100 if left out"`
+	// Reference is what Followed counts the call by.
+	Reference string `json:"reference,omitempty" jsonschema:"what the call is known by"`
 }
 
 // newTools makes the server that answers for all sessions.
@@ -79,6 +81,7 @@ func add[In any](s *Server, server *mcp.Server, name, description string, do fun
 func (s *Server) follow(ctx context.Context, request *mcp.CallToolRequest, in following) (string, error) {
 	s.streams.Add(1)
 	defer s.streams.Add(-1)
+	s.isFollowed(in.Reference)
 	steps, interval := in.Steps, time.Duration(in.Interval)*time.Millisecond
 	if steps <= 0 {
 		steps = defaultSteps
