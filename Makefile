@@ -9,6 +9,11 @@ TEST         = mkdir -p bin && $(TOOL) gotestsum --format=pkgname --jsonfile=bin
 CHART       := charts/mcp-registrar
 IMAGE       ?= mcp-registrar/manager:dev
 CONTAINER   ?= docker
+# What --version prints.
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT      ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+COMMAND     := github.com/mcp-registrar/mcp-registrar/internal/command
+LDFLAGS      = -s -w -X $(COMMAND).version=$(VERSION) -X $(COMMAND).commit=$(COMMIT)
 # Further arguments for the program or the tests that a target runs.
 ARGS        ?=
 # Not empty where this machine can be a node.
@@ -43,14 +48,14 @@ fmt: ## Format the Go code.
 
 .PHONY: build
 build: ## Build bin/manager and bin/guard, static binaries.
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/manager ./cmd/manager
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/guard ./cmd/guard
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/manager ./cmd/manager
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/guard ./cmd/guard
 
 .PHONY: image
 image: ## Build the container image (needs a container engine).
 	@$(CONTAINER) info >/dev/null 2>&1 || { echo "make image needs a running container engine;" \
 		"\"$(CONTAINER) info\" failed. Name another one with CONTAINER=podman." >&2; exit 1; }
-	$(CONTAINER) build -t $(IMAGE) .
+	$(CONTAINER) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .
 
 .PHONY: chart
 chart: ## Check the chart and package it into dist/.

@@ -25,6 +25,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/command"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/record"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/register"
@@ -36,6 +37,10 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
+	}
+	if s.version {
+		fmt.Fprintln(os.Stdout, command.Version("guard"))
+		return
 	}
 	log := zap.New(s.logOptions()...)
 	ctrl.SetLogger(log)
