@@ -484,6 +484,9 @@ var registrationCases = []reasonCase{
 	{"finalizer-removed", "Unknown/FinalizerRefused", func(s *stage) {
 		s.strips = func(object client.Object) { object.SetFinalizers(nil) }
 	}},
+	{"quota-of-secrets", "Unknown/WriteRefused", func(s *stage) {
+		s.refuses = answered(403, `secrets "a" is forbidden: exceeded quota: few-secrets, requested: count/secrets=1, used: count/secrets=5, limited: count/secrets=5`)
+	}},
 	{"token-lost", "Unknown/ManagementLost", func(s *stage) { s.blocked(unauthorized) }},
 	{"no-answer", "Unknown/Unavailable", func(s *stage) { s.as.registration = unavailable }},
 	{"no-answer-to-revocation", "Unknown/Unavailable", func(s *stage) { s.blocked(unavailable) }},

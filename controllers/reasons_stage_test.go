@@ -74,6 +74,8 @@ type stage struct {
 	// strips is what a third party's policy does to objects on their way into
 	// storage; nil is nothing.
 	strips func(client.Object)
+	// refuses is what the API server answers to new credentials Secrets; nil is nothing.
+	refuses error
 	// requests are what the API server was asked: every write, and what was read
 	// past the cache.
 	requests []string
@@ -179,6 +181,9 @@ func newStage(t *testing.T, name string) *stage {
 		}, Create: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.CreateOption) error {
 			s.strip(object)
 			s.requests = append(s.requests, fmt.Sprintf("create %T", object))
+			if secret, ok := object.(*corev1.Secret); ok && secret.Type == v1alpha1.SecretTypeCredentials && s.refuses != nil {
+				return s.refuses
+			}
 			return c.Create(ctx, object, opts...)
 		}, Update: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.UpdateOption) error {
 			s.strip(object)
@@ -388,7 +393,7 @@ func (s *stage) strayPass() (failed error) {
 
 // faulty says that errors are to be expected.
 func (s *stage) faulty() bool {
-	return len(s.broken) > 0 || s.as.pages > 0 || s.as.discovery != nil || s.as.registration != nil || s.as.finding != nil || s.as.revocation != nil
+	return len(s.broken) > 0 || s.refuses != nil || s.as.pages > 0 || s.as.discovery != nil || s.as.registration != nil || s.as.finding != nil || s.as.revocation != nil
 }
 
 // objects reads all objects of the API, those that others rest on first.

@@ -175,6 +175,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 		describeClient(&status, reg, d, record)
 	}
 	allowed := accepted(v1alpha1.ConditionAccepted, d.Verdict)
+	m.message = m.text(meta.FindStatusCondition(old.Conditions, v1alpha1.ConditionRegistered))
 	registered := registeredEntry(d, record, m)
 	told := promises(reg, record, done.server, done.examined)
 	entries := append([]entry{allowed, registered}, told...)

@@ -45,6 +45,8 @@ type mishap struct {
 	silent  bool
 	reason  string
 	message string
+	// says is the API server's own reason, beside the message.
+	says string
 	// stalled says that only a person helps.
 	stalled bool
 	// after is a fixed delay; zero means that the error is returned and
@@ -73,7 +75,7 @@ func classify(err error) mishap {
 	case errors.As(err, &answer):
 		return classifyAnswer(answer, errors.Is(err, errInitialAccess))
 	}
-	return mishap{happened: true, reason: v1alpha1.ReasonFactUnknown, message: "something could not be read or written in the cluster: tried again"}
+	return classifyCluster(err)
 }
 
 func classifyAnswer(answer *authserver.Error, initialAccess bool) mishap {
@@ -237,7 +239,12 @@ func (w reporter) write(ctx context.Context, before, after reported) error {
 		return nil
 	}
 	if err := w.Status().Update(ctx, after); err != nil {
-		return wrap("writing status", client.IgnoreNotFound(err))
+		err = wrapWrite("write the status of this object", client.IgnoreNotFound(err), after)
+		if m := classify(err); m.reason == v1alpha1.ReasonWriteRefused {
+			// There is no other place to say it.
+			w.recorder.Eventf(after, nil, corev1.EventTypeWarning, m.reason, "Reconcile", "%s", m.text(nil))
+		}
+		return err
 	}
 	if after.GetResourceVersion() != before.GetResourceVersion() {
 		w.written.note(before)

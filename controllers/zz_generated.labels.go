@@ -94,6 +94,7 @@ var reasons = map[string]bool{
 	"Unavailable":                  true,
 	"Unclear":                      true,
 	"Widened":                      true,
+	"WriteRefused":                 true,
 	"WrongAudience":                true,
 	"WrongScope":                   true,
 }

@@ -19,7 +19,7 @@ const (
 	// True: Registered, Narrowed.
 	// False: NotRegistered, Revoked, Released, Disabled.
 	// Unknown: Revoking, Unavailable, Unauthorized, ManagementLost,
-	// ManagementUnsupported, SecretConflict, FactUnknown,
+	// ManagementUnsupported, SecretConflict, WriteRefused, FactUnknown,
 	// AuthorizationServerNotReady.
 	ConditionRegistered = "Registered"
 
@@ -180,6 +180,10 @@ const (
 	// ReasonSecretConflict: the named Secret exists and is not the
 	// operator's; rename it or choose another secretName.
 	ReasonSecretConflict = "SecretConflict"
+	// ReasonWriteRefused: the API server refuses a write of the operator in the
+	// object's namespace, for a quota, an admission policy or a missing right; the
+	// message quotes it and says whose turn it is.
+	ReasonWriteRefused = "WriteRefused"
 )
 
 // Reasons that somebody else removes.
