@@ -6,6 +6,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -25,6 +26,9 @@ import (
 // again.
 func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome, now time.Time) (ctrl.Result, error) {
 	m := classify(done.err)
+	if errors.Is(done.err, errInitialAccess) {
+		r.Access.Doubt(done.server)
+	}
 	switch {
 	case m.happened && m.silent:
 		return m.result(done.err)

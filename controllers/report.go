@@ -83,7 +83,7 @@ func classifyAnswer(answer *authserver.Error, initialAccess bool) mishap {
 	case authserver.Unauthorized:
 		if initialAccess {
 			return mishap{happened: true, reason: v1alpha1.ReasonUnauthorized, after: blockedDelay, stalled: true,
-				message: "the authorization server refuses the operator's own credentials: ask the platform team to renew the Secret that the AuthorizationServer names"}
+				message: "the authorization server refuses the operator's own access: it is the platform team's turn, whom the condition AdminAccess of the AuthorizationServer tells what to do; nothing needs to be done here, and it goes on by itself"}
 		}
 		return mishap{happened: true, reason: v1alpha1.ReasonManagementLost, after: blockedDelay, stalled: true,
 			message: "the authorization server refuses the management token of the client, which may be alive: ask the platform team to delete the client there, then to release it (see the runbook)"}
@@ -255,7 +255,8 @@ func (w reporter) write(ctx context.Context, before, after reported) error {
 		return nil
 	}
 	kind := corev1.EventTypeNormal
-	if meta.IsStatusConditionTrue(after.GetConditions(), v1alpha1.ConditionStalled) {
+	if meta.IsStatusConditionTrue(after.GetConditions(), v1alpha1.ConditionStalled) ||
+		meta.IsStatusConditionFalse(after.GetConditions(), v1alpha1.ConditionAdminAccess) {
 		kind = corev1.EventTypeWarning
 	}
 	w.recorder.Eventf(after, nil, kind, ready.Reason, "Reconcile", "%s", ready.Message)

@@ -40,6 +40,17 @@ const (
 	// Unknown: Unavailable, FactUnknown.
 	ConditionDiscovered = "Discovered"
 
+	// ConditionAdminAccess (AuthorizationServer that takes a credential of the
+	// operator's): the authorization server lets the operator manage clients. Asked
+	// with discovery and every few minutes where it can be asked without registering
+	// a client; else what the last registration showed, and absent until then.
+	//
+	// True: Granted.
+	// False: CredentialsMissing, Unauthorized, RoleMissing, RealmNotFound,
+	// AdminAPINotFound, Rejected.
+	// Unknown: Unavailable, FactUnknown.
+	ConditionAdminAccess = "AdminAccess"
+
 	// ConditionManageable (AuthorizationServer with dynamicRegistration): what
 	// answers to registrations taught about the management of clients (RFC 7592).
 	// Absent until something was learnt. What was learnt stands until the spec or
@@ -263,9 +274,23 @@ const (
 	// ReasonUnavailable: the authorization server gives no usable answer;
 	// tried again.
 	ReasonUnavailable = "Unavailable"
-	// ReasonUnauthorized: the authorization server refuses the operator's
-	// initial access token; renew it.
+	// ReasonUnauthorized: the authorization server refuses the operator's own
+	// credentials. Remedy for the platform team: see the condition AdminAccess of
+	// the AuthorizationServer.
 	ReasonUnauthorized = "Unauthorized"
+	// ReasonGranted: the operator may manage clients. No remedy needed.
+	ReasonGranted = "Granted"
+	// ReasonCredentialsMissing: the Secret with the operator's own credentials, or
+	// a key of it, is not there. Remedy: create it.
+	ReasonCredentialsMissing = "CredentialsMissing"
+	// ReasonRoleMissing: the operator's account has too few rights. Remedy: give it
+	// the role that the message names.
+	ReasonRoleMissing = "RoleMissing"
+	// ReasonRealmNotFound: there is no such realm. Remedy: correct spec.keycloak.
+	ReasonRealmNotFound = "RealmNotFound"
+	// ReasonAdminAPINotFound: there is no admin API at that URL. Remedy: correct
+	// spec.hydra.adminURL.
+	ReasonAdminAPINotFound = "AdminAPINotFound"
 	// ReasonManagementLost: the authorization server refuses the client's
 	// management token while the client may be alive; delete the client
 	// there, then release it.
