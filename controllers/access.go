@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -59,6 +60,14 @@ func NewAccess() *Access {
 	return &Access{
 		doubted: make(chan event.GenericEvent, 256), answers: map[types.UID]accessAnswer{},
 		shown: map[types.UID]accessAnswer{}, doubts: map[types.UID]bool{},
+	}
+}
+
+// Heed doubts the access to a server where an error says that the operator's own
+// credential was refused.
+func (a *Access) Heed(as *v1alpha1.AuthorizationServer, err error) {
+	if errors.Is(err, errInitialAccess) {
+		a.Doubt(as)
 	}
 }
 

@@ -6,7 +6,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -26,9 +25,7 @@ import (
 // again.
 func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome, now time.Time) (ctrl.Result, error) {
 	m := classify(done.err)
-	if errors.Is(done.err, errInitialAccess) {
-		r.Access.Doubt(done.server)
-	}
+	r.Access.Heed(done.server, done.err)
 	switch {
 	case m.happened && m.silent:
 		return m.result(done.err)

@@ -249,10 +249,16 @@ func (w reporter) write(ctx context.Context, before, after reported) error {
 	if after.GetResourceVersion() != before.GetResourceVersion() {
 		w.written.note(before)
 	}
+	w.tell(before, after)
+	return nil
+}
+
+// tell tells of the transition of Ready: as a warning where somebody has to act.
+func (w reporter) tell(before, after reported) {
 	old := meta.FindStatusCondition(before.GetConditions(), v1alpha1.ConditionReady)
 	ready := meta.FindStatusCondition(after.GetConditions(), v1alpha1.ConditionReady)
 	if ready == nil || (old != nil && old.Status == ready.Status && old.Reason == ready.Reason) {
-		return nil
+		return
 	}
 	kind := corev1.EventTypeNormal
 	if meta.IsStatusConditionTrue(after.GetConditions(), v1alpha1.ConditionStalled) ||
@@ -260,5 +266,4 @@ func (w reporter) write(ctx context.Context, before, after reported) error {
 		kind = corev1.EventTypeWarning
 	}
 	w.recorder.Eventf(after, nil, kind, ready.Reason, "Reconcile", "%s", ready.Message)
-	return nil
 }
