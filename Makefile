@@ -36,6 +36,7 @@ generate: ## Write everything that is generated: deepcopy, CRDs, role, chart fil
 	@cp config/rbac/role.yaml config/rbac/role_namespaced.yaml $(CHART)/files/
 	@rm -f $(CHART)/files/admission/*.yaml
 	@cp config/admission/*policy*.yaml $(CHART)/files/admission/
+	@cp hack/metricsdoc/alerts.yaml $(CHART)/files/
 	$(TOOL) crd-ref-docs --log-level=ERROR --source-path=./api --config=hack/crd-ref-docs.yaml \
 		--renderer=markdown --output-path=docs/reference.md
 	@go run ./hack/valuesdoc
@@ -59,7 +60,7 @@ image: ## Build the container image (needs a container engine).
 
 .PHONY: chart
 chart: ## Check the chart and package it into dist/.
-	$(TOOL) helm lint --strict $(CHART)
+	$(TOOL) helm lint --strict --set=image.repository=registry.example.com/mcp-registrar/manager $(CHART)
 	$(TOOL) helm package $(CHART) --destination dist
 
 .PHONY: demo

@@ -80,7 +80,7 @@ const (
 	// Unknown: Unclear, Unavailable.
 	ConditionTokensConform = "TokensConform"
 
-	// ConditionProtected (MCPServer, unless spec.probe is off): the live server
+	// ConditionProtected (MCPServer, unless spec.probe is disabled): the live server
 	// refuses calls without a token and publishes fitting metadata (RFC 9728).
 	// Ready does not depend on it.
 	//

@@ -176,7 +176,7 @@ func newTokens(s settings, now clock.PassiveClock) (guard.Tokens, error) {
 
 // openRecord opens the record of calls; nil where there is none.
 func openRecord(s settings, registerer prometheus.Registerer, log logr.Logger) (*audit.Stream, error) {
-	if s.auditLog == "off" {
+	if s.auditLog == audit.Disabled {
 		return nil, nil //nolint:nilnil // No stream is a setting, not a fault.
 	}
 	return audit.Open(audit.Options{

@@ -74,7 +74,7 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 		"How many requests one user of a client may have under way, and how many streams beside them; all users of a client together 16 times as many.")
 	flags.Int64Var(&s.maxBody, "max-body-bytes", 4<<20, "How large the body of a request may be.")
 	flags.StringVar(&s.auditLog, "audit-log", "-",
-		`Where the record of calls is written: a file, "-" for the standard output, or "off".`)
+		`Where the record of calls is written: a file, "-" for the standard output, or "disabled".`)
 	flags.StringVar(&s.logLevel, "log-level", "info", "What is logged: debug, info or error.")
 	flags.StringVar(&s.logFormat, "log-format", "json", "How logs are written: json or console.")
 	var err error

@@ -100,7 +100,7 @@ func run(ctx context.Context, s settings) error {
 
 // openRecord opens the audit record.
 func openRecord(s settings, cluster string) (recorder audit.Recorder, closeRecord func() error, err error) {
-	if s.auditLog == "off" {
+	if s.auditLog == audit.Disabled {
 		return audit.Discard, func() error { return nil }, nil
 	}
 	stream, err := audit.Open(audit.Options{

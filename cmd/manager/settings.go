@@ -69,7 +69,7 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 			return nil
 		})
 	flags.StringVar(&s.auditLog, "audit-log", "-",
-		`Where the audit record is written: a file, "-" for the standard output, or "off".`)
+		`Where the audit record is written: a file, "-" for the standard output, or "disabled".`)
 	documentsFlag(flags, &s.documentsAddress)
 	flags.BoolVar(&s.probePrivate, "probe-private-networks", false,
 		"Allow MCP servers that are probed at private addresses. Service teams name these addresses: with this they can have the operator send requests to what it reaches there. Link-local and cloud metadata addresses are never allowed.")
@@ -98,7 +98,7 @@ func (s settings) check() error {
 	case s.operatorNamespace == "":
 		return errors.New("--operator-namespace is empty: set it, or the environment variable POD_NAMESPACE")
 	case s.auditLog == "":
-		return errors.New(`--audit-log is empty: name a file, "-" for the standard output, or "off"`)
+		return errors.New(`--audit-log is empty: name a file, "-" for the standard output, or "disabled"`)
 	case s.probeInterval < 0:
 		return errors.New("--probe-interval must not be negative: 0 turns probes off")
 	case s.concurrent < 1:
