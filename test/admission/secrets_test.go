@@ -44,7 +44,9 @@ func TestTheOperatorWritesItsOwnSecretsOnly(t *testing.T) {
 	unlabelled := other.DeepCopy()
 	unlabelled.Labels = nil
 	create := func(secret *corev1.Secret) func(*testing.T, client.Client) error {
-		return func(t *testing.T, c client.Client) error { return c.Create(t.Context(), secret.DeepCopy(), client.DryRunAll) }
+		return func(t *testing.T, c client.Client) error {
+			return c.Create(t.Context(), secret.DeepCopy(), client.DryRunAll)
+		}
 	}
 	write := func(secret *corev1.Secret, labels map[string]string) func(*testing.T, client.Client) error {
 		return func(t *testing.T, c client.Client) error {
