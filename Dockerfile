@@ -12,8 +12,13 @@ COPY controllers/ controllers/
 COPY internal/ internal/
 ARG TARGETOS=linux
 ARG TARGETARCH
+# What --version prints: the repository itself is not here.
+ARG VERSION=unknown
+ARG COMMIT=unknown
+ARG COMMAND=github.com/mcp-registrar/mcp-registrar/internal/command
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
-    go build -trimpath -ldflags='-s -w' -o / ./cmd/manager ./cmd/guard
+    go build -trimpath -ldflags="-s -w -X ${COMMAND}.version=${VERSION} -X ${COMMAND}.commit=${COMMIT}" \
+    -o / ./cmd/manager ./cmd/guard
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

@@ -9,6 +9,11 @@ TEST         = mkdir -p bin && $(TOOL) gotestsum --format=pkgname --jsonfile=bin
 CHART       := charts/mcp-registrar
 IMAGE       ?= mcp-registrar/manager:dev
 CONTAINER   ?= docker
+# What --version prints.
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT      ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+COMMAND     := github.com/mcp-registrar/mcp-registrar/internal/command
+LDFLAGS      = -s -w -X $(COMMAND).version=$(VERSION) -X $(COMMAND).commit=$(COMMIT)
 # Further arguments for the program or the tests that a target runs.
 ARGS        ?=
 # Not empty where this machine can be a node.
@@ -31,6 +36,7 @@ generate: ## Write everything that is generated: deepcopy, CRDs, role, chart fil
 	@cp config/rbac/role.yaml config/rbac/role_namespaced.yaml $(CHART)/files/
 	@rm -f $(CHART)/files/admission/*.yaml
 	@cp config/admission/*policy*.yaml $(CHART)/files/admission/
+	@cp hack/metricsdoc/alerts.yaml $(CHART)/files/
 	$(TOOL) crd-ref-docs --log-level=ERROR --source-path=./api --config=hack/crd-ref-docs.yaml \
 		--renderer=markdown --output-path=docs/reference.md
 	@go run ./hack/valuesdoc
@@ -43,18 +49,18 @@ fmt: ## Format the Go code.
 
 .PHONY: build
 build: ## Build bin/manager and bin/guard, static binaries.
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/manager ./cmd/manager
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/guard ./cmd/guard
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/manager ./cmd/manager
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/guard ./cmd/guard
 
 .PHONY: image
 image: ## Build the container image (needs a container engine).
 	@$(CONTAINER) info >/dev/null 2>&1 || { echo "make image needs a running container engine;" \
 		"\"$(CONTAINER) info\" failed. Name another one with CONTAINER=podman." >&2; exit 1; }
-	$(CONTAINER) build -t $(IMAGE) .
+	$(CONTAINER) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .
 
 .PHONY: chart
 chart: ## Check the chart and package it into dist/.
-	$(TOOL) helm lint --strict $(CHART)
+	$(TOOL) helm lint --strict --set=image.repository=registry.example.com/mcp-registrar/manager $(CHART)
 	$(TOOL) helm package $(CHART) --destination dist
 
 .PHONY: demo

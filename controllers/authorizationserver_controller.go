@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +47,8 @@ type AuthorizationServerReconciler struct {
 	// Strays says which records of registrations that are gone could not be dealt
 	// with.
 	Strays *Strays
+	// Access is what is known of the operator's own access to servers.
+	Access *Access
 
 	written     written
 	mu          sync.Mutex
@@ -80,10 +83,11 @@ func (r *AuthorizationServerReconciler) observe(ctx context.Context, as *v1alpha
 		last, err := r.discover(ctx, as, now)
 		facts.Asked, facts.Metadata, facts.Err = !last.at.IsZero(), last.metadata, last.err
 		errs[1] = err
+		facts.Access, facts.AskAccess = r.access(ctx, as, facts.Traits, now)
 	}
 	facts.Clients, facts.Manageable, errs[2] = r.count(ctx, policy.Described(facts))
 	facts.Counted = errs[2] == nil
-	if facts.Asked && facts.Err == nil && facts.CredentialIs == policy.Present && r.inventoryDue(as, facts.Traits, now) {
+	if facts.Asked && facts.Err == nil && facts.CredentialIs == policy.Present && !facts.Access.Lacking() && r.inventoryDue(as, facts.Traits, now) {
 		facts.Inventory, errs[3] = r.takeInventory(ctx, as, now)
 		if onlyUnavailable(errs[3]) {
 			logf.FromContext(ctx).V(1).Info("Inventory put off", "reason", errs[3].Error())
@@ -189,14 +193,6 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	if m.happened && m.silent {
 		return m.result(observed)
 	}
-	allowed, discovered := accepted(v1alpha1.ConditionAccepted, d.Accepted), accepted(v1alpha1.ConditionDiscovered, d.Discovered)
-	// What needs a person is not hidden behind what is only waited for.
-	allowed.waiting = allowed.waiting && (discovered.waiting || discovered.status == metav1.ConditionTrue)
-	discovered.waiting = discovered.waiting && (allowed.waiting || allowed.status == metav1.ConditionTrue)
-	entries := []entry{allowed, discovered}
-	if d.Manageable != nil {
-		entries = append(entries, accepted(v1alpha1.ConditionManageable, *d.Manageable))
-	}
 	next := as.DeepCopy()
 	next.Status = v1alpha1.AuthorizationServerStatus{
 		ObservedGeneration: as.Generation,
@@ -205,7 +201,7 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 		Clients:            d.Clients,
 		Inventory:          d.Inventory,
 		ClockSkewSeconds:   d.ClockSkewSeconds,
-		Conditions:         conditions(as.Status.Conditions, as.Generation, now, entries...),
+		Conditions:         conditions(as.Status.Conditions, as.Generation, now, serverEntries(d)...),
 	}
 	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, as, next)
 	if w := classify(err); w.happened {
@@ -217,11 +213,44 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	return ctrl.Result{RequeueAfter: r.next(next, facts)}, nil
 }
 
+// serverEntries are the conditions of a decision. What needs a person is not hidden
+// behind what is only waited for.
+func serverEntries(d policy.AuthorizationServerDecision) []entry {
+	entries := []entry{accepted(v1alpha1.ConditionAccepted, d.Accepted)}
+	if d.AdminAccess != nil {
+		entries = append(entries, accepted(v1alpha1.ConditionAdminAccess, *d.AdminAccess))
+	}
+	entries = append(entries, accepted(v1alpha1.ConditionDiscovered, d.Discovered))
+	if d.Manageable != nil {
+		entries = append(entries, accepted(v1alpha1.ConditionManageable, *d.Manageable))
+	}
+	needsPerson := func(e entry) bool { return e.status != metav1.ConditionTrue && !e.waiting }
+	if !slices.ContainsFunc(entries, needsPerson) {
+		return entries
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		switch {
+		case needsPerson(a) == needsPerson(b):
+			return 0
+		case needsPerson(a):
+			return -1
+		}
+		return 1
+	})
+	for i := range entries {
+		entries[i].waiting = false
+	}
+	return entries
+}
+
 // next is how long after a pass without error the server is looked at again.
 func (r *AuthorizationServerReconciler) next(next *v1alpha1.AuthorizationServer, facts policy.AuthorizationServerFacts) time.Duration {
 	after := policy.DriftCheckInterval(facts.Server)
 	if next.Status.Inventory != nil {
 		after = min(after, max(nextInventory(next).Sub(r.Clock.Now()), time.Second))
+	}
+	if facts.AskAccess > 0 {
+		after = min(after, facts.AskAccess)
 	}
 	if facts.Clients.PossibleOrphans > 0 {
 		after = min(after, blockedDelay)

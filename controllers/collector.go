@@ -37,6 +37,9 @@ var (
 	objectsDesc = prometheus.NewDesc("mcp_registrar_objects",
 		"Objects, by kind and by status and reason of the condition Ready. A combination that no object has is absent.",
 		[]string{"kind", "ready", "reason"}, nil)
+	accessDesc = prometheus.NewDesc("mcp_registrar_authorization_server_access",
+		"1 where an authorization server lets the operator manage clients, 0 where it does not, by the reason of the condition AdminAccess. Absent while that is not known.",
+		[]string{"authorization_server", "reason"}, nil)
 	registrationExpiryDesc = prometheus.NewDesc("mcp_registrar_registration_expiry_timestamp_seconds",
 		"Effective end of a registration (status.expiresAt) in seconds since 1970. One series per registration; absent while it has no end.",
 		[]string{"namespace", "name"}, nil)
@@ -67,7 +70,7 @@ func NewCollector(ctx context.Context, reader client.Reader, clock clock.Passive
 
 // Describe sends what the collector may tell.
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{objectsDesc, registrationExpiryDesc, grantExpiryDesc, unprovenDesc, oldestUnprovenDesc} {
+	for _, desc := range []*prometheus.Desc{objectsDesc, accessDesc, registrationExpiryDesc, grantExpiryDesc, unprovenDesc, oldestUnprovenDesc} {
 		descs <- desc
 	}
 }
@@ -117,6 +120,7 @@ func (o *objects) send(metrics chan<- prometheus.Metric, now time.Time) {
 	counts := map[standing]int{}
 	for i := range o.servers.Items {
 		counts[standingOf("AuthorizationServer", o.servers.Items[i].Status.Conditions)]++
+		sendAccess(metrics, &o.servers.Items[i])
 	}
 	for i := range o.mcpServers.Items {
 		counts[standingOf("MCPServer", o.mcpServers.Items[i].Status.Conditions)]++
@@ -176,6 +180,22 @@ func standingOf(kind string, conditions []metav1.Condition) standing {
 		s.reason = otherReason
 	}
 	return s
+}
+
+// sendAccess tells whether the operator has access to an authorization server, where
+// that is known.
+func sendAccess(metrics chan<- prometheus.Metric, as *v1alpha1.AuthorizationServer) {
+	access := meta.FindStatusCondition(as.Status.Conditions, v1alpha1.ConditionAdminAccess)
+	if access == nil || !reasons[access.Reason] {
+		return
+	}
+	switch access.Status {
+	case metav1.ConditionTrue:
+		metrics <- gauge(accessDesc, 1, as.Name, access.Reason)
+	case metav1.ConditionFalse:
+		metrics <- gauge(accessDesc, 0, as.Name, access.Reason)
+	case metav1.ConditionUnknown:
+	}
 }
 
 func sendExpiry(metrics chan<- prometheus.Metric, desc *prometheus.Desc, object client.Object, expiresAt *metav1.Time) {

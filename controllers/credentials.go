@@ -124,7 +124,7 @@ func (c *Credentials) Put(ctx context.Context, reg *v1alpha1.MCPClientRegistrati
 		if apierrors.IsAlreadyExists(err) {
 			return errStale
 		}
-		return wrap("creating credentials Secret", err)
+		return wrapWrite("create the credentials Secret", err, wanted)
 	}
 	updated := present.DeepCopy()
 	updated.Data = data
@@ -137,7 +137,7 @@ func (c *Credentials) Put(ctx context.Context, reg *v1alpha1.MCPClientRegistrati
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return errStale
 	}
-	return wrap("updating credentials Secret", err)
+	return wrapWrite("update the credentials Secret", err, updated, present)
 }
 
 // Delete removes the credentials Secret if it is the operator's. present is
@@ -147,7 +147,7 @@ func (c *Credentials) Delete(ctx context.Context, present *corev1.Secret) error 
 		return nil
 	}
 	err := c.Client.Delete(ctx, present, client.Preconditions{UID: &present.UID})
-	return wrap("deleting credentials Secret", client.IgnoreNotFound(err))
+	return wrapWrite("delete the credentials Secret", client.IgnoreNotFound(err), present)
 }
 
 func newCredentials(reg *v1alpha1.MCPClientRegistration, data map[string][]byte) *corev1.Secret {

@@ -131,7 +131,7 @@ func TestProbesOverALife(t *testing.T) {
 		t.Errorf("counted %v times", n)
 	}
 	prober := s.showing(func(*policy.ProbeFacts) {})
-	edit(s, s.server, func(server *v1alpha1.MCPServer) { server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeOff} })
+	edit(s, s.server, func(server *v1alpha1.MCPServer) { server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeDisabled} })
 	if got := protectedReason(s.liveServer()); got != "none" || prober.asked() != 0 {
 		t.Errorf("off: %s, asked %d times", got, prober.asked())
 	}

@@ -106,7 +106,7 @@ func TestLiveServers(t *testing.T) {
 	}
 	servers := map[string]*v1alpha1.MCPServer{"metadata": w.server("metadata"), "off": w.server("off")}
 	servers["metadata"].Spec.Resource = "https://169.254.169.254/mcp"
-	servers["off"].Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeOff}
+	servers["off"].Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeDisabled}
 	for name, l := range live {
 		servers[name] = w.server(name)
 		servers[name].Spec.Resource = l.URL + "/mcp"
@@ -145,7 +145,7 @@ func TestLiveServers(t *testing.T) {
 		return good.Status.Grants.InForce
 	}, eventually, often).Should(Equal(int32(1)))
 	version := good.ResourceVersion
-	edit(t, w, servers["naked"], func(server *v1alpha1.MCPServer) { server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeOff} })
+	edit(t, w, servers["naked"], func(server *v1alpha1.MCPServer) { server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeDisabled} })
 	g.Eventually(w.protection(t, servers["naked"]), eventually, often).Should(Equal("none"))
 	live["other"].Close()
 	edit(t, w, servers["other"], func(server *v1alpha1.MCPServer) { server.Spec.Scopes[0].Description = "asks again" })

@@ -101,7 +101,18 @@ var authorizationServerCases = []reasonCase{
 	{"listed", "True/Ready", func(s *stage) { s.manageOtherwise() }},
 	{"bad-pattern", "False/InvalidPolicy", func(s *stage) { s.ownersMatch("(") }},
 	{"paused", "False/Paused", func(s *stage) { s.paused() }},
-	{"no-initial-access-token", "False/Unauthorized", func(s *stage) { s.wantToken() }},
+	{"no-initial-access-token", "False/CredentialsMissing", func(s *stage) { s.wantToken() }},
+	{"initial-access-token-taken", "True/Ready", func(s *stage) { s.haveToken() }},
+	{"initial-access-token-refused", "False/Unauthorized", func(s *stage) {
+		s.haveToken()
+		s.as.registration = unauthorized
+	}},
+	{"no-access", "False/Unauthorized", func(s *stage) { s.lackAccess(authserver.Unauthorized, "admin_credentials_refused") }},
+	{"no-role", "False/RoleMissing", func(s *stage) { s.lackAccess(authserver.Unauthorized, "missing_role_manage_clients") }},
+	{"no-realm", "False/RealmNotFound", func(s *stage) { s.lackAccess(authserver.Rejected, "realm_not_found") }},
+	{"no-admin-api", "False/AdminAPINotFound", func(s *stage) { s.lackAccess(authserver.Rejected, "admin_api_not_found") }},
+	{"strange-admin-api", "False/Rejected", func(s *stage) { s.lackAccess(authserver.Rejected, "") }},
+	{"access-not-known", "Unknown/Unavailable", func(s *stage) { s.lackAccess(authserver.Unavailable, "") }},
 	{"token-not-readable", "Unknown/FactUnknown", func(s *stage) {
 		s.wantToken()
 		s.broken["*v1.Secret"] = true
@@ -122,7 +133,7 @@ func (s *stage) manageOtherwise() {
 	s.issuer.Spec.DynamicRegistration = nil
 	s.issuer.Spec.Hydra = &v1alpha1.HydraManagement{AdminURL: "https://hydra.example.com"}
 	s.as.Server = fake.NewWith("https://auth.example.com", authserver.Traits{
-		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, ChecksAccess: true,
 	})
 }
 
@@ -177,6 +188,20 @@ func (s *stage) canary(change func(*authserver.TokenFacts)) {
 			return f
 		}
 	})
+}
+
+// haveToken names an initial access token that is there.
+func (s *stage) haveToken() {
+	s.wantToken()
+	s.create(&corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: stageOperator, Name: "token"}, Data: map[string][]byte{"token": []byte("initial")},
+	})
+}
+
+// lackAccess has the admin API refuse the operator.
+func (s *stage) lackAccess(kind authserver.Kind, code string) {
+	s.manageOtherwise()
+	s.as.access = &authserver.Error{Kind: kind, Status: 403, Code: code}
 }
 
 func (s *stage) wantToken() {
@@ -483,6 +508,9 @@ var registrationCases = []reasonCase{
 	{"record-changed-on-its-way", "Unknown/RecordDamaged", func(s *stage) { s.strips = unlabelled }},
 	{"finalizer-removed", "Unknown/FinalizerRefused", func(s *stage) {
 		s.strips = func(object client.Object) { object.SetFinalizers(nil) }
+	}},
+	{"quota-of-secrets", "Unknown/WriteRefused", func(s *stage) {
+		s.refuses = answered(403, `secrets "a" is forbidden: exceeded quota: few-secrets, requested: count/secrets=1, used: count/secrets=5, limited: count/secrets=5`)
 	}},
 	{"token-lost", "Unknown/ManagementLost", func(s *stage) { s.blocked(unauthorized) }},
 	{"no-answer", "Unknown/Unavailable", func(s *stage) { s.as.registration = unavailable }},

@@ -74,6 +74,8 @@ type stage struct {
 	// strips is what a third party's policy does to objects on their way into
 	// storage; nil is nothing.
 	strips func(client.Object)
+	// refuses is what the API server answers to new credentials Secrets; nil is nothing.
+	refuses error
 	// requests are what the API server was asked: every write, and what was read
 	// past the cache.
 	requests []string
@@ -98,7 +100,7 @@ func (c counted) List(ctx context.Context, list client.ObjectList, opts ...clien
 // strange is a fake authorization server that fails, as long as it is told to.
 type strange struct {
 	*fake.Server
-	discovery, registration, finding, revocation error
+	discovery, registration, finding, revocation, access error
 	// deaf accepts deletions and does nothing.
 	deaf bool
 	// pages counts the pages that were asked for, by a server that has no last one;
@@ -121,6 +123,13 @@ func (s *strange) Discover(ctx context.Context) (authserver.Metadata, error) {
 		return authserver.Metadata{}, s.discovery
 	}
 	return s.Server.Discover(ctx)
+}
+
+func (s *strange) CheckAccess(ctx context.Context) error {
+	if s.access != nil {
+		return s.access
+	}
+	return s.Server.CheckAccess(ctx)
 }
 
 func (s *strange) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
@@ -179,6 +188,9 @@ func newStage(t *testing.T, name string) *stage {
 		}, Create: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.CreateOption) error {
 			s.strip(object)
 			s.requests = append(s.requests, fmt.Sprintf("create %T", object))
+			if secret, ok := object.(*corev1.Secret); ok && secret.Type == v1alpha1.SecretTypeCredentials && s.refuses != nil {
+				return s.refuses
+			}
 			return c.Create(ctx, object, opts...)
 		}, Update: func(ctx context.Context, c client.WithWatch, object client.Object, opts ...client.UpdateOption) error {
 			s.strip(object)
@@ -218,10 +230,11 @@ func (s *stage) assemble() {
 		Client: s.Client, Sealer: sealer,
 		Admission: &Admission{Client: s.Client, Live: s.Client, Sealer: sealer, Clock: s.clock, Served: true},
 	}
+	access := NewAccess()
 	records, strays := &Records{Client: s.Client, Live: counted{s.Client, s}, Namespace: stageOperator}, NewStrays()
 	s.registrations = &RegistrationReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Grants: s.grants, Cluster: "cluster",
-		Records: records, Strays: strays,
+		Records: records, Strays: strays, Access: access,
 		Credentials: &Credentials{Client: s.Client, Live: counted{s.Client, s}},
 		Places:      &Places{Client: s.Client, Namespace: stageOperator},
 		Drift:       NewDriftSchedule(begun), Examinations: NewExaminations(), Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
@@ -233,7 +246,7 @@ func (s *stage) assemble() {
 	}
 	s.authServers = &AuthorizationServerReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
-		Live: s.Client, Namespace: stageOperator, Strays: strays,
+		Live: s.Client, Namespace: stageOperator, Strays: strays, Access: access,
 	}
 	s.strays = &StrayReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Audit: audit.Discard,
@@ -388,7 +401,7 @@ func (s *stage) strayPass() (failed error) {
 
 // faulty says that errors are to be expected.
 func (s *stage) faulty() bool {
-	return len(s.broken) > 0 || s.as.pages > 0 || s.as.discovery != nil || s.as.registration != nil || s.as.finding != nil || s.as.revocation != nil
+	return len(s.broken) > 0 || s.refuses != nil || s.as.pages > 0 || s.as.discovery != nil || s.as.registration != nil || s.as.finding != nil || s.as.revocation != nil || s.as.access != nil
 }
 
 // objects reads all objects of the API, those that others rest on first.

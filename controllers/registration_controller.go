@@ -47,6 +47,8 @@ type RegistrationReconciler struct {
 	Strays *Strays
 	// Manageability is what registrations learnt of servers.
 	Manageability *Manageability
+	// Access is told what registrations show of the operator's own access.
+	Access *Access
 	// Cluster is the UID of the cluster: ownership marks name it.
 	Cluster string
 

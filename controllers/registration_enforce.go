@@ -73,7 +73,7 @@ func (s *step) holdObject(ctx context.Context) error {
 	controllerutil.AddFinalizer(s.reg, v1alpha1.Finalizer)
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	if err := s.Patch(ctx, s.reg, patch); err != nil {
-		return wrap("adding finalizer", err)
+		return wrapWrite("add the finalizer to this object", err, s.reg)
 	}
 	if !controllerutil.ContainsFinalizer(s.reg, v1alpha1.Finalizer) {
 		return errFinalizerRefused

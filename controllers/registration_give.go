@@ -229,11 +229,24 @@ func (s *step) ask(ctx context.Context, server authserver.Server, plan lifecycle
 		// There is no other credential when a client is registered.
 		a.Err = fmt.Errorf("%w: %w", errInitialAccess, a.Err)
 	}
+	s.showAccess(ctx, a.Err)
 	if a.Client.Named() && !s.traits().OwnClientID {
 		shared, err := s.Records.Shared(ctx, s.reg.UID, plan.Intent.Connection.Issuer, a.Client.ID)
 		a.Shared = err != nil || shared
 	}
 	return a
+}
+
+// showAccess tells what the answer to a registration shows of the initial access token,
+// where the server cannot be asked about it in another way.
+func (s *step) showAccess(ctx context.Context, failure error) {
+	as := s.seen.facts.AuthorizationServer.Object
+	if s.Access == nil || as == nil || s.traits().ChecksAccess || failure != nil && !errors.Is(failure, errInitialAccess) {
+		return
+	}
+	if config, err := s.Servers.complete(ctx, policy.Connection(as), authserver.Routine); err == nil {
+		s.Access.Show(as, config, failure)
+	}
 }
 
 // conclude tells of what an answer means and stores it. A place that the record does

@@ -25,6 +25,7 @@ import (
 // again.
 func (r *RegistrationReconciler) report(ctx context.Context, reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, done outcome, now time.Time) (ctrl.Result, error) {
 	m := classify(done.err)
+	r.Access.Heed(done.server, done.err)
 	switch {
 	case m.happened && m.silent:
 		return m.result(done.err)
@@ -175,6 +176,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 		describeClient(&status, reg, d, record)
 	}
 	allowed := accepted(v1alpha1.ConditionAccepted, d.Verdict)
+	m.message = m.text(meta.FindStatusCondition(old.Conditions, v1alpha1.ConditionRegistered))
 	registered := registeredEntry(d, record, m)
 	told := promises(reg, record, done.server, done.examined)
 	entries := append([]entry{allowed, registered}, told...)

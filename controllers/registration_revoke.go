@@ -139,7 +139,7 @@ func (o *ownLeaver) letGo(ctx context.Context, last policy.Record) (policy.Recor
 	if controllerutil.RemoveFinalizer(o.reg, v1alpha1.Finalizer) {
 		err := o.Patch(ctx, o.reg, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
 		if client.IgnoreNotFound(err) != nil {
-			return last, wrap("removing finalizer", err)
+			return last, wrapWrite("remove the finalizer from this object", err, o.reg)
 		}
 	}
 	o.done.gone = true

@@ -45,6 +45,8 @@ type mishap struct {
 	silent  bool
 	reason  string
 	message string
+	// says is the API server's own reason, beside the message.
+	says string
 	// stalled says that only a person helps.
 	stalled bool
 	// after is a fixed delay; zero means that the error is returned and
@@ -73,7 +75,7 @@ func classify(err error) mishap {
 	case errors.As(err, &answer):
 		return classifyAnswer(answer, errors.Is(err, errInitialAccess))
 	}
-	return mishap{happened: true, reason: v1alpha1.ReasonFactUnknown, message: "something could not be read or written in the cluster: tried again"}
+	return classifyCluster(err)
 }
 
 func classifyAnswer(answer *authserver.Error, initialAccess bool) mishap {
@@ -81,7 +83,7 @@ func classifyAnswer(answer *authserver.Error, initialAccess bool) mishap {
 	case authserver.Unauthorized:
 		if initialAccess {
 			return mishap{happened: true, reason: v1alpha1.ReasonUnauthorized, after: blockedDelay, stalled: true,
-				message: "the authorization server refuses the operator's own credentials: ask the platform team to renew the Secret that the AuthorizationServer names"}
+				message: "the authorization server refuses the operator's own access: it is the platform team's turn, whom the condition AdminAccess of the AuthorizationServer tells what to do; nothing needs to be done here, and it goes on by itself"}
 		}
 		return mishap{happened: true, reason: v1alpha1.ReasonManagementLost, after: blockedDelay, stalled: true,
 			message: "the authorization server refuses the management token of the client, which may be alive: ask the platform team to delete the client there, then to release it (see the runbook)"}
@@ -237,20 +239,31 @@ func (w reporter) write(ctx context.Context, before, after reported) error {
 		return nil
 	}
 	if err := w.Status().Update(ctx, after); err != nil {
-		return wrap("writing status", client.IgnoreNotFound(err))
+		err = wrapWrite("write the status of this object", client.IgnoreNotFound(err), after)
+		if m := classify(err); m.reason == v1alpha1.ReasonWriteRefused {
+			// There is no other place to say it.
+			w.recorder.Eventf(after, nil, corev1.EventTypeWarning, m.reason, "Reconcile", "%s", m.text(nil))
+		}
+		return err
 	}
 	if after.GetResourceVersion() != before.GetResourceVersion() {
 		w.written.note(before)
 	}
+	w.tell(before, after)
+	return nil
+}
+
+// tell tells of the transition of Ready: as a warning where somebody has to act.
+func (w reporter) tell(before, after reported) {
 	old := meta.FindStatusCondition(before.GetConditions(), v1alpha1.ConditionReady)
 	ready := meta.FindStatusCondition(after.GetConditions(), v1alpha1.ConditionReady)
 	if ready == nil || (old != nil && old.Status == ready.Status && old.Reason == ready.Reason) {
-		return nil
+		return
 	}
 	kind := corev1.EventTypeNormal
-	if meta.IsStatusConditionTrue(after.GetConditions(), v1alpha1.ConditionStalled) {
+	if meta.IsStatusConditionTrue(after.GetConditions(), v1alpha1.ConditionStalled) ||
+		meta.IsStatusConditionFalse(after.GetConditions(), v1alpha1.ConditionAdminAccess) {
 		kind = corev1.EventTypeWarning
 	}
 	w.recorder.Eventf(after, nil, kind, ready.Reason, "Reconcile", "%s", ready.Message)
-	return nil
 }

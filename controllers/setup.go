@@ -170,7 +170,7 @@ func (r *AuthorizationServerReconciler) SetupWithManager(mgr manager.Manager, wo
 		Watches(&corev1.Secret{}, later(authorizationServerOf)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofCredential)).
 		WithOptions(options(workers))
-	return r.Strays.watched(b).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+	return r.Access.watched(r.Strays.watched(b)).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // deletionsFirst enqueues an object, one that is being deleted before others.
@@ -265,6 +265,7 @@ func (r *AuthorizationServerReconciler) gone(_ context.Context, e event.DeleteEv
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.discoveries, e.Object.GetUID())
+	r.Access.Forget(e.Object.GetUID())
 	r.Metrics.Gone(e.Object.GetName())
 }
 
@@ -288,6 +289,7 @@ func usableChanged() predicate.Predicate {
 		m, n := before.Status.Metadata, after.Status.Metadata
 		metadata := equality.Semantic.DeepEqual(m, n)
 		return before.Generation != after.Generation || !metadata || policy.Manageable(before) != policy.Manageable(after) ||
+			policy.AdminAccess(before) != policy.AdminAccess(after) ||
 			policy.Paused(before) != policy.Paused(after) ||
 			before.Status.ObservedGeneration != after.Status.ObservedGeneration ||
 			!slices.Equal(before.Status.Capabilities, after.Status.Capabilities) ||

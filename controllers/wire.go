@@ -60,7 +60,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		return err
 	}
 	denials, guards := &Denials{Client: c, Live: live}, newGuards(c, o.WatchNamespaces, o.History)
-	strays, records := NewStrays(), &Records{Client: c, Live: live, Namespace: o.Namespace}
+	access, strays, records := NewAccess(), NewStrays(), &Records{Client: c, Live: live, Namespace: o.Namespace}
 	for _, r := range []struct {
 		reconciler interface {
 			SetupWithManager(mgr manager.Manager, workers int) error
@@ -72,7 +72,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 			Records: records, Strays: strays,
 			Credentials: &Credentials{Client: c, Live: live},
 			Places:      &Places{Client: c, Namespace: o.Namespace},
-			Guards:      guards, Manageability: &Manageability{}, Denials: denials,
+			Guards:      guards, Manageability: &Manageability{}, Access: access, Denials: denials,
 			Drift: NewDriftSchedule(o.Clock.Now()), Examinations: NewExaminations(), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
@@ -80,7 +80,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		{&AccessDenialReconciler{Client: c, Clock: o.Clock, Guards: guards, Denials: denials, Recorder: recorder}, 2},
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
-			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces, Strays: strays,
+			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces, Strays: strays, Access: access,
 		}, 4},
 		{&StrayReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Audit: o.Audit,

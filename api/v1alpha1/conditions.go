@@ -19,7 +19,7 @@ const (
 	// True: Registered, Narrowed.
 	// False: NotRegistered, Revoked, Released, Disabled.
 	// Unknown: Revoking, Unavailable, Unauthorized, ManagementLost,
-	// ManagementUnsupported, SecretConflict, FactUnknown,
+	// ManagementUnsupported, SecretConflict, WriteRefused, FactUnknown,
 	// AuthorizationServerNotReady.
 	ConditionRegistered = "Registered"
 
@@ -39,6 +39,17 @@ const (
 	// Rejected.
 	// Unknown: Unavailable, FactUnknown.
 	ConditionDiscovered = "Discovered"
+
+	// ConditionAdminAccess (AuthorizationServer that takes a credential of the
+	// operator's): the authorization server lets the operator manage clients. Asked
+	// with discovery and every few minutes where it can be asked without registering
+	// a client; else what the last registration showed, and absent until then.
+	//
+	// True: Granted.
+	// False: CredentialsMissing, Unauthorized, RoleMissing, RealmNotFound,
+	// AdminAPINotFound, Rejected.
+	// Unknown: Unavailable, FactUnknown.
+	ConditionAdminAccess = "AdminAccess"
 
 	// ConditionManageable (AuthorizationServer with dynamicRegistration): what
 	// answers to registrations taught about the management of clients (RFC 7592).
@@ -69,7 +80,7 @@ const (
 	// Unknown: Unclear, Unavailable.
 	ConditionTokensConform = "TokensConform"
 
-	// ConditionProtected (MCPServer, unless spec.probe is off): the live server
+	// ConditionProtected (MCPServer, unless spec.probe is disabled): the live server
 	// refuses calls without a token and publishes fitting metadata (RFC 9728).
 	// Ready does not depend on it.
 	//
@@ -180,6 +191,10 @@ const (
 	// ReasonSecretConflict: the named Secret exists and is not the
 	// operator's; rename it or choose another secretName.
 	ReasonSecretConflict = "SecretConflict"
+	// ReasonWriteRefused: the API server refuses a write of the operator in the
+	// object's namespace, for a quota, an admission policy or a missing right; the
+	// message quotes it and says whose turn it is.
+	ReasonWriteRefused = "WriteRefused"
 )
 
 // Reasons that somebody else removes.
@@ -259,9 +274,23 @@ const (
 	// ReasonUnavailable: the authorization server gives no usable answer;
 	// tried again.
 	ReasonUnavailable = "Unavailable"
-	// ReasonUnauthorized: the authorization server refuses the operator's
-	// initial access token; renew it.
+	// ReasonUnauthorized: the authorization server refuses the operator's own
+	// credentials. Remedy for the platform team: see the condition AdminAccess of
+	// the AuthorizationServer.
 	ReasonUnauthorized = "Unauthorized"
+	// ReasonGranted: the operator may manage clients. No remedy needed.
+	ReasonGranted = "Granted"
+	// ReasonCredentialsMissing: the Secret with the operator's own credentials, or
+	// a key of it, is not there. Remedy: create it.
+	ReasonCredentialsMissing = "CredentialsMissing"
+	// ReasonRoleMissing: the operator's account has too few rights. Remedy: give it
+	// the role that the message names.
+	ReasonRoleMissing = "RoleMissing"
+	// ReasonRealmNotFound: there is no such realm. Remedy: correct spec.keycloak.
+	ReasonRealmNotFound = "RealmNotFound"
+	// ReasonAdminAPINotFound: there is no admin API at that URL. Remedy: correct
+	// spec.hydra.adminURL.
+	ReasonAdminAPINotFound = "AdminAPINotFound"
 	// ReasonManagementLost: the authorization server refuses the client's
 	// management token while the client may be alive; delete the client
 	// there, then release it.

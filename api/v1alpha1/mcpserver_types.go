@@ -162,20 +162,20 @@ const (
 )
 
 // ProbeMode says whether the live server is asked.
-// +kubebuilder:validation:Enum=On;Off
+// +kubebuilder:validation:Enum=Enabled;Disabled
 type ProbeMode string
 
 // The values of ProbeMode.
 const (
-	// ProbeOn: the server is asked regularly, and after each change.
-	ProbeOn ProbeMode = "On"
-	// ProbeOff: the server is never contacted.
-	ProbeOff ProbeMode = "Off"
+	// ProbeEnabled: the server is asked regularly, and after each change.
+	ProbeEnabled ProbeMode = "Enabled"
+	// ProbeDisabled: the server is never contacted.
+	ProbeDisabled ProbeMode = "Disabled"
 )
 
 // Probe says how the live server is examined.
 type Probe struct {
-	// mode is On or Off. Left out, On.
+	// mode is Enabled or Disabled. Left out, Enabled.
 	// +optional
 	Mode ProbeMode `json:"mode,omitempty"`
 

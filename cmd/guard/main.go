@@ -25,6 +25,7 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/command"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/proxy"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard/record"
@@ -37,6 +38,10 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
+	}
+	if s.version {
+		fmt.Fprintln(os.Stdout, command.Version("guard"))
+		return
 	}
 	log := zap.New(s.logOptions()...)
 	ctrl.SetLogger(log)
@@ -173,7 +178,7 @@ func newTokens(s settings, now clock.PassiveClock) (guard.Tokens, error) {
 
 // openRecord opens the record of calls; nil where there is none.
 func openRecord(s settings, registerer prometheus.Registerer, log logr.Logger) (*audit.Stream, error) {
-	if s.auditLog == "off" {
+	if s.auditLog == audit.Disabled {
 		return nil, nil //nolint:nilnil // No stream is a setting, not a fault.
 	}
 	return audit.Open(audit.Options{

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/mcp-registrar/mcp-registrar/internal/command"
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 )
 
@@ -50,6 +51,8 @@ type settings struct {
 	upstreamIdle                       time.Duration
 	auditLog                           string
 	logLevel, logFormat                string
+	// version says that nothing else is asked for.
+	version bool
 }
 
 // parse reads the flags.
@@ -71,14 +74,12 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 		"How many requests one user of a client may have under way, and how many streams beside them; all users of a client together 16 times as many.")
 	flags.Int64Var(&s.maxBody, "max-body-bytes", 4<<20, "How large the body of a request may be.")
 	flags.StringVar(&s.auditLog, "audit-log", "-",
-		`Where the record of calls is written: a file, "-" for the standard output, or "off".`)
+		`Where the record of calls is written: a file, "-" for the standard output, or "disabled".`)
 	flags.StringVar(&s.logLevel, "log-level", "info", "What is logged: debug, info or error.")
 	flags.StringVar(&s.logFormat, "log-format", "json", "How logs are written: json or console.")
-	if err := flags.Parse(arguments); err != nil {
+	var err error
+	if s.version, err = command.Parse(flags, arguments); err != nil || s.version {
 		return s, err
-	}
-	if flags.NArg() > 0 {
-		return s, fmt.Errorf("unexpected argument %q: every setting is a flag", flags.Arg(0))
 	}
 	return s, s.check()
 }

@@ -59,12 +59,25 @@ func auditCommand(arguments []string, stdin io.Reader, stdout, stderr io.Writer)
 		fmt.Fprintln(stderr, `No file is named; "-" is the standard input.`)
 		flags.Usage()
 		return auditUsage
+	case lateFlag(flags.Args()) != "":
+		fmt.Fprintf(stderr, "%q stands after a file: flags come before the files; a file of that name is written ./%[1]s.\n", lateFlag(flags.Args()))
+		return auditUsage
 	case *expect > 0 && flags.NArg() > 1:
 		fmt.Fprintln(stderr, "--expect-sequence is about one file: name only the last one.")
 		return auditUsage
 	}
 	c.expect = audit.Sequence(*expect)
 	return c.files(flags.Args())
+}
+
+// lateFlag is the first of the files that looks like a flag; empty where none does.
+func lateFlag(files []string) string {
+	for _, file := range files {
+		if file != "-" && strings.HasPrefix(file, "-") {
+			return file
+		}
+	}
+	return ""
 }
 
 // auditCheck checks one file after the other.

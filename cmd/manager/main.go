@@ -38,6 +38,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/connect"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
+	"github.com/mcp-registrar/mcp-registrar/internal/command"
 	"github.com/mcp-registrar/mcp-registrar/internal/kubewrites"
 )
 
@@ -49,6 +50,10 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
+	}
+	if s.version {
+		fmt.Fprintln(os.Stdout, command.Version("manager"))
+		return
 	}
 	ctrl.SetLogger(zap.New(s.logOptions()...))
 	// Nobody reading the audit record must not end the process: the write fails
@@ -97,7 +102,7 @@ func run(ctx context.Context, s settings) error {
 
 // openRecord opens the audit record.
 func openRecord(s settings, cluster string) (recorder audit.Recorder, closeRecord func() error, err error) {
-	if s.auditLog == "off" {
+	if s.auditLog == audit.Disabled {
 		return audit.Discard, func() error { return nil }, nil
 	}
 	stream, err := audit.Open(audit.Options{

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/mcp-registrar/mcp-registrar/controllers"
+	"github.com/mcp-registrar/mcp-registrar/internal/command"
 	"github.com/mcp-registrar/mcp-registrar/internal/probe"
 )
 
@@ -35,9 +36,11 @@ type settings struct {
 	documentsAddress    string
 	probeInterval       time.Duration
 	probePrivate        bool
+	// version says that nothing else is asked for.
+	version bool
 }
 
-// parse reads the flags.
+// parse reads the flags. An argument that is not understood is an error.
 func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 	var s settings
 	flags.BoolVar(&s.leaderElect, "leader-elect", false,
@@ -66,13 +69,14 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 			return nil
 		})
 	flags.StringVar(&s.auditLog, "audit-log", "-",
-		`Where the audit record is written: a file, "-" for the standard output, or "off".`)
+		`Where the audit record is written: a file, "-" for the standard output, or "disabled".`)
 	documentsFlag(flags, &s.documentsAddress)
 	flags.BoolVar(&s.probePrivate, "probe-private-networks", false,
 		"Allow MCP servers that are probed at private addresses. Service teams name these addresses: with this they can have the operator send requests to what it reaches there. Link-local and cloud metadata addresses are never allowed.")
 	flags.DurationVar(&s.probeInterval, "probe-interval", 10*time.Minute,
 		"How often each live MCP server is asked whether it refuses what it has to refuse, beside after changes. 0: none is ever contacted.")
-	if err := flags.Parse(arguments); err != nil {
+	var err error
+	if s.version, err = command.Parse(flags, arguments); err != nil || s.version {
 		return s, err
 	}
 	return s, s.check()
@@ -94,7 +98,7 @@ func (s settings) check() error {
 	case s.operatorNamespace == "":
 		return errors.New("--operator-namespace is empty: set it, or the environment variable POD_NAMESPACE")
 	case s.auditLog == "":
-		return errors.New(`--audit-log is empty: name a file, "-" for the standard output, or "off"`)
+		return errors.New(`--audit-log is empty: name a file, "-" for the standard output, or "disabled"`)
 	case s.probeInterval < 0:
 		return errors.New("--probe-interval must not be negative: 0 turns probes off")
 	case s.concurrent < 1:

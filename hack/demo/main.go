@@ -27,6 +27,10 @@ func main() {
 	ctrl.SetLogger(logr.Discard())
 	exitAfterReady := flag.Bool("exit-after-ready", false, "End once all samples are Ready and the calls through the guard went as they should, with exit code 0; with 1 if they did not.")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "demo: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	// A second signal ends the program at once; what it started is tied to it.

@@ -29,7 +29,9 @@ func (sample) List(_ context.Context, list client.ObjectList, _ ...client.ListOp
 	due := metav1.NewTime(time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC))
 	switch list := list.(type) {
 	case *v1alpha1.AuthorizationServerList:
-		list.Items = []v1alpha1.AuthorizationServer{{ObjectMeta: metav1.ObjectMeta{Name: "company"}}}
+		list.Items = []v1alpha1.AuthorizationServer{{ObjectMeta: metav1.ObjectMeta{Name: "company"}, Status: v1alpha1.AuthorizationServerStatus{
+			Conditions: []metav1.Condition{{Type: v1alpha1.ConditionAdminAccess, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGranted}},
+		}}}
 	case *v1alpha1.MCPServerList:
 		list.Items = []v1alpha1.MCPServer{{ObjectMeta: name}}
 	case *v1alpha1.MCPClientRegistrationList:

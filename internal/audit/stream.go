@@ -20,6 +20,10 @@ import (
 // Stdout as Options.Path writes the stream to the standard output.
 const Stdout = "-"
 
+// Disabled in place of a path means that there is no stream: whoever reads settings sees
+// to that.
+const Disabled = "disabled"
+
 // defaultPatience is how long a caller waits for its line.
 const defaultPatience = time.Second
 

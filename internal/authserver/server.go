@@ -29,6 +29,13 @@ type Server interface { //nolint:interfacebloat // what is done with a client, a
 	// Rejected: the metadata is unusable as it is.
 	Discover(ctx context.Context) (Metadata, error)
 
+	// CheckAccess asks whether the server takes the register's own credential, as
+	// it is now, and lets it change clients. It changes nothing. Unauthorized: the
+	// server refuses the credential, or gives it too few rights; Rejected: what the
+	// register is configured to use is not there. Code says which. Rejected
+	// without Traits.ChecksAccess.
+	CheckAccess(ctx context.Context) error
+
 	// Register creates a client. It is NOT idempotent where the server
 	// chooses the client id: the caller stores a pending mark first. With
 	// Traits.OwnClientID the client has the id wish.ID; Conflict: there is

@@ -40,6 +40,9 @@ type Traits struct {
 	Disables bool
 	// Lists says that List works.
 	Lists bool
+	// ChecksAccess says that CheckAccess works. Where it does not, whether the
+	// register may act is seen in the answers to what it asks for, and not before.
+	ChecksAccess bool
 	// SharedSecretUnsupported says that no client may have a secret.
 	SharedSecretUnsupported bool
 	// AssertionIssuer is what the server calls the issuer of the cluster's

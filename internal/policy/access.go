@@ -157,7 +157,7 @@ func ServerOf(server *v1alpha1.MCPServer) ServerEntry {
 		WithholdChanged: server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold, EntryScope: string(server.Spec.EntryScope),
 	}
 	entry.GuardedFrom = GuardedFrom(server)
-	if probe := server.Spec.Probe; probe != nil && probe.Mode != v1alpha1.ProbeOff && probe.ClientRef != nil {
+	if probe := server.Spec.Probe; probe != nil && probe.Mode != v1alpha1.ProbeDisabled && probe.ClientRef != nil {
 		entry.Prober = probe.ClientRef.Name
 	}
 	if slices.ContainsFunc(server.Spec.Scopes, func(s v1alpha1.Scope) bool { return s.Name == server.Spec.EntryScope }) {

@@ -41,6 +41,10 @@ type AuthorizationServerFacts struct {
 	Asked    bool
 	Metadata authserver.Metadata
 	Err      error
+	// Access is what is known of the operator's own access.
+	Access AccessFact
+	// AskAccess is how long that counts; 0 where it is not asked for.
+	AskAccess time.Duration
 	// Manageable says what registrations showed of the management of clients.
 	Manageable Knowledge
 	// Counted says that the clients were counted.
@@ -55,6 +59,9 @@ type AuthorizationServerDecision struct {
 	// Accepted and Discovered are the verdicts behind those conditions.
 	Accepted   Verdict
 	Discovered Verdict
+	// AdminAccess is the verdict behind that condition; nil where there is nothing
+	// to be had, or nothing known.
+	AdminAccess *Verdict
 	// Manageable is the verdict behind that condition; nil until something was
 	// learnt.
 	Manageable *Verdict
@@ -76,6 +83,7 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 	decision := AuthorizationServerDecision{
 		Accepted:     acceptAuthorizationServer(f),
 		Discovered:   judgeDiscovery(f),
+		AdminAccess:  judgeAccess(f),
 		Manageable:   judgeManageable(f),
 		Metadata:     described.Metadata,
 		Capabilities: described.Capabilities,
@@ -103,16 +111,6 @@ func acceptAuthorizationServer(f AuthorizationServerFacts) Verdict {
 			Message: fmt.Sprintf("spec.policy: %q is not a regular expression (RE2): correct it, for example ^[a-z-]+@example\\.com$", pattern),
 		}
 	}
-	switch f.CredentialIs {
-	case Unknown:
-		return *unknownVerdict("the Secret of the operator's initial access token or credentials")
-	case Absent:
-		return Verdict{
-			Reason: v1alpha1.ReasonUnauthorized, Waiting: true,
-			Message: credentialMissing(f.Server.Spec),
-		}
-	case Present:
-	}
 	if Paused(f.Server) {
 		return Verdict{
 			Standing: Frozen, Reason: v1alpha1.ReasonPaused, Waiting: true,
@@ -120,13 +118,6 @@ func acceptAuthorizationServer(f AuthorizationServerFacts) Verdict {
 		}
 	}
 	return Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the spec is accepted"}
-}
-
-func credentialMissing(spec v1alpha1.AuthorizationServerSpec) string {
-	if spec.Keycloak != nil {
-		return "spec.keycloak.credentialsSecretRef: the operator's namespace has no such Secret with the keys client-id and client-secret: create it"
-	}
-	return "spec.dynamicRegistration.initialAccessTokenSecretRef: the operator's namespace has no such Secret with that key: create it"
 }
 
 func firstBadPattern(p v1alpha1.RegistrationPolicy) string {

@@ -64,10 +64,6 @@ func TestAuthorizationServerAccepted(t *testing.T) {
 			refusedFor(v1alpha1.ReasonInvalidPolicy, ""), []string{"spec.policy", `"["`, "for example"}},
 		{"a key set pattern that does not compile", spec(func(s *v1alpha1.AuthorizationServerSpec) { s.Policy.JWKSURIPatterns = []string{"(?<"} }),
 			refusedFor(v1alpha1.ReasonInvalidPolicy, ""), []string{"spec.policy", `"(?<"`, "for example"}},
-		{"the initial access token could not be read", func(f *AuthorizationServerFacts) { f.CredentialIs = Unknown },
-			waitingFor(Undecided, v1alpha1.ReasonFactUnknown, ""), []string{"initial access token"}},
-		{"the initial access token is not there", func(f *AuthorizationServerFacts) { f.CredentialIs = Absent },
-			waitingFor(Refused, v1alpha1.ReasonUnauthorized, ""), []string{"spec.dynamicRegistration.initialAccessTokenSecretRef", "create it"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -52,7 +52,7 @@ type ProbePlan struct {
 func Probe(s ProbeSubject, now time.Time) ProbePlan {
 	probe := s.Server.Spec.Probe
 	switch {
-	case s.Server.DeletionTimestamp != nil, probe != nil && probe.Mode != "" && probe.Mode != v1alpha1.ProbeOn:
+	case s.Server.DeletionTimestamp != nil, probe != nil && probe.Mode != "" && probe.Mode != v1alpha1.ProbeEnabled:
 		return ProbePlan{}
 	case s.Verdict.Standing == Undecided:
 		return ProbePlan{Undecided: true}

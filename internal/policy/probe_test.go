@@ -49,14 +49,16 @@ func TestProbe(t *testing.T) {
 			s.Server.Spec.EntryScope = "mcp:enter"
 			s.Client.Status.Scopes = append(s.Client.Status.Scopes, v1alpha1.EffectiveScope{Name: "mcp:enter", Grants: []string{"reader"}})
 		}, ProbePlan{On: true, WithClient: true, Scopes: []string{"mcp:enter", "invoices:read"}}},
-		"without":          {func(s *ProbeSubject) { s.Server.Spec.Probe = nil }, ProbePlan{On: true}},
-		"on without one":   {func(s *ProbeSubject) { s.Server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeOn} }, ProbePlan{On: true}},
-		"off":              {func(s *ProbeSubject) { s.Server.Spec.Probe.Mode = v1alpha1.ProbeOff }, ProbePlan{}},
-		"an unknown mode":  {func(s *ProbeSubject) { s.Server.Spec.Probe.Mode = "Sometimes" }, ProbePlan{}},
-		"being deleted":    {func(s *ProbeSubject) { deleting(s.Server) }, ProbePlan{}},
-		"not accepted":     {func(s *ProbeSubject) { s.Verdict = Verdict{} }, ProbePlan{}},
-		"not known":        {func(s *ProbeSubject) { s.Verdict = Verdict{Standing: Undecided} }, ProbePlan{Undecided: true}},
-		"not known, off":   {func(s *ProbeSubject) { s.Verdict.Standing, s.Server.Spec.Probe.Mode = Undecided, v1alpha1.ProbeOff }, ProbePlan{}},
+		"without":         {func(s *ProbeSubject) { s.Server.Spec.Probe = nil }, ProbePlan{On: true}},
+		"on without one":  {func(s *ProbeSubject) { s.Server.Spec.Probe = &v1alpha1.Probe{Mode: v1alpha1.ProbeEnabled} }, ProbePlan{On: true}},
+		"off":             {func(s *ProbeSubject) { s.Server.Spec.Probe.Mode = v1alpha1.ProbeDisabled }, ProbePlan{}},
+		"an unknown mode": {func(s *ProbeSubject) { s.Server.Spec.Probe.Mode = "Sometimes" }, ProbePlan{}},
+		"being deleted":   {func(s *ProbeSubject) { deleting(s.Server) }, ProbePlan{}},
+		"not accepted":    {func(s *ProbeSubject) { s.Verdict = Verdict{} }, ProbePlan{}},
+		"not known":       {func(s *ProbeSubject) { s.Verdict = Verdict{Standing: Undecided} }, ProbePlan{Undecided: true}},
+		"not known, off": {func(s *ProbeSubject) {
+			s.Verdict.Standing, s.Server.Spec.Probe.Mode = Undecided, v1alpha1.ProbeDisabled
+		}, ProbePlan{}},
 		"on this machine":  {func(s *ProbeSubject) { s.AuthorizationServer.Object.Spec.Issuer = "http://127.0.0.1:8080/realm" }, ProbePlan{On: true, Loopback: true, WithClient: true, Scopes: []string{"invoices:read"}}},
 		"no such client":   {func(s *ProbeSubject) { s.ClientIs, s.Client = Absent, nil }, obstacle("create it")},
 		"an unread client": {func(s *ProbeSubject) { s.ClientIs, s.Client = Unknown, nil }, obstacle("could not be read")},

@@ -184,7 +184,7 @@ func serverIsDialled(_ ProbeSubject, _ ProbePlan, f ProbeFacts) *ProtectionVerdi
 		return nil
 	}
 	return unclear(v1alpha1.ReasonAddressRefused,
-		"spec.resource has an address that the operator does not dial: ask the platform team to allow private addresses (--probe-private-networks), or set spec.probe.mode to Off")
+		"spec.resource has an address that the operator does not dial: ask the platform team to allow private addresses (--probe-private-networks), or set spec.probe.mode to Disabled")
 }
 
 // A server that answers a call without a token protects nothing.

@@ -71,6 +71,7 @@ var registrationRules = []registrationRule{
 	orphansBounded,
 	notRefusedBefore,
 	serverManageable,
+	operatorHasAccess,
 	notPaused,
 	serviceAccountFree,
 	placeFree,

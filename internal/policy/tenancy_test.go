@@ -181,16 +181,19 @@ func TestAuthorizationServerPaused(t *testing.T) {
 	}
 }
 
-// What is wrong with a spec is told also while it is paused.
+// What is wrong is told also while it is paused.
 func TestAuthorizationServerPausedAndWrong(t *testing.T) {
-	for want, change := range map[string]func(*AuthorizationServerFacts){
-		v1alpha1.ReasonInvalidPolicy: func(f *AuthorizationServerFacts) { f.Server.Spec.Policy.OwnerPattern = "[" },
-		v1alpha1.ReasonUnauthorized:  func(f *AuthorizationServerFacts) { f.CredentialIs = Absent },
-		v1alpha1.ReasonFactUnknown:   func(f *AuthorizationServerFacts) { f.CredentialIs = Unknown },
-	} {
+	paused := func(change func(*AuthorizationServerFacts)) AuthorizationServerDecision {
 		f := serverFacts(change)
 		f.Server.Annotations = map[string]string{v1alpha1.AnnotationPaused: "true"}
-		equal(t, "reason", want, AuthorizationServer(f).Accepted.Reason)
+		return AuthorizationServer(f)
+	}
+	got := paused(func(f *AuthorizationServerFacts) { f.Server.Spec.Policy.OwnerPattern = "[" })
+	equal(t, "reason", v1alpha1.ReasonInvalidPolicy, got.Accepted.Reason)
+	for want, is := range map[string]Knowledge{v1alpha1.ReasonCredentialsMissing: Absent, v1alpha1.ReasonFactUnknown: Unknown} {
+		got := paused(func(f *AuthorizationServerFacts) { f.CredentialIs = is })
+		equal(t, "reason", v1alpha1.ReasonPaused, got.Accepted.Reason)
+		equal(t, "reason of access", want, got.AdminAccess.Reason)
 	}
 }
 

@@ -45,6 +45,7 @@ const (
 	releaser = "rita"
 	wildcard = "wanda"
 	operator = "operator"
+	deployer = "deployer"
 )
 
 // world is a control plane with the policies, and everybody's client.
@@ -152,6 +153,9 @@ func (w *world) awaitPolicies(ctx context.Context) error {
 		},
 		"mcp-registrar-seal": func(ctx context.Context) error {
 			return w.clients[releaser].Create(ctx, sealKey(), client.DryRunAll)
+		},
+		secretsOnly: func(ctx context.Context) error {
+			return w.clients[operator].Create(ctx, secretOf(corev1.SecretTypeOpaque, clientsNamespace, nil), client.DryRunAll)
 		},
 		"mcp-registrar-creation": func(ctx context.Context) error {
 			probe := registration("probe")

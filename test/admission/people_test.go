@@ -104,12 +104,37 @@ func (w *world) settle(ctx context.Context) error {
 	if err := w.enter(operator, config); err != nil {
 		return err
 	}
+	if err := w.enterDeployer(ctx); err != nil {
+		return err
+	}
 	for _, as := range []*v1alpha1.AuthorizationServer{authorizationServer("strict"), broken("broken"), open("open")} {
 		if err := c.Create(ctx, as); err != nil {
 			return err
 		}
 	}
 	return c.Create(ctx, server("invoices"))
+}
+
+// enterDeployer makes the account of a tool that installs things, with every right.
+func (w *world) enterDeployer(ctx context.Context) error {
+	account := metav1.ObjectMeta{Name: deployer, Namespace: systemNamespace}
+	for _, object := range []client.Object{
+		&corev1.ServiceAccount{ObjectMeta: account},
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: deployer},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: deployer, Namespace: systemNamespace}},
+		},
+	} {
+		if err := w.clients[admin].Create(ctx, object); err != nil {
+			return err
+		}
+	}
+	config, err := w.ServiceAccountConfig(ctx, systemNamespace, deployer)
+	if err != nil {
+		return err
+	}
+	return w.enter(deployer, config)
 }
 
 func grantRole(ctx context.Context, c client.Client, name string, r role) error {

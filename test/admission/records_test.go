@@ -33,7 +33,7 @@ func TestRecordsBelongToTheOperator(t *testing.T) {
 	credentials := record("credentials-"+suffix(), clientsNamespace)
 	credentials.Namespace, credentials.Type = clientsNamespace, v1alpha1.SecretTypeCredentials
 	bare := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "bare-" + suffix(), Namespace: systemNamespace}, Type: v1alpha1.SecretTypeRecord}
-	given(t, operator, bare)
+	given(t, admin, bare)
 	unlabelled := record("registration-"+suffix(), clientsNamespace)
 	unlabelled.Labels = nil
 	elsewhere := given(t, operator, record("registration-"+suffix(), serversNamespace))

@@ -18,7 +18,9 @@ import (
 // An API server takes what each set of values renders to, and would store it.
 func TestEverySetIsTaken(t *testing.T) {
 	t.Parallel()
-	plane := env.StartForTest(t, env.Options{CRDs: true, CRDPaths: []string{filepath.Join(testdata(t), "servicemonitor.crd.yaml")}})
+	plane := env.StartForTest(t, env.Options{CRDs: true, CRDPaths: []string{
+		filepath.Join(testdata(t), "servicemonitor.crd.yaml"), filepath.Join(testdata(t), "prometheusrule.crd.yaml"),
+	}})
 	createNamespaces(t, plane, namespace, "invoices", "payments")
 	for _, set := range valueSets {
 		t.Run(set.name, func(t *testing.T) {

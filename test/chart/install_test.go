@@ -21,7 +21,8 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	plane := env.StartForTest(t, env.Options{})
 	createNamespaces(t, plane, "invoices", "payments")
 	helm := helmAt(t, plane)
-	helm("install", release, chartDir(t), "--create-namespace", "--set=crds.keep=true")
+	const image = "--set=image.repository=registry.example.com/mcp-registrar/manager"
+	helm("install", release, chartDir(t), "--create-namespace", "--set=crds.keep=true", image)
 	want(t, plane, true, "crd/mcpclientregistrations.mcp-registrar.dev", "clusterrole/mcp-registrar", "deployment/mcp-registrar",
 		"validatingadmissionpolicy/mcp-registrar-identity", "mutatingadmissionpolicy/mcp-registrar-creation")
 	want(t, plane, false, "role/mcp-registrar-watched -n payments", "pdb/mcp-registrar")
@@ -42,7 +43,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	want(t, plane, true, "crd/mcpclientregistrations.mcp-registrar.dev", "authorizationserver/company")
 	want(t, plane, false, "deployment/mcp-registrar", "clusterrole/mcp-registrar", "mutatingadmissionpolicy/mcp-registrar-creation")
 
-	helm("install", release, chartDir(t))
+	helm("install", release, chartDir(t), image)
 	want(t, plane, true, "deployment/mcp-registrar", "authorizationserver/company", "validatingadmissionpolicy/mcp-registrar-identity")
 }
 

@@ -105,7 +105,7 @@ func TestAnyFileOfPoliciesIsHandled(t *testing.T) {
 			if err := os.WriteFile(added, []byte(c.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			output, ok := run(t, helm, "template", release, dir, "--kube-version=1.37.0", "--show-only=templates/admission.yaml")
+			output, ok := run(t, helm, "template", release, dir, "--kube-version=1.37.0", "--set=image.repository=registry.example.com/mcp-registrar/manager", "--show-only=templates/admission.yaml")
 			if ok == c.refused {
 				t.Fatalf("helm template: success is %t", ok)
 			}

@@ -29,7 +29,9 @@ const (
 // helm printed, on standard error if it failed.
 func helmTemplate(t *testing.T, kubeVersion string, args ...string) (output string, ok bool) {
 	t.Helper()
-	all := append([]string{"template", release, chartDir(t), "--namespace=" + namespace, "--kube-version=" + kubeVersion}, args...)
+	all := append([]string{
+		"template", release, chartDir(t), "--namespace=" + namespace, "--kube-version=" + kubeVersion, "--values=" + filepath.Join(testdata(t), "image.yaml"),
+	}, args...)
 	return run(t, helm, all...)
 }
 

@@ -63,6 +63,11 @@ func TestValuesThatExcludeEachOtherAreRefused(t *testing.T) {
 		want string
 	}{
 		{
+			name: "no image",
+			set:  []string{`image.repository=""`},
+			want: "image.repository is not set: no image is published yet; build one (make image), push it, and name it, for example --set image.repository=registry.example.com/mcp-registrar/manager",
+		},
+		{
 			name: "no name for an account that exists already",
 			set:  []string{`serviceAccount.create=false`},
 			want: "serviceAccount.name is required when serviceAccount.create is false",

@@ -47,7 +47,7 @@ func TestLint(t *testing.T) {
 	for _, set := range valueSets {
 		t.Run(set.name, func(t *testing.T) {
 			t.Parallel()
-			output, ok := run(t, helm, "lint", "--strict", "--kube-version="+set.kubeVersion, "--values="+set.file(t), chartDir(t))
+			output, ok := run(t, helm, "lint", "--strict", "--kube-version="+set.kubeVersion, "--values="+filepath.Join(testdata(t), "image.yaml"), "--values="+set.file(t), chartDir(t))
 			if !ok {
 				t.Errorf("helm lint: %s", output)
 			}

@@ -39,6 +39,7 @@ func renderChart(t *testing.T, values ...string) *chart {
 	t.Helper()
 	stream := helm(t, append([]string{
 		"template", release, "charts/mcp-registrar", "--namespace=" + operatorNamespace, "--kube-version=" + kubeVersion(t),
+		"--set=image.repository=registry.example.com/mcp-registrar/manager",
 	}, settings(values)...)...)
 	c := &chart{manifests: filepath.Join(t.TempDir(), "chart.yaml")}
 	documents := []string{"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + operatorNamespace + "\n"}

@@ -99,7 +99,7 @@ func testLateCredentials(t *testing.T, w *world, server *keycloak.Server) {
 	late := early.Name + "-late"
 	at.object.Spec.Keycloak.CredentialsSecretRef.Name = late
 	w.create(t, at.object)
-	g.Eventually(w.ready(t, at.object), patience, often).Should(Equal("False/" + v1alpha1.ReasonUnauthorized))
+	g.Eventually(w.ready(t, at.object), patience, often).Should(Equal("False/" + v1alpha1.ReasonCredentialsMissing))
 	w.create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: late}, Data: early.Data})
 	g.Eventually(w.ready(t, at.object), patience, often).Should(Equal("True/Ready"))
 	at.scene(t, w).registered(t, "robot", v1alpha1.AuthMethodClientSecretBasic)

@@ -70,6 +70,7 @@ func (r *helmRelease) run(t *testing.T, command string, arguments ...string) {
 	t.Helper()
 	helm(t, append([]string{
 		command, release, "charts/mcp-registrar", "--namespace=" + operatorNamespace, "--kubeconfig=" + r.kubeconfig,
+		"--set=image.repository=registry.example.com/mcp-registrar/manager",
 	}, arguments...)...)
 }
 

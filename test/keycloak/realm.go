@@ -31,7 +31,12 @@ type Client = map[string]any
 // NewRealm makes a realm that nobody else uses.
 func (s *Server) NewRealm(t testing.TB) *Realm {
 	t.Helper()
-	name := "realm-" + strings.ToLower(rand.Text()[:12])
+	return s.NewRealmNamed(t, "realm-"+strings.ToLower(rand.Text()[:12]))
+}
+
+// NewRealmNamed makes a realm of a name.
+func (s *Server) NewRealmNamed(t testing.TB, name string) *Realm {
+	t.Helper()
 	s.must(t, http.MethodPost, "", map[string]any{"realm": name, "enabled": true})
 	return &Realm{Server: s, Name: name, Issuer: s.URL + "/realms/" + name}
 }
@@ -68,6 +73,24 @@ func (r *Realm) AddServiceAccount(t testing.TB, id string, roles ...string) stri
 		"clientId": id, "secret": secret, "publicClient": false, "serviceAccountsEnabled": true,
 		"standardFlowEnabled": false, "directAccessGrantsEnabled": false,
 	})
+	r.mapRoles(t, http.MethodPost, uuid, roles)
+	return secret
+}
+
+// GiveRoles gives the service account of a client roles of the client realm-management.
+func (r *Realm) GiveRoles(t testing.TB, id string, roles ...string) {
+	t.Helper()
+	r.mapRoles(t, http.MethodPost, r.uuid(t, id), roles)
+}
+
+// TakeRoles takes them away again.
+func (r *Realm) TakeRoles(t testing.TB, id string, roles ...string) {
+	t.Helper()
+	r.mapRoles(t, http.MethodDelete, r.uuid(t, id), roles)
+}
+
+func (r *Realm) mapRoles(t testing.TB, method, uuid string, roles []string) {
+	t.Helper()
 	var user, manager struct{ ID string }
 	r.must(t, http.MethodGet, "/clients/"+uuid+"/service-account-user", nil).Decode(t, &user)
 	manager.ID = r.uuid(t, "realm-management")
@@ -77,8 +100,7 @@ func (r *Realm) AddServiceAccount(t testing.TB, id string, roles ...string) stri
 		r.must(t, http.MethodGet, "/clients/"+manager.ID+"/roles/"+role, nil).Decode(t, &found)
 		wanted = append(wanted, found)
 	}
-	r.must(t, http.MethodPost, "/users/"+user.ID+"/role-mappings/clients/"+manager.ID, wanted)
-	return secret
+	r.must(t, method, "/users/"+user.ID+"/role-mappings/clients/"+manager.ID, wanted)
 }
 
 // AddKubernetesIdentityProvider has the realm trust the ServiceAccount tokens of

@@ -3,6 +3,9 @@ What the schema cannot say: values that are right each by itself and wrong
 together. Each message says what to do.
 */ -}}
 {{- define "mcp-registrar.check" -}}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is not set: no image is published yet; build one (make image), push it, and name it, for example --set image.repository=registry.example.com/mcp-registrar/manager --set image.tag=dev" }}
+{{- end }}
 {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
 {{- if hasKey $.Values.commonLabels $label }}
 {{- fail (printf "commonLabels: %s is set by the chart: leave it out" $label) }}

@@ -67,7 +67,7 @@ true
 
 {{- /* The path of the audit record if it is a file, empty otherwise. */ -}}
 {{- define "mcp-registrar.auditFile" -}}
-{{- if not (has .Values.audit.log (list "-" "off")) -}}
+{{- if not (has .Values.audit.log (list "-" "disabled")) -}}
 {{- .Values.audit.log -}}
 {{- end -}}
 {{- end -}}

@@ -127,7 +127,7 @@ func TestRetryAfterClosesTheGate(t *testing.T) {
 	for operation, call := range operations(t.Context()) {
 		times := &clock{}
 		times.set(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
-		world := fake.NewWith("https://as.example", authserver.Traits{OwnClientID: true, Disables: true, Lists: true})
+		world := fake.NewWith("https://as.example", authserver.Traits{OwnClientID: true, Disables: true, Lists: true, ChecksAccess: true})
 		g := gate.New(4, times.now)
 		server := &holding{next: world, gate: g, now: times.now}
 		examiner := &holdingExaminer{next: world, gate: g, now: times.now}
@@ -179,6 +179,7 @@ func operations(ctx context.Context) map[fake.Operation]func(authserver.Server, 
 		fake.Disable: func(s authserver.Server, _ authserver.Examiner) error { return s.Disable(ctx, handle) },
 		fake.Revoke:  func(s authserver.Server, _ authserver.Examiner) error { return s.Revoke(ctx, handle) },
 		fake.List:    func(s authserver.Server, _ authserver.Examiner) error { _, err := s.List(ctx, ""); return err },
+		fake.Access:  func(s authserver.Server, _ authserver.Examiner) error { return s.CheckAccess(ctx) },
 		fake.Challenge: func(_ authserver.Server, e authserver.Examiner) error {
 			_, err := e.ChallengeRequired(ctx, authserver.ChallengeQuestion{})
 			return err

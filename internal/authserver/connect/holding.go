@@ -53,6 +53,13 @@ func (h *holding) Discover(ctx context.Context) (authserver.Metadata, error) {
 	return metadata, err
 }
 
+// CheckAccess calls the server.
+func (h *holding) CheckAccess(ctx context.Context) error {
+	err := h.next.CheckAccess(ctx)
+	h.heed(err)
+	return err
+}
+
 // Register calls the server.
 func (h *holding) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
 	client, err := h.next.Register(ctx, wish)

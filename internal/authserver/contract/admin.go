@@ -122,6 +122,56 @@ var (
 	listsNot = cases{"List is Rejected and sends nothing": listRejected}
 )
 
+// checksAccess and checksAccessNot are what Traits.ChecksAccess promises.
+var (
+	checksAccess = cases{
+		"CheckAccess finds access and changes nothing":    accessGranted,
+		"CheckAccess needs no client, and hurts none":     accessBeforeAll,
+		"access that was refused is there again, at once": accessAgain,
+	}
+	checksAccessNot = cases{"CheckAccess is Rejected and sends nothing": accessRejected}
+)
+
+func accessGranted(t *testing.T, s Subject) {
+	client, handle := register(t, s, Wish())
+	for range 3 {
+		if err := s.Server.CheckAccess(t.Context()); err != nil {
+			t.Errorf("check access: %v", err)
+		}
+	}
+	wantLive(t, s, client.ID)
+	if found := find(t, s, handle); found.Disabled || !sameClient(found.Registered, client.Registered) {
+		t.Errorf("the client was changed: %+v", found.Registered)
+	}
+}
+
+func accessBeforeAll(t *testing.T, s Subject) {
+	if err := s.Server.CheckAccess(t.Context()); err != nil {
+		t.Errorf("check access: %v", err)
+	}
+	wantLive(t, s)
+}
+
+func accessAgain(t *testing.T, s Subject) {
+	if s.Fail == nil {
+		t.Skip("the subject takes no orders of faults")
+	}
+	for _, status := range []int{401, 403} {
+		s.Fail(Access, Fault{Status: status})
+		wantKind(t, "check access", s.Server.CheckAccess(t.Context()), authserver.Unauthorized)
+		if err := s.Server.CheckAccess(t.Context()); err != nil {
+			t.Errorf("after %d: %v", status, err)
+		}
+	}
+}
+
+func accessRejected(t *testing.T, s Subject) {
+	for _, ctx := range []context.Context{over(t), t.Context()} {
+		wantKind(t, "check access", s.Server.CheckAccess(ctx), authserver.Rejected)
+	}
+	wantLive(t, s)
+}
+
 // populate registers more clients than two pages hold, and returns what List
 // must say of them by id.
 func populate(t *testing.T, s Subject) (map[string]authserver.Listed, map[string]authserver.Handle) {

@@ -157,6 +157,9 @@ func cancelled(t *testing.T, s Subject) {
 		_, err := s.Server.List(ctx, "")
 		errs = append(errs, err)
 	}
+	if s.traits().ChecksAccess {
+		errs = append(errs, s.Server.CheckAccess(ctx))
+	}
 	for _, err := range errs {
 		if got := failure(t, err); got.Kind != authserver.Unavailable || got.MaybeApplied || got.Unsent {
 			t.Errorf("%v", err)

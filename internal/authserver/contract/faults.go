@@ -32,6 +32,9 @@ func faultCases(traits authserver.Traits) []faultCase {
 	if traits.Lists {
 		cases = append(cases, brokenBodies(List, false)...)
 	}
+	if traits.ChecksAccess {
+		cases = append(cases, brokenBodies(Access, false)...)
+	}
 	if !traits.OwnClientID {
 		cases = append(cases, protocolFaults()...)
 	}
@@ -47,6 +50,9 @@ func operations(traits authserver.Traits) []Operation {
 	if traits.Lists {
 		all = append(all, List)
 	}
+	if traits.ChecksAccess {
+		all = append(all, Access)
+	}
 	return all
 }
 
@@ -54,7 +60,7 @@ func operations(traits authserver.Traits) []Operation {
 // is lost: a server that issues management tokens may replace them with every
 // answer (RFC 7592 §2.1).
 func effect(op Operation, traits authserver.Traits) bool {
-	return op != List && (op != Find || !traits.OwnClientID)
+	return op != List && op != Access && (op != Find || !traits.OwnClientID)
 }
 
 // protocolFaults are those that RFC 7591 and RFC 7592 give a meaning.
@@ -168,7 +174,7 @@ func (c faultCase) wantQuote(t *testing.T, got *authserver.Error) {
 	case Disable:
 		// It is about one client too.
 		return
-	case Discover, Find, Revoke, List, Token:
+	case Discover, Find, Revoke, List, Access, Token:
 		if !said {
 			return
 		}
@@ -232,6 +238,8 @@ func call(t *testing.T, s Subject, op Operation, handle authserver.Handle) error
 	case List:
 		_, err := s.Server.List(t.Context(), "")
 		return err
+	case Access:
+		return s.Server.CheckAccess(t.Context())
 	case Token:
 	}
 	t.Fatalf("unknown operation %s", op)

@@ -26,6 +26,7 @@ const (
 	Disable  Operation = "disable"
 	Revoke   Operation = "revoke"
 	List     Operation = "list"
+	Access   Operation = "access"
 )
 
 // Form is how an answer goes wrong.

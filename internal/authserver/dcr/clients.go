@@ -121,6 +121,10 @@ func (s *Server) Disable(context.Context, authserver.Handle) error {
 	return unsupported("disabling client")
 }
 
+// CheckAccess is Rejected: whether an initial access token is taken (RFC 7591 §3) shows
+// when a client is registered with it, and in no other way.
+func (s *Server) CheckAccess(context.Context) error { return unsupported("checking access") }
+
 // List is Rejected: RFC 7592 reads one client at a time.
 func (s *Server) List(context.Context, string) (authserver.Page, error) {
 	return authserver.Page{}, unsupported("listing clients")

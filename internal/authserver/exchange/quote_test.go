@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -14,6 +15,25 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 )
+
+// tellingPart is how many characters of a secret in a row give it away.
+const tellingPart = 8
+
+// solid leaves out of a text what could stand between the parts of a secret.
+func solid(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+func backwards(text string) string {
+	turned := []byte(text)
+	slices.Reverse(turned)
+	return string(turned)
+}
 
 const sentSecret = "s3cr et+/%-abcdefgh-ijkl"
 

@@ -25,6 +25,7 @@ const (
 	Revoke   Operation = "revoke"
 	Disable  Operation = "disable"
 	List     Operation = "list"
+	Access   Operation = "access"
 )
 
 // Server is an authserver.Server in memory.
@@ -80,6 +81,18 @@ func (s *Server) Discover(ctx context.Context) (authserver.Metadata, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.metadata, nil
+}
+
+// CheckAccess finds nothing to refuse, but for what was ordered.
+func (s *Server) CheckAccess(ctx context.Context) error {
+	if !s.traits.ChecksAccess {
+		return &authserver.Error{Kind: authserver.Rejected, Op: "checking access"}
+	}
+	end, err := s.begin(ctx, Access)
+	if err != nil {
+		return err
+	}
+	return end.lost()
 }
 
 // Register creates a client.

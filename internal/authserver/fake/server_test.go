@@ -22,7 +22,7 @@ var personalities = map[string]authserver.Traits{
 	"own id":                {OwnClientID: true},
 	"own id and secret":     {OwnClientID: true, OwnSecret: true, Audiences: true, Disables: true},
 	"own id and list": {
-		OwnClientID: true, IDPrefix: "cluster-", OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+		OwnClientID: true, IDPrefix: "cluster-", OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, ChecksAccess: true,
 		AssertionIssuer: "cluster",
 	},
 	"list without own id": {Lists: true},
@@ -98,7 +98,7 @@ func stand(server *fake.Server, stance *contract.Stance, hides bool, steps []con
 
 // translate says with what error an adapter answers a fault.
 func translate(traits authserver.Traits, op contract.Operation, fault contract.Fault) *authserver.Error {
-	effect := op != contract.Discover && op != contract.List && (op != contract.Find || !traits.OwnClientID)
+	effect := op != contract.Discover && op != contract.List && op != contract.Access && (op != contract.Find || !traits.OwnClientID)
 	lost := &authserver.Error{Kind: authserver.Unavailable, Op: string(op), MaybeApplied: effect}
 	switch {
 	case fault.Form == contract.Redirected:

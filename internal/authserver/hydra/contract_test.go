@@ -27,9 +27,9 @@ func TestContractWithTheDevelopmentServer(t *testing.T) {
 		as := startAS(t)
 		adminURL, stand := behind(t, as)
 		server := openAt(t, as, adminURL, Options{Timeout: 2 * time.Second})
-		server.pageSizes = []int{3, 2, 1}
+		server.pageSizes = []int{4, 3, 2}
 		s := subject(t, as, server)
-		s.PageSize, s.Stand = 3, stand
+		s.PageSize, s.Stand = 4, stand
 		return s
 	})
 }
@@ -133,6 +133,8 @@ func stepOf(r *http.Request) contract.Operation {
 		return contract.Replace
 	case r.Method == http.MethodDelete:
 		return contract.Revoke
+	case r.URL.RawQuery == "page_size=1":
+		return contract.Access
 	case strings.HasSuffix(r.URL.Path, pathClients):
 		return contract.List
 	}
@@ -210,7 +212,7 @@ func asFault(op contract.Operation, fault contract.Fault) devas.Fault {
 		Count: 1, Kind: devas.FaultStatus, Status: fault.Status, Error: fault.Code,
 		Operation: map[contract.Operation]devas.Operation{
 			contract.Discover: devas.Discovery, contract.Register: devas.Register, contract.Find: devas.Read,
-			contract.Replace: devas.Replace, contract.Revoke: devas.Delete, contract.List: devas.List,
+			contract.Replace: devas.Replace, contract.Revoke: devas.Delete, contract.List: devas.List, contract.Access: devas.List,
 		}[op],
 	}
 	if fault.AfterWork {

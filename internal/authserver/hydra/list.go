@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,24 @@ func (s *Server) List(ctx context.Context, cursor string) (authserver.Page, erro
 		}
 	}
 	return page, err
+}
+
+// CheckAccess asks for a page of one client. The admin API takes no credential: who
+// refuses stands in front of it.
+func (s *Server) CheckAccess(ctx context.Context) error {
+	c := s.call("checking access", http.MethodGet, pathClients+"?page_size=1")
+	got, err := s.exchange.Send(ctx, c)
+	if err != nil {
+		return err
+	}
+	if got.Status != http.StatusOK {
+		return s.exchange.Classify(c, got)
+	}
+	items, err := exchange.ReadList(c, got)
+	if err == nil && slices.ContainsFunc(items, func(o *exchange.Object) bool { return o.Shown("client_id", exchange.LongText) == "" }) {
+		err = exchange.Useless(c, got, errNoID)
+	}
+	return err
 }
 
 func (s *Server) list(ctx context.Context, cursor string, size int) (authserver.Page, error) {

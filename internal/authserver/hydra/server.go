@@ -32,7 +32,7 @@ const (
 )
 
 // Traits are those of every Server. Hydra cannot disable a client.
-var Traits = authserver.Traits{OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Lists: true}
+var Traits = authserver.Traits{OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Lists: true, ChecksAccess: true}
 
 // Options is what a Server needs beside its configuration.
 type Options struct {

@@ -28,6 +28,7 @@ const (
 	opDisable  = "disable"
 	opRevoke   = "revoke"
 	opList     = "list"
+	opAccess   = "access"
 	// Of an examiner.
 	opChallenge = "challenge"
 	opCanary    = "canary"
@@ -43,7 +44,7 @@ const (
 
 // Operations returns every value of the label operation.
 func Operations() []string {
-	return []string{opDiscover, opRegister, opFind, opReplace, opDisable, opRevoke, opList, opChallenge, opCanary, opBorrow}
+	return []string{opDiscover, opRegister, opFind, opReplace, opDisable, opRevoke, opList, opAccess, opChallenge, opCanary, opBorrow}
 }
 
 // Outcomes returns every value of the label outcome.

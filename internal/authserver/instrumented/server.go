@@ -28,6 +28,14 @@ func (s *server) Discover(ctx context.Context) (authserver.Metadata, error) {
 	return metadata, err
 }
 
+// CheckAccess calls the wrapped server.
+func (s *server) CheckAccess(ctx context.Context) error {
+	start := s.metrics.now()
+	err := s.next.CheckAccess(ctx)
+	s.metrics.observe(s.name, opAccess, start, err)
+	return err
+}
+
 // Register calls the wrapped server.
 func (s *server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
 	start := s.metrics.now()

@@ -65,7 +65,7 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 
 func TestEveryOperationIsTimedAndUnchanged(t *testing.T) {
 	_, _, metrics, registry := measured(t)
-	traits := authserver.Traits{OwnClientID: true, OwnSecret: true, Disables: true, Lists: true, IDPrefix: "x-"}
+	traits := authserver.Traits{OwnClientID: true, OwnSecret: true, Disables: true, Lists: true, ChecksAccess: true, IDPrefix: "x-"}
 	world := fake.NewWith("https://as.example", traits)
 	server := Wrap("main", world, metrics)
 	if got := server.Traits(); got != traits {
@@ -112,6 +112,9 @@ func useEveryOperation(t *testing.T, server authserver.Server, world *fake.Serve
 	}
 	if page, err := server.List(t.Context(), ""); err != nil || len(page.Clients) != 1 || page.Clients[0].ID != client.ID {
 		t.Errorf("list: %+v, %v", page, err)
+	}
+	if err := server.CheckAccess(t.Context()); err != nil {
+		t.Errorf("check access: %v", err)
 	}
 	if err := server.Disable(t.Context(), handle); err != nil || !world.Clients()[0].Disabled {
 		t.Errorf("disable: %v", err)

@@ -50,7 +50,7 @@ var errRealm = errors.New("the realm must be named")
 // Traits are those of a Server of a config.
 func Traits(config authserver.Config) authserver.Traits {
 	return authserver.Traits{
-		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true,
+		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, ChecksAccess: true,
 		AssertionIssuer: config.AssertionIssuer, KeysLinger: authserver.KeyCacheRace, OpenIDImplied: true,
 	}
 }

@@ -49,6 +49,8 @@ type world struct {
 	// role is what the register's account may do: "manage", "view", "query" or
 	// nothing.
 	role string
+	// secret is the one that the register's own client has.
+	secret string
 	// careless answers a lookup with every client.
 	careless bool
 	// refuse is a status for the token endpoint.
@@ -64,7 +66,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{
 		clients: map[string]map[string]any{}, scopes: map[string]string{"profile": "id-profile", "offline_access": "id-offline"},
 		tokens: map[string]time.Time{}, faults: map[contract.Operation][]contract.Fault{},
-		life: 5 * time.Minute, role: "manage",
+		life: 5 * time.Minute, role: "manage", secret: adminSecret,
 	}
 	for _, id := range []string{"account", "realm-management", registrar} {
 		w.add(map[string]any{"clientId": id, "secret": adminSecret, "name": "${client_" + id + "}"})
@@ -123,6 +125,8 @@ func (w *world) stepOf(r *http.Request) contract.Operation {
 		return contract.Token
 	case path == "/clients" && r.URL.Query().Has("clientId"):
 		return contract.Find
+	case path == "/clients" && r.URL.RawQuery == "max=1":
+		return contract.Access
 	case path == "/clients" && r.Method == http.MethodGet:
 		return contract.List
 	case path == "/clients":
@@ -206,6 +210,8 @@ func (w *world) route(r *http.Request, raw []byte) (contract.Operation, func(htt
 		return contract.Register, func(out http.ResponseWriter) { w.create(out, body) }
 	case path == "/clients" && query.Has("clientId"):
 		return contract.Find, func(out http.ResponseWriter) { w.look(out, query.Get("clientId")) }
+	case path == "/clients" && r.URL.RawQuery == "max=1":
+		return contract.Access, func(out http.ResponseWriter) { w.list(out, query) }
 	case path == "/clients":
 		return contract.List, func(out http.ResponseWriter) { w.list(out, query) }
 	case path == "/client-scopes":
@@ -240,7 +246,7 @@ func (w *world) issue(out http.ResponseWriter, r *http.Request, form string) {
 		said(w.refuse, map[string]any{"error": "server_error"})(out)
 	case id != registrar && w.good(authserver.Handle{ClientID: id, ClientSecret: authserver.NewSecret(secret)}):
 		said(http.StatusOK, map[string]any{"access_token": rand.Text(), "expires_in": 300})(out)
-	case id != registrar || secret != adminSecret || form != "grant_type=client_credentials":
+	case id != registrar || secret != w.secret || form != "grant_type=client_credentials":
 		said(http.StatusUnauthorized, map[string]any{"error": "unauthorized_client", "error_description": contract.Canary})(out)
 	default:
 		w.fetched++
@@ -394,7 +400,9 @@ func (w *world) list(out http.ResponseWriter, query url.Values) {
 	size, _ := strconv.Atoi(query.Get("max"))
 	page := []any{}
 	for _, id := range ids[min(first, len(ids)):min(first+size, len(ids))] {
-		page = append(page, w.clients[id])
+		shown := maps.Clone(w.clients[id])
+		shown["access"] = map[string]any{"view": true, "configure": w.role == "manage", "manage": w.role == "manage"}
+		page = append(page, shown)
 	}
 	said(http.StatusOK, page)(out)
 }

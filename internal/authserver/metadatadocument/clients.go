@@ -83,6 +83,9 @@ func (s *Server) Disable(context.Context, authserver.Handle) error {
 	return rejected("disabling client", "")
 }
 
+// CheckAccess is Rejected: nothing is asked of the authorization server.
+func (s *Server) CheckAccess(context.Context) error { return rejected("checking access", "") }
+
 // List is Rejected: there is no client without a registration.
 func (s *Server) List(context.Context, string) (authserver.Page, error) {
 	return authserver.Page{}, rejected("listing clients", "")

@@ -290,6 +290,7 @@ func testRoles(t *testing.T, server *keycloak.Server) {
 			t.Errorf("%v: listing: %v", roles, err)
 		}
 		for what, err := range map[string]error{
+			"access":  weak.CheckAccess(t.Context()),
 			"disable": weak.Disable(t.Context(), s.handle), "revoke": weak.Revoke(t.Context(), s.handle),
 		} {
 			if code(err) != adapter.CodeMissingRole {

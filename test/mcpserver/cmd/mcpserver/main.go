@@ -36,6 +36,9 @@ func run(ctx context.Context, args []string, ready io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
 	server, err := mcpserver.New(o)
 	if err != nil {
 		return err

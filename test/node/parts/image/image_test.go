@@ -27,8 +27,9 @@ RUN go mod download
 COPY cmd/ cmd/
 ARG TARGETOS=linux
 ARG TARGETARCH
+ARG SAID=done
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
-    go build -trimpath -ldflags='-s -w -X main.said=done' -o /prog ./cmd/prog
+    go build -trimpath -ldflags="-s -w -X main.said=${SAID}" -o /prog ./cmd/prog
 
 FROM scratch
 COPY --from=build /etc/hosts /etc/known/hosts
