@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"maps"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ const (
 	longestRush = 5 * time.Second
 	// oneTry is for how long a revocation that is tried again is the same one.
 	oneTry = time.Minute
-	// mostTries is how many are remembered before the old ones are dropped.
+	// mostTries is how many are remembered at least.
 	mostTries = 4096
 )
 
@@ -36,8 +35,9 @@ type rush struct {
 	// began counts the revocations that began, and last is when the last of them did.
 	began int
 	last  time.Time
-	// tries are the revocations that began: the count then, and when.
-	tries map[types.UID]try
+	// tries are the revocations that began last: the count then, and when. older are
+	// those before them.
+	tries, older map[types.UID]try
 	// told are the registrations whose client the server took, with when it did.
 	told map[types.UID]time.Time
 	turn int
@@ -56,18 +56,23 @@ type try struct {
 func (r *rush) begin(uid types.UID, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, found := r.tries[uid]; found && now.Sub(known.at) < oneTry {
+	if known, found := r.try(uid); found && now.Sub(known.at) < oneTry {
 		return
 	}
-	if len(r.tries) >= mostTries {
-		maps.DeleteFunc(r.tries, func(_ types.UID, t try) bool { return now.Sub(t.at) >= longestRush })
-	}
-	if r.tries == nil {
-		r.tries = map[types.UID]try{}
+	if r.tries == nil || len(r.tries) >= mostTries {
+		r.tries, r.older = map[types.UID]try{}, r.tries
 	}
 	r.began++
 	r.last = now
 	r.tries[uid] = try{now, r.began}
+}
+
+// try finds a revocation that began. The lock is held.
+func (r *rush) try(uid types.UID) (known try, found bool) {
+	if known, found = r.tries[uid]; !found {
+		known, found = r.older[uid]
+	}
+	return known, found
 }
 
 // took notes that the server took the client of a registration, and reports whether
@@ -75,7 +80,7 @@ func (r *rush) begin(uid types.UID, now time.Time) {
 func (r *rush) took(uid types.UID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	own, tried := r.tries[uid]
+	own, tried := r.try(uid)
 	if r.over || !tried || r.began == own.number || now.Sub(r.last) >= calm {
 		return false
 	}
@@ -111,6 +116,7 @@ func (r *rush) forget(uid types.UID) {
 	defer r.mu.Unlock()
 	delete(r.told, uid)
 	delete(r.tries, uid)
+	delete(r.older, uid)
 }
 
 // end has nobody wait any more.
