@@ -101,6 +101,7 @@ func (b *bench) expire(t *testing.T, prefix string, n int, beside *loader) sprea
 	})
 	seen.wait(t)
 	due := b.endWithinOneSecond(t, all)
+	before := b.usage(t)
 	if beside != nil {
 		begin := time.Time{}
 		for _, end := range due {
@@ -110,7 +111,12 @@ func (b *bench) expire(t *testing.T, prefix string, n int, beside *loader) sprea
 		}
 		beside.send(t, begin)
 	}
-	return b.awaitDeleted(t, due)
+	late := b.awaitDeleted(t, due)
+	after := b.usage(t)
+	_, _, _, writes := after.since(before)
+	say(t, prefix, "Kubernetes requests per client until the last was deleted: %.3f reads, %.3f writes", (after.reads-before.reads)/float64(n), writes/float64(n))
+	say(t, prefix, "processor time per client until then: %s", shares(before.cpu, after.cpu, n))
+	return late
 }
 
 // loader has clients of its own at the authorization server.
