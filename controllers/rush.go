@@ -17,8 +17,8 @@ const (
 	// shortestRecess and longestRecess bound for how long what waits for calm waits
 	// before it looks again: recessEach for each that waits.
 	shortestRecess = 60 * time.Millisecond
-	longestRecess  = time.Second
-	recessEach     = 2 * time.Millisecond
+	longestRecess  = 4 * time.Second
+	recessEach     = 3 * time.Millisecond
 	// longestRush is the longest that anything waits for others.
 	longestRush = 5 * time.Second
 	// oneTry is for how long a revocation that is tried again is the same one.
