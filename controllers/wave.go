@@ -27,6 +27,8 @@ const (
 	oneRead   = 32
 	poorLists = 3
 	idleLists = time.Minute
+	// failedList is for how long no list is read after one that could not be.
+	failedList = time.Second
 	// listTimeout bounds a list: those who wait for it then ask by themselves.
 	listTimeout = 5 * time.Second
 	// listPage is how many registrations are asked for in one request.
@@ -167,14 +169,17 @@ func (w *wave) read(ctx context.Context, list *census) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), listTimeout)
 	defer cancel()
 	list.versions, list.err = w.versions(ctx)
+	w.mu.Lock()
+	if list.err == nil {
+		w.last = list
+	} else {
+		w.idle = w.clock.Now().Add(failedList)
+	}
+	w.mu.Unlock()
+	close(list.done)
 	if list.err != nil {
 		logf.FromContext(ctx).Error(list.err, "Listing registrations for ends that come together")
-	} else {
-		w.mu.Lock()
-		w.last = list
-		w.mu.Unlock()
 	}
-	close(list.done)
 }
 
 // judge says whether lists are worth their while, before another takes the place of the
