@@ -14,6 +14,10 @@ const (
 	// calm is for how long no other revocation may have begun before what is left of
 	// those that the server took is done. It is shorter than the delay of a proof.
 	calm = 40 * time.Millisecond
+	// crowd is how many wait where calm takes longer, longCalm: on a machine that is
+	// busy, of many that go at one time none may begin for a while.
+	crowd    = 32
+	longCalm = 250 * time.Millisecond
 	// shortestRecess and longestRecess bound for how long what waits for calm waits
 	// before it looks again: recessEach for each that waits.
 	shortestRecess = 60 * time.Millisecond
@@ -75,13 +79,21 @@ func (r *rush) try(uid types.UID) (known try, found bool) {
 	return known, found
 }
 
+// calm reports whether no other revocation began for a while. The lock is held.
+func (r *rush) calm(now time.Time) bool {
+	if len(r.told) >= crowd {
+		return now.Sub(r.last) >= longCalm
+	}
+	return now.Sub(r.last) >= calm
+}
+
 // took notes that the server took the client of a registration, and reports whether
 // others began since, so that all else can wait.
 func (r *rush) took(uid types.UID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	own, tried := r.try(uid)
-	if r.over || !tried || r.began == own.number || now.Sub(r.last) >= calm {
+	if r.over || !tried || r.began == own.number || r.calm(now) {
 		return false
 	}
 	if r.told == nil {
@@ -100,7 +112,7 @@ func (r *rush) recess(uid types.UID, now time.Time) time.Duration {
 	if !waits {
 		return 0
 	}
-	if r.over || now.Sub(r.last) >= calm || now.Sub(since) >= longestRush {
+	if r.over || r.calm(now) || now.Sub(since) >= longestRush {
 		delete(r.told, uid)
 		return 0
 	}
