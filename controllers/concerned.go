@@ -8,7 +8,6 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -58,9 +57,9 @@ func ofGrant(_ context.Context, object client.Object) []reconcile.Request {
 }
 
 // requests lists objects and names those that it found. On an error nothing is
-// enqueued: the periodic check finds what was missed.
+// enqueued: the periodic check finds what was missed. The objects are the cache's own.
 func requests(ctx context.Context, reader client.Reader, list client.ObjectList, name func() []types.NamespacedName, options ...client.ListOption) []reconcile.Request {
-	if err := reader.List(ctx, list, options...); err != nil {
+	if err := reader.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		logf.FromContext(ctx).Error(err, "Listing what a change concerns")
 		return nil
 	}
@@ -168,18 +167,18 @@ func (r *RegistrationReconciler) waitingForPlace(ctx context.Context, record cli
 	return r.waitingIn(ctx, registrationKey(secret).Namespace)
 }
 
-// waitingIn names the registrations of a namespace that wait for a place there.
+// waitingIn names the registrations of a namespace that wait for a place there. Of many
+// that give theirs back at one time each asks.
 func (r *RegistrationReconciler) waitingIn(ctx context.Context, namespace string) []reconcile.Request {
-	var list v1alpha1.MCPClientRegistrationList
-	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
-		for i := range list.Items {
-			accepted := meta.FindStatusCondition(list.Items[i].Status.Conditions, v1alpha1.ConditionAccepted)
-			if accepted != nil && waitsForPlace(accepted.Reason) {
-				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
-			}
-		}
-		return keys
-	}, client.InNamespace(namespace))
+	return registrations(ctx, r.Client, client.InNamespace(namespace), client.MatchingFields{indexWaits: labelTrue})
+}
+
+// waitsIn is the index of the registrations that wait for a place.
+func waitsIn(object client.Object) []string {
+	if reg, ok := object.(*v1alpha1.MCPClientRegistration); ok && waits(reg) {
+		return []string{labelTrue}
+	}
+	return nil
 }
 
 // ofApproved names the clients of the grants that somebody decided on.

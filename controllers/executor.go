@@ -50,8 +50,9 @@ type leaving struct {
 	// is stored with the next answer, whatever that means.
 	unstored bool
 	// confirm makes sure of what cannot be taken back, when there is a place at the
-	// server and before anything is done; nil where there is nothing to make sure of.
-	confirm func(context.Context) error
+	// server and before anything is done; nil where there is nothing to make sure of. It
+	// reports whether cause and instant can be read again from the objects now.
+	confirm func(context.Context) (repeatable bool, err error)
 }
 
 // mostSteps is more than the longest way of a client out of its server.
@@ -101,14 +102,20 @@ func (l *leaving) waits(out lifecycle.Outcome) bool {
 	return true
 }
 
-// confirmed confirms once.
-func (l *leaving) confirmed(ctx context.Context) error {
+// confirmed confirms once, and plans again where it is known by then that cause and
+// instant can be read again.
+func (x executor) confirmed(ctx context.Context, l *leaving, plan lifecycle.Plan) (lifecycle.Plan, error) {
 	confirm := l.confirm
 	l.confirm = nil
 	if confirm == nil {
-		return nil
+		return plan, nil
 	}
-	return confirm(ctx)
+	repeatable, err := confirm(ctx)
+	if err != nil || !repeatable {
+		return plan, err
+	}
+	l.Repeatable = true
+	return lifecycle.Next(l.Facts, x.clock.Now()), nil
 }
 
 // enter takes a place at the server before anything is stored: where there is none
@@ -124,7 +131,7 @@ func (x executor) enter(ctx context.Context, connection authserver.Config) (auth
 // step carries out one plan: the intent is stored, the server is asked, and what
 // its answer means is told and stored before anything else.
 func (x executor) step(ctx context.Context, server authserver.Server, l *leaving, plan lifecycle.Plan) (out lifecycle.Outcome, err error) {
-	if err := l.confirmed(ctx); err != nil {
+	if plan, err = x.confirmed(ctx, l, plan); err != nil {
 		return out, err
 	}
 	before := l.Record

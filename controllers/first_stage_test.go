@@ -5,6 +5,8 @@ package controllers
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,9 +21,10 @@ import (
 // written but a cause that could not be read again.
 func TestServerIsToldFirst(t *testing.T) {
 	registration := []string{"get *v1alpha1.MCPClientRegistration"}
-	// That the last grant had ended, or an end that status does not tell of, is not told
-	// by the objects once it was renewed: it is stored first.
-	grants, moved := []string{"list *v1alpha1.ScopeGrantList", "update *v1.Secret"}, []string{registration[0], "update *v1.Secret"}
+	// That the last grant had ended is not told by the objects once it was renewed: it is
+	// stored first. So is what the registration itself lost, in one request with the read:
+	// in its status, over the version that was decided on.
+	grants, own := []string{"list *v1alpha1.ScopeGrantList", "update *v1.Secret"}, []string{"update status of *v1alpha1.MCPClientRegistration"}
 	for name, c := range map[string]struct {
 		method v1alpha1.TokenEndpointAuthMethod
 		leave  func(s *stage)
@@ -32,7 +35,19 @@ func TestServerIsToldFirst(t *testing.T) {
 		"its end was moved to now": {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) {
 			s.clock.SetTime(begun.Add(time.Minute))
 			editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { endAt(reg, begun.Add(time.Minute).Format(time.RFC3339)) })
-		}, moved},
+		}, own},
+		"its owner was taken off": {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) {
+			editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { delete(reg.Annotations, v1alpha1.AnnotationOwner) })
+		}, own},
+		"its end was taken off": {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) {
+			editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { delete(reg.Annotations, v1alpha1.AnnotationExpiresAt) })
+		}, own},
+		"it is suspended": {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) {
+			editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.State = v1alpha1.StateSuspended })
+		}, own},
+		"its namespace is not admitted any more": {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) {
+			editOnce(s, s.issuer, func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedNamespaces = nil })
+		}, own},
 		"its last grant ended":     {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { endGrant(s) }, grants},
 		"deleted":                  {v1alpha1.AuthMethodClientSecretBasic, func(s *stage) { s.remove(s.reg) }, nil},
 		"deleted, with a key":      {v1alpha1.AuthMethodPrivateKeyJWT, func(s *stage) { s.remove(s.reg) }, nil},
@@ -53,7 +68,7 @@ func TestServerIsToldFirst(t *testing.T) {
 			s.as.Switch(func(w *fake.Switches) {
 				w.OnCall = func(_ context.Context, op fake.Operation) {
 					if op == fake.Revoke && !told {
-						told, before = true, append(before, s.requests...)
+						told, before = true, append(before, slices.DeleteFunc(s.requests, ofServer)...)
 					}
 				}
 			})
@@ -67,6 +82,9 @@ func TestServerIsToldFirst(t *testing.T) {
 		})
 	}
 }
+
+// ofServer is what the reconciler of authorization servers writes, for all clients.
+func ofServer(request string) bool { return strings.HasSuffix(request, "v1alpha1.AuthorizationServer") }
 
 // endGrant has the one grant end by its own time, and lets that come.
 func endGrant(s *stage) {

@@ -196,6 +196,9 @@ func newStage(t *testing.T, name string) *stage {
 			s.strip(object)
 			s.requests = append(s.requests, fmt.Sprintf("update %T", object))
 			return c.Update(ctx, object, opts...)
+		}, SubResourceUpdate: func(ctx context.Context, c client.Client, part string, object client.Object, opts ...client.SubResourceUpdateOption) error {
+			s.requests = append(s.requests, fmt.Sprintf("update %s of %T", part, object))
+			return c.SubResource(part).Update(ctx, object, opts...)
 		}, Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
 			s.requests = append(s.requests, fmt.Sprintf("patch %T", object))
 			if err := c.Patch(ctx, object, patch, opts...); err != nil || s.strips == nil {

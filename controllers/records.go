@@ -94,7 +94,7 @@ func (s *Records) GetLive(ctx context.Context, uid types.UID) (policy.Record, po
 // there all the same, and says so.
 func (s *Records) read(ctx context.Context, reader client.Reader, uid types.UID) (policy.Record, policy.Knowledge, error) {
 	var secret corev1.Secret
-	err := reader.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: recordName(uid)}, &secret)
+	err := reader.Get(ctx, types.NamespacedName{Namespace: s.Namespace, Name: recordName(uid)}, &secret, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
 		return policy.Record{}, policy.Absent, nil
 	}

@@ -53,9 +53,13 @@ type RegistrationReconciler struct {
 	Cluster string
 
 	Examinations *Examinations
+	// Wave has ends that come together share a read; nil has each ask by itself.
+	Wave *wave
 
 	written written
 	rush    rush
+	// liveGrants are the grants of a namespace, past the cache.
+	liveGrants together[string, *v1alpha1.ScopeGrantList]
 	// announced are the registrations whose request is on the audit record
 	// while their status does not say so yet.
 	announced sync.Map

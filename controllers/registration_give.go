@@ -132,7 +132,10 @@ func (s *step) enter(ctx context.Context, plan lifecycle.Plan) (authserver.Serve
 // of it but that the decision still holds.
 func (s *step) prepare(ctx context.Context, server authserver.Server, old policy.Record, plan lifecycle.Plan) error {
 	if s.decision.Action == policy.Disable {
-		return s.current(ctx, old)
+		if s.settled(old) {
+			return nil
+		}
+		return s.current(ctx)
 	}
 	if err := s.holdObject(ctx); err != nil {
 		return err

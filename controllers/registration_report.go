@@ -168,7 +168,7 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 	if d.Term != nil {
 		status.Term = d.Term
 	}
-	if done.unlooked {
+	if done.unlooked || foretold(reg, d, record, now) {
 		// By this it is known that it has to be looked for.
 		status.ExpiresAt = old.ExpiresAt
 	}
@@ -187,6 +187,12 @@ func registrationStatus(reg *v1alpha1.MCPClientRegistration, d policy.Registrati
 	}
 	status.Conditions = conditions(old.Conditions, reg.Generation, now, entries...)
 	return status
+}
+
+// foretold says that status alone tells of an end of which the server may have been
+// told.
+func foretold(reg *v1alpha1.MCPClientRegistration, d policy.RegistrationDecision, record policy.Record, now time.Time) bool {
+	return d.Action == policy.Revoke && lifecycle.Begins(record) && policy.EndedBefore(reg, now)
 }
 
 // describeClient says what there is at the authorization server.

@@ -29,7 +29,9 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	if err != nil {
 		return err
 	}
-	l.confirm = func(ctx context.Context) error { return s.current(ctx, before) }
+	if !s.confirmedWithOthers(ctx, before) {
+		l.confirm = func(ctx context.Context) (bool, error) { return s.sure(ctx, before) }
+	}
 	l.later = s.later
 	done.record, done.again, err = executor{s.Servers, s.Clock}.run(ctx, l)
 	if own.anew && err == nil {
@@ -166,24 +168,79 @@ func (s *step) forgetCredentials(ctx context.Context) error {
 	return s.Credentials.Delete(ctx, s.seen.secret)
 }
 
+// confirmedWithOthers reports whether a read that many ends share shows that this one
+// was not renewed before it came.
+func (s *step) confirmedWithOthers(ctx context.Context, record policy.Record) bool {
+	verdict := s.decision.Verdict
+	return lifecycle.Begins(record) && verdict.Cause == v1alpha1.CauseExpired && s.Wave.unchanged(ctx, s.reg, verdict.DueAt)
+}
+
+// sure makes sure of what a deletion rests on, and that it can be read again from the
+// objects that it was due, where one request does both; it reports whether that is so.
+func (s *step) sure(ctx context.Context, record policy.Record) (repeatable bool, err error) {
+	if s.settled(record) {
+		return false, nil
+	}
+	if s.decision.Repeatable || !s.ownDoing() {
+		return false, s.current(ctx)
+	}
+	if s.foretell(ctx, record) {
+		return true, nil
+	}
+	return false, s.current(ctx)
+}
+
+// settled reports whether there is nothing to make sure of: what the decision rests on
+// cannot be taken back, or the revocation began before.
+func (s *step) settled(record policy.Record) bool {
+	observed := s.seen.facts.Observed
+	absent := observed.Looked && observed.Is == policy.Absent
+	return !lifecycle.Begins(record) || s.decision.Verdict.Cause == v1alpha1.CauseDeleted || absent
+}
+
+// ownDoing reports whether the decision rests on the registration itself, whatever else
+// it rests on.
+func (s *step) ownDoing() bool {
+	cause := s.decision.Verdict.Cause
+	return cause != v1alpha1.CauseAuthorizationServerGone && cause != v1alpha1.CauseNoGrantInForce
+}
+
+// foretell has status tell, before the server is told, that the client's end has come.
+// It is stored over the version that was decided on and over no other, which shows that
+// the cache is not behind. False: it was not stored, for whatever reason.
+func (s *step) foretell(ctx context.Context, record policy.Record) bool {
+	before, now := s.reg.DeepCopy(), s.Clock.Now()
+	after := s.reg.DeepCopy()
+	after.Status.Revocation = lifecycle.RevocationOf(after.Status.Revocation, s.decision, record)
+	if !policy.EndedBefore(after, now) {
+		after.Status.ExpiresAt = timeOf(now)
+	}
+	fit(after)
+	if err := s.Status().Update(ctx, after); err != nil {
+		logf.FromContext(ctx).V(1).Info("Status could not tell of an end ahead", "reason", err.Error())
+		return false
+	}
+	if after.ResourceVersion != before.ResourceVersion {
+		s.written.note(before)
+	}
+	*s.reg = *after
+	return policy.EndedBefore(s.reg, now)
+}
+
 // current fails with errStale unless the decision is the same with what the API
 // server holds: a deletion cannot be taken back, and a cache may be behind a
-// renewal. It asks once, for what the decision rests on, and not at all where that
-// cannot be taken back, or where the revocation began before. Versions are not
-// compared: a tenant who keeps touching objects would keep the client.
-func (s *step) current(ctx context.Context, record policy.Record) error {
-	facts, cause := s.seen.facts, s.decision.Verdict.Cause
-	absent := facts.Observed.Looked && facts.Observed.Is == policy.Absent
-	if !lifecycle.Begins(record) || cause == v1alpha1.CauseDeleted || absent {
-		return nil
-	}
+// renewal. It asks once, for what the decision rests on. Versions are not compared: a
+// tenant who keeps touching objects would keep the client.
+func (s *step) current(ctx context.Context) error {
+	facts := s.seen.facts
 	var err error
-	switch cause { //nolint:exhaustive // all others rest on the registration itself
+	switch s.decision.Verdict.Cause { //nolint:exhaustive // all others rest on the registration itself
 	case v1alpha1.CauseAuthorizationServerGone:
 		facts.AuthorizationServer, err = getAuthorizationServer(ctx, s.Records.Live, s.reg.Spec.AuthorizationServerRef.Name)
 	case v1alpha1.CauseNoGrantInForce:
 		facts.Grants, err = s.currentGrants(ctx, facts)
 	default:
+		defer s.Wave.byItself()()
 		facts.Registration, err = s.currentRegistration(ctx)
 	}
 	if err == nil && policy.Registration(facts, s.Clock.Now()).Action != s.decision.Action {
@@ -204,11 +261,15 @@ func (s *step) currentRegistration(ctx context.Context) (*v1alpha1.MCPClientRegi
 	return &reg, nil
 }
 
-// currentGrants are the grants of the registration as the API server holds them.
+// currentGrants are the grants of the registration as the API server holds them. Those
+// who lose theirs at one time share a list.
 func (s *step) currentGrants(ctx context.Context, facts policy.RegistrationFacts) ([]policy.GrantFacts, error) {
-	var list v1alpha1.ScopeGrantList
-	if err := s.Records.Live.List(ctx, &list, client.InNamespace(s.reg.Namespace)); err != nil {
-		return nil, wrap("listing grants", err)
+	list, err := s.liveGrants.read(ctx, s.reg.Namespace, func(ctx context.Context) (*v1alpha1.ScopeGrantList, error) {
+		var list v1alpha1.ScopeGrantList
+		return &list, wrap("listing grants", s.Records.Live.List(ctx, &list, client.InNamespace(s.reg.Namespace)))
+	})
+	if err != nil {
+		return nil, err
 	}
 	var grants []policy.GrantFacts
 	for i := range list.Items {

@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"maps"
 	"sync"
 	"time"
 
@@ -15,16 +14,20 @@ const (
 	// calm is for how long no other revocation may have begun before what is left of
 	// those that the server took is done. It is shorter than the delay of a proof.
 	calm = 40 * time.Millisecond
+	// crowd is how many wait where calm takes longer, longCalm: on a machine that is
+	// busy, of many that go at one time none may begin for a while.
+	crowd    = 32
+	longCalm = 250 * time.Millisecond
 	// shortestRecess and longestRecess bound for how long what waits for calm waits
 	// before it looks again: recessEach for each that waits.
 	shortestRecess = 60 * time.Millisecond
-	longestRecess  = time.Second
-	recessEach     = 2 * time.Millisecond
+	longestRecess  = 4 * time.Second
+	recessEach     = 3 * time.Millisecond
 	// longestRush is the longest that anything waits for others.
 	longestRush = 5 * time.Second
 	// oneTry is for how long a revocation that is tried again is the same one.
 	oneTry = time.Minute
-	// mostTries is how many are remembered before the old ones are dropped.
+	// mostTries is how many are remembered at least.
 	mostTries = 4096
 )
 
@@ -36,8 +39,9 @@ type rush struct {
 	// began counts the revocations that began, and last is when the last of them did.
 	began int
 	last  time.Time
-	// tries are the revocations that began: the count then, and when.
-	tries map[types.UID]try
+	// tries are the revocations that began last: the count then, and when. older are
+	// those before them.
+	tries, older map[types.UID]try
 	// told are the registrations whose client the server took, with when it did.
 	told map[types.UID]time.Time
 	turn int
@@ -56,18 +60,31 @@ type try struct {
 func (r *rush) begin(uid types.UID, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, found := r.tries[uid]; found && now.Sub(known.at) < oneTry {
+	if known, found := r.try(uid); found && now.Sub(known.at) < oneTry {
 		return
 	}
-	if len(r.tries) >= mostTries {
-		maps.DeleteFunc(r.tries, func(_ types.UID, t try) bool { return now.Sub(t.at) >= longestRush })
-	}
-	if r.tries == nil {
-		r.tries = map[types.UID]try{}
+	if r.tries == nil || len(r.tries) >= mostTries {
+		r.tries, r.older = map[types.UID]try{}, r.tries
 	}
 	r.began++
 	r.last = now
 	r.tries[uid] = try{now, r.began}
+}
+
+// try finds a revocation that began. The lock is held.
+func (r *rush) try(uid types.UID) (known try, found bool) {
+	if known, found = r.tries[uid]; !found {
+		known, found = r.older[uid]
+	}
+	return known, found
+}
+
+// calm reports whether no other revocation began for a while. The lock is held.
+func (r *rush) calm(now time.Time) bool {
+	if len(r.told) >= crowd {
+		return now.Sub(r.last) >= longCalm
+	}
+	return now.Sub(r.last) >= calm
 }
 
 // took notes that the server took the client of a registration, and reports whether
@@ -75,8 +92,8 @@ func (r *rush) begin(uid types.UID, now time.Time) {
 func (r *rush) took(uid types.UID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	own, tried := r.tries[uid]
-	if r.over || !tried || r.began == own.number || now.Sub(r.last) >= calm {
+	own, tried := r.try(uid)
+	if r.over || !tried || r.began == own.number || r.calm(now) {
 		return false
 	}
 	if r.told == nil {
@@ -95,7 +112,7 @@ func (r *rush) recess(uid types.UID, now time.Time) time.Duration {
 	if !waits {
 		return 0
 	}
-	if r.over || now.Sub(r.last) >= calm || now.Sub(since) >= longestRush {
+	if r.over || r.calm(now) || now.Sub(since) >= longestRush {
 		delete(r.told, uid)
 		return 0
 	}
@@ -111,6 +128,7 @@ func (r *rush) forget(uid types.UID) {
 	defer r.mu.Unlock()
 	delete(r.told, uid)
 	delete(r.tries, uid)
+	delete(r.older, uid)
 }
 
 // end has nobody wait any more.

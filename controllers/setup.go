@@ -33,6 +33,7 @@ const (
 	indexGrantClient  = "spec.clientRef.name"
 	indexGrantServer  = "spec.serverRef"
 	indexRegistration = "spec.authorizationServerRef.name"
+	indexWaits        = "waitsForPlace"
 	indexRecordClient = "client"
 	indexRecordPlace  = "place"
 	indexRecordServer = "authorizationServer"
@@ -73,6 +74,7 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		{&v1alpha1.MCPClientRegistration{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
+		{&v1alpha1.MCPClientRegistration{}, indexWaits, waitsIn},
 		{&v1alpha1.AccessDenial{}, indexDenied, deniedRegistration},
 		{&v1alpha1.AccessDenial{}, indexUnenforced, unenforced},
 		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {

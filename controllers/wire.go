@@ -72,7 +72,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 			Records: records, Strays: strays,
 			Credentials: &Credentials{Client: c, Live: live},
 			Places:      &Places{Client: c, Namespace: o.Namespace},
-			Guards:      guards, Manageability: &Manageability{}, Access: access, Denials: denials,
+			Guards:      guards, Manageability: &Manageability{}, Access: access, Denials: denials, Wave: newWave(live, o.Clock, o.WatchNamespaces),
 			Drift: NewDriftSchedule(o.Clock.Now()), Examinations: NewExaminations(), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},

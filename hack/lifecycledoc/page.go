@@ -28,8 +28,11 @@ makes one call, stores what the answer means, and asks again.
 What always holds:
 
 * **The server is told first.** Before the deletion nothing is read but one live object,
-  where a cache that is behind could have the decision wrong. The team's Secret, the
-  status and the proof come after.
+  where a cache that is behind could have the decision wrong; of ends that come together,
+  one list of metadata that was begun after them. What the registration itself lost is
+  told in its status first, over the version that was decided on, in place of that read:
+  by it a process that comes after a crash knows whom to look for. The team's Secret, all
+  else of the status and the proof come after.
 * **Nobody waits for another's papers.** While other clients begin to be deleted, the
   record, the proof and the status of those that the server took wait, for up to five
   seconds: of a deletion and of an end only, which guards know by themselves. A process

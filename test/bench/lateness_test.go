@@ -53,19 +53,19 @@ func TestExpiries(t *testing.T) {
 			say(t, "machine", "load %s before, authorization server at 5 ms", load(t))
 			loader := b.newLoader(t, n)
 			alone := loader.run(t, time.Now().Add(2*time.Second))
+			say(t, "loader alone", "%s", alone)
 			ours := b.expire(t, "alone", n, nil)
+			say(t, "manager alone", "%s; p99 %.1f times that of the loader alone", ours, ratio(ours, alone))
 			beside := b.newLoader(t, n)
 			both := b.expire(t, "beside", n, beside)
 			theirs := beside.late(t)
+			say(t, "loader beside the manager", "%s", theirs)
+			say(t, "manager beside the loader", "%s; p99 %.1f times that of the loader beside it", both, ratio(both, theirs))
 			for _, s := range []spread{ours, both} {
 				if s[0] < 0 {
 					t.Errorf("a client was deleted %s before it was due", -s[0])
 				}
 			}
-			say(t, "loader alone", "%s", alone)
-			say(t, "manager alone", "%s; p99 %.1f times that of the loader alone", ours, ratio(ours, alone))
-			say(t, "loader beside the manager", "%s", theirs)
-			say(t, "manager beside the loader", "%s; p99 %.1f times that of the loader beside it", both, ratio(both, theirs))
 			say(t, "machine", "load %s after", load(t))
 		})
 	}
@@ -101,6 +101,7 @@ func (b *bench) expire(t *testing.T, prefix string, n int, beside *loader) sprea
 	})
 	seen.wait(t)
 	due := b.endWithinOneSecond(t, all)
+	before := b.usage(t)
 	if beside != nil {
 		begin := time.Time{}
 		for _, end := range due {
@@ -110,7 +111,12 @@ func (b *bench) expire(t *testing.T, prefix string, n int, beside *loader) sprea
 		}
 		beside.send(t, begin)
 	}
-	return b.awaitDeleted(t, due)
+	late := b.awaitDeleted(t, due)
+	after := b.usage(t)
+	_, _, _, writes := after.since(before)
+	say(t, prefix, "Kubernetes requests per client until the last was deleted: %.3f reads, %.3f writes", (after.reads-before.reads)/float64(n), writes/float64(n))
+	say(t, prefix, "processor time per client until then: %s", shares(before.cpu, after.cpu, n))
+	return late
 }
 
 // loader has clients of its own at the authorization server.

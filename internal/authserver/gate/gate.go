@@ -21,6 +21,8 @@ const (
 	// free no longer ago than that: one that takes longer keeps nobody waiting who could
 	// be of use elsewhere.
 	patience = 25 * time.Millisecond
+	// queue is how many of the urgent wait for each place.
+	queue = 2
 )
 
 // Gate is an authserver.Gate with a settable number of places.
@@ -89,7 +91,7 @@ func (g *Gate) try(urgency authserver.Urgency) (chan struct{}, error) {
 		g.inFlight++
 		close(place)
 		return place, nil
-	case urgency != authserver.Urgent, now.Sub(g.left) >= patience, len(g.waiting) >= max(g.places/2, 1):
+	case urgency != authserver.Urgent, now.Sub(g.left) >= patience, len(g.waiting) >= queue*g.places:
 		return nil, g.refuse()
 	}
 	g.waiting = append(g.waiting, place)
