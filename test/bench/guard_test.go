@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +39,7 @@ var (
 	guardClients = flag.Int("guard-clients", 10_000, "how many registrations the guard knows")
 	guardRate    = flag.Int("guard-rate", 1000, "requests per second")
 	guardSeconds = flag.Int("guard-seconds", 20, "for how long they are sent")
+	guardBefore  = flag.String("guard-before", "", "a guard to compare with: the binary of an earlier version")
 )
 
 const (
@@ -63,11 +65,40 @@ func TestGuard(t *testing.T) {
 		through = append(through, g.attack(t, g.url, *guardRate, *guardSeconds))
 	}
 	a, b := best(bare), best(through)
+	if g.before != "" {
+		g.compare(t)
+	}
 	say(t, fmt.Sprintf("guard: latency at %d requests/s, bare upstream", *guardRate), "p50 %s, p99 %s", a.Latencies.P50, a.Latencies.P99)
 	say(t, fmt.Sprintf("guard: latency at %d requests/s, through the guard", *guardRate), "p50 %s, p99 %s", b.Latencies.P50, b.Latencies.P99)
 	say(t, "guard: added", "p50 %s, p99 %s", b.Latencies.P50-a.Latencies.P50, b.Latencies.P99-a.Latencies.P99)
 	most, through2 := g.attack(t, g.upstream.URL, 0, 10), g.attack(t, g.url, 0, 10)
 	say(t, "guard: throughput, 32 at a time", "bare %.0f/s, through the guard %.0f/s", most.Throughput, through2.Throughput)
+}
+
+// compare asks the guard and an earlier one in turns, and says how their figures relate.
+func (g *guardBench) compare(t *testing.T) {
+	t.Helper()
+	const turns = 8
+	var bare, now, before [2][]float64
+	for range turns {
+		for _, of := range []struct {
+			url  string
+			seen *[2][]float64
+		}{{g.upstream.URL, &bare}, {g.url, &now}, {g.before, &before}} {
+			calm := g.attack(t, of.url, *guardRate, *guardSeconds/2)
+			of.seen[0] = append(of.seen[0], float64(calm.Latencies.P50))
+			of.seen[1] = append(of.seen[1], g.attack(t, of.url, 0, 5).Throughput)
+		}
+	}
+	base := median(bare[0])
+	say(t, "guard: added p50, now and before", "%s and %s, a ratio of %.3f",
+		time.Duration(median(now[0])-base), time.Duration(median(before[0])-base), (median(now[0])-base)/(median(before[0])-base))
+	say(t, "guard: throughput, now and before", "%.0f/s and %.0f/s, a ratio of %.3f", median(now[1]), median(before[1]), median(now[1])/median(before[1]))
+}
+
+func median(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
 }
 
 // best is the run with the least p99: the others were disturbed.
@@ -87,6 +118,8 @@ type guardBench struct {
 	issuer   *issuer
 	upstream *httptest.Server
 	url      string
+	// before is where an earlier guard answers; empty where there is none.
+	before   string
 	metrics  string
 	process  *exec.Cmd
 	tokens   []string
@@ -136,29 +169,38 @@ func (g *guardBench) start(t *testing.T) {
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the guard: %v\n%s", err, said)
 	}
+	g.url, g.metrics, g.process = g.launch(t, path, "guard")
+	if *guardBefore != "" {
+		g.before, _, _ = g.launch(t, *guardBefore, "guard-before")
+	}
+}
+
+// launch starts a guard, and waits until it is ready.
+func (g *guardBench) launch(t *testing.T, path, name string) (url, metricsURL string, process *exec.Cmd) {
+	t.Helper()
 	proxy, metrics, health := freeAddress(t), freeAddress(t), freeAddress(t)
-	g.url, g.metrics = "http://"+proxy+"/guarded", "http://"+metrics+"/metrics"
-	log, err := os.Create(filepath.Join(t.ArtifactDir(), "guard.log"))
+	log, err := os.Create(filepath.Join(t.ArtifactDir(), name+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.process = exec.CommandContext(context.WithoutCancel(t.Context()), path, "--kubeconfig="+g.Manager.Kubeconfig,
+	process = exec.CommandContext(context.WithoutCancel(t.Context()), path, "--kubeconfig="+g.Manager.Kubeconfig,
 		"--server="+operator.TeamNamespace+"/"+guardedServer+"="+g.upstream.URL, "--bind-address="+proxy,
 		"--metrics-bind-address="+metrics, "--health-probe-bind-address="+health, "--lease-namespace="+operator.Namespace,
-		"--audit-log="+filepath.Join(t.TempDir(), "calls.jsonl"))
-	g.process.Stdout, g.process.Stderr = log, log
-	if err := g.process.Start(); err != nil {
+		"--identity="+name, "--audit-log="+filepath.Join(t.TempDir(), "calls.jsonl"))
+	process.Stdout, process.Stderr = log, log
+	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = g.process.Process.Signal(syscall.SIGTERM)
-		_ = g.process.Wait()
+		_ = process.Process.Signal(syscall.SIGTERM)
+		_ = process.Wait()
 		_ = log.Close()
 	})
 	g.await(t, func() bool {
 		status, _, err := get(t.Context(), "http://"+health+"/readyz")
 		return err == nil && status == http.StatusOK
 	})
+	return "http://" + proxy + "/guarded", "http://" + metrics + "/metrics", process
 }
 
 func (g *guardBench) await(t *testing.T, done func() bool) {
