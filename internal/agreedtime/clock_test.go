@@ -80,7 +80,7 @@ func TestAClockThatIsSetIsFoundOut(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour, 0} {
 		m.by = by
 		learn()
-		if off := c.Now().Sub(time.Now()).Abs(); off > Bound {
+		if off := time.Until(c.Now()).Abs(); off > Bound {
 			t.Errorf("set by %s the time is %s off", by, off)
 		}
 	}
@@ -108,7 +108,11 @@ func TestWhatTeachesTheTime(t *testing.T) {
 			}
 		}))
 		c := newClock(clocktesting.NewFakeClock(noon))
-		response, err := (&http.Client{Transport: c.Wrap(http.DefaultTransport)}).Get(server.URL)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := c.Wrap(http.DefaultTransport).RoundTrip(request)
 		if err != nil {
 			t.Fatal(err)
 		}
