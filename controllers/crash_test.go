@@ -176,7 +176,6 @@ func (c *crashCase) process(b *boundary) reconcile.Reconciler {
 		Credentials: &controllers.Credentials{Client: client, Live: client},
 		Grants: &controllers.Grants{
 			Client: client, Admission: &controllers.Admission{Client: client, Clock: c.clock},
-			Sealer: &controllers.Sealer{Client: client, Live: client, Namespace: operatorNamespace},
 		},
 		Places: &controllers.Places{Client: client, Namespace: operatorNamespace}, Audit: audit.Discard,
 		Drift: controllers.NewDriftSchedule(c.clock.Now()), Examinations: controllers.NewExaminations(), Metrics: controllers.NewMetrics(prometheus.NewRegistry()),

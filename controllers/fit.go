@@ -25,6 +25,9 @@ const (
 	maxObjectName    = 253
 	maxLongText      = 4096
 	maxPerson        = 1024
+	maxOwner         = 256
+	maxReason        = 256
+	maxHost          = 512
 	maxTools         = 256
 	maxUnmapped      = 50
 	maxOrphansNamed  = 50
@@ -83,16 +86,18 @@ func fitGrant(s *v1alpha1.ScopeGrantStatus) {
 		fitDigests(shot.Tools)
 	}
 	if a := s.Approval; a != nil {
-		a.Reason, a.ApprovedBy, a.Seal = shortText(a.Reason, maxPerson), shortText(a.ApprovedBy, maxPerson), shortText(a.Seal, maxMark)
+		a.Reason, a.ApprovedBy = shortText(a.Reason, maxPerson), shortText(a.ApprovedBy, maxPerson)
 	}
 }
 
 func fitServer(s *v1alpha1.MCPServerStatus) {
 	s.PendingGrants, s.PendingGrantsOmitted = firstOf(s.PendingGrants, maxPending, s.PendingGrantsOmitted)
 	for i := range s.PendingGrants {
-		pending := &s.PendingGrants[i]
-		pending.Namespace, pending.Name = shortText(pending.Namespace, 63), shortText(pending.Name, maxObjectName)
-		pending.Client, pending.RequestedBy = shortText(pending.Client, maxObjectName), shortText(pending.RequestedBy, maxPerson)
+		p := &s.PendingGrants[i]
+		p.Owner, p.RequestedBy, p.Reason = shortText(p.Owner, maxOwner), shortText(p.RequestedBy, maxPerson), shortText(p.Reason, maxReason)
+		shortTexts(p.RedirectHosts, maxHost)
+		shortTexts(p.Scopes, maxName)
+		shortTexts(p.Tools, maxName)
 	}
 	s.Tools, s.ToolsOmitted = firstOf(s.Tools, maxTools, s.ToolsOmitted)
 	fitDigests(s.Tools)
@@ -138,6 +143,15 @@ func shortTexts(texts []string, most int) {
 	for i := range texts {
 		texts[i] = shortText(texts[i], most)
 	}
+}
+
+// bound cuts a text to a number of bytes, at the end of a character.
+func bound(text string, size int) string {
+	for len(text) > size {
+		_, last := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-last]
+	}
+	return text
 }
 
 // shortText cuts a text to a number of characters.

@@ -222,6 +222,10 @@ func (s *step) currentGrants(ctx context.Context, facts policy.RegistrationFacts
 		if err := s.Grants.Observe(ctx, &grant); err != nil {
 			return nil, err
 		}
+		var err error
+		if grant.Approvals, err = s.Grants.currentApprovals(ctx, s.Records.Live, grant.Grant); err != nil {
+			return nil, err
+		}
 		grants = append(grants, grant)
 	}
 	return grants, nil
