@@ -61,7 +61,7 @@ func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MC
 const maxPending = 50
 
 // count counts the grants of a server, as their own status tells, and names those
-// that wait for its owners.
+// that its owners have to look at.
 func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPServer) (*v1alpha1.GrantCounts, []*v1alpha1.ScopeGrant, error) {
 	var grants v1alpha1.ScopeGrantList
 	err := r.List(ctx, &grants, client.MatchingFields{indexGrantServer: server.Namespace + "/" + server.Name}, client.UnsafeDisableDeepCopy)
@@ -75,6 +75,9 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 		switch {
 		case grant.Status.Basis != "":
 			counts.InForce++
+			if meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired) {
+				waiting = append(waiting, grant)
+			}
 		case awaitsApproval(grant):
 			counts.Pending++
 			waiting = append(waiting, grant)

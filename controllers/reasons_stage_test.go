@@ -172,7 +172,7 @@ func newStage(t *testing.T, name string) *stage {
 		}
 	}
 	builder := fakeclient.NewClientBuilder().WithScheme(scheme).
-		WithStatusSubresource(&v1alpha1.AuthorizationServer{}, &v1alpha1.MCPServer{}, &v1alpha1.MCPClientRegistration{}, &v1alpha1.ScopeGrant{}, &v1alpha1.AccessDenial{}).
+		WithStatusSubresource(&v1alpha1.AuthorizationServer{}, &v1alpha1.MCPServer{}, &v1alpha1.MCPClientRegistration{}, &v1alpha1.ScopeGrant{}, &v1alpha1.AccessDenial{}, &v1alpha1.ScopeGrantApproval{}).
 		WithInterceptorFuncs(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
 			if s.broken[fmt.Sprintf("%T", object)] {
 				return errors.New("the API server does not answer")
@@ -497,7 +497,7 @@ func (s *stage) decide(decision v1alpha1.ApprovalDecision) {
 	}
 	s.create(&v1alpha1.ScopeGrantApproval{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: server.Namespace, Name: "monthly-close", CreationTimestamp: metav1.NewTime(begun),
+			Namespace: server.Namespace, Name: "monthly-close", UID: "uid-of-monthly-close", CreationTimestamp: metav1.NewTime(begun),
 			Annotations: map[string]string{v1alpha1.AnnotationApprovedBy: "olga"},
 		},
 		Spec: v1alpha1.ScopeGrantApprovalSpec{
@@ -513,7 +513,7 @@ func (s *stage) decide(decision v1alpha1.ApprovalDecision) {
 // beforehand has an owner of the server approve a scope before it is asked for.
 func (s *stage) beforehand(until time.Time) {
 	s.create(&v1alpha1.ScopeGrantApproval{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.server.Namespace, Name: "monthly-close", CreationTimestamp: metav1.NewTime(begun)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.server.Namespace, Name: "monthly-close", UID: "uid-of-monthly-close", CreationTimestamp: metav1.NewTime(begun)},
 		Spec: v1alpha1.ScopeGrantApprovalSpec{
 			ServerRef: v1alpha1.ApprovedServer{Name: s.server.Name},
 			ClientRef: &v1alpha1.ApprovedClient{Namespace: clientsPlace, Name: s.reg.Name},

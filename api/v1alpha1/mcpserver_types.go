@@ -287,8 +287,8 @@ type MCPServerStatus struct {
 	// +optional
 	Grants *GrantCounts `json:"grants,omitempty"`
 
-	// pendingGrants lists the grants that wait for approval, at most the
-	// first 50 by namespace and name.
+	// pendingGrants lists the grants that wait for approval, and those whose
+	// tools changed since, at most the first 50 by namespace and name.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50

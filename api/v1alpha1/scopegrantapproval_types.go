@@ -27,7 +27,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.grantRef) || (!has(self.scopes) && !has(self.redirectHosts) && !has(self.authMethods))",message="scopes, redirectHosts and authMethods go with clientRef: with grantRef the scopes are those of the grant"
 // +kubebuilder:validation:XValidation:rule="!has(self.clientRef) || (!has(self.registration) && !has(self.digest) && !has(self.requestedBy))",message="registration, digest and requestedBy go with grantRef: with clientRef nothing was looked at yet"
 // +kubebuilder:validation:XValidation:rule="!has(self.clientRef) || (has(self.scopes) && has(self.expirationTime))",message="clientRef needs scopes and expirationTime, for example scopes: [invoices:pay] and expirationTime: 2027-03-31T00:00:00Z"
-// +kubebuilder:validation:XValidation:rule="!has(self.grantRef) || self.decision == 'Denied' || (has(self.serverRef.uid) && has(self.registration) && has(self.digest))",message="grantRef with decision Approved needs serverRef.uid, registration and digest, as status.pendingGrants of the MCPServer shows them"
+// +kubebuilder:validation:XValidation:rule="!has(self.grantRef) || self.decision == 'Denied' || (has(self.serverRef.uid) && has(self.registration) && has(self.digest) && has(self.requestedBy))",message="grantRef with decision Approved needs serverRef.uid, registration, digest and requestedBy, as status.pendingGrants of the MCPServer shows them"
 type ScopeGrantApprovalSpec struct {
 	// serverRef names the MCPServer, in the same namespace.
 	// +required
