@@ -63,7 +63,7 @@ var reasons = []reason{
 	},
 	{
 		group: "admissionregistration.k8s.io", resources: "validatingadmissionpolicies validatingadmissionpolicybindings", verbs: "get list watch",
-		because: "an approval counts only while the policies that check who wrote it are in force",
+		because: "an approval counts only while the policies that note who gave it are in force",
 	},
 	{
 		group: "coordination.k8s.io", resources: "leases", verbs: "get list watch",
@@ -79,7 +79,7 @@ var reasons = []reason{
 	},
 	{
 		own: true, resources: "secrets", verbs: "get list watch create update patch delete",
-		because: "registration records, the key of the approvals' seals, and the credentials that AuthorizationServers name",
+		because: "registration records and the credentials that AuthorizationServers name",
 	},
 	{
 		own: true, group: "coordination.k8s.io", resources: "leases", verbs: "get create update",
