@@ -25,7 +25,7 @@ type reason struct {
 
 var reasons = []reason{
 	{
-		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants mcpclientregistrations", verbs: "get list watch",
+		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants scopegrantapprovals mcpclientregistrations", verbs: "get list watch",
 		because: "the facts of a decision",
 	},
 	{
@@ -38,11 +38,11 @@ var reasons = []reason{
 	},
 	{
 		group: "mcp-registrar.dev", verbs: "get patch update",
-		resources: "accessdenials/status authorizationservers/status mcpservers/status scopegrants/status mcpclientregistrations/status",
+		resources: "accessdenials/status authorizationservers/status mcpservers/status scopegrants/status scopegrantapprovals/status mcpclientregistrations/status",
 		because:   "reports",
 	},
 	{
-		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants mcpclientregistrations", verbs: "operate",
+		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants scopegrantapprovals mcpclientregistrations", verbs: "operate",
 		because: "the admission policies know the operator by it",
 	},
 	{
