@@ -371,7 +371,7 @@ type PendingGrant struct {
 	Registration ApprovedRegistration `json:"registration"`
 	// digest of everything that an approval is of.
 	// +required
-	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Digest string `json:"digest"`
 	// owner answers for the client.

@@ -234,7 +234,7 @@ type ScopeGrantApprovalStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Approver",type=string,priority=1,JSONPath=`.metadata.annotations.mcp-registrar\.dev/approved-by`
-// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expirationTime`
+// +kubebuilder:printcolumn:name="Expires",type=string,priority=1,JSONPath=`.spec.expirationTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ScopeGrantApproval struct {
 	metav1.TypeMeta `json:",inline"`
