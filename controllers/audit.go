@@ -230,18 +230,24 @@ func grantEvents(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now
 		}
 		told = append(told, grantEvent(kind, after, now))
 	}
-	if before.Status.Basis != v1alpha1.BasisApproved || !d.Asked || d.Undecided || d.InForce {
-		return told
-	}
-	switch {
-	case d.Void != "":
-		e := grantEvent(audit.ApprovalVoided, after, now)
-		e.Data.Message = d.Void
-		told = append(told, e)
-	case d.Approval == nil && d.EndedAt.IsZero():
-		told = append(told, grantEvent(audit.ApprovalWithdrawn, after, now))
+	if before.Status.Basis == v1alpha1.BasisApproved && d.Asked && !d.Undecided && !d.InForce {
+		told = append(told, lostApproval(after, d, now)...)
 	}
 	return told
+}
+
+// lostApproval tells how a grant lost the approval that it rested on, unless that
+// ended by time or was overruled.
+func lostApproval(after *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) []audit.Event {
+	if d.Void != "" {
+		e := grantEvent(audit.ApprovalVoided, after, now)
+		e.Data.Message = d.Void
+		return []audit.Event{e}
+	}
+	if d.Approval == nil && d.EndedAt.IsZero() {
+		return []audit.Event{grantEvent(audit.ApprovalWithdrawn, after, now)}
+	}
+	return nil
 }
 
 func timeAt(t *metav1.Time) time.Time {

@@ -207,20 +207,31 @@ func judge(f GrantFacts, now time.Time) judgement {
 		}
 		verified, void := f.verified(a), Void(f, a)
 		switch {
-		case verified == Present && void == "" && over(a, now):
-			j.lapsed = latestOf(j.lapsed, approvedUntil(a))
-		case verified == Present && void == "":
-			if outlasts(a, j.holds) {
-				j.holds = a
-			}
 		case over(a, now):
-		case verified == Unknown && void == "":
+			j.ended(a, verified == Present && void == "")
+		case void == "" && verified == Present:
+			j.held(a)
+		case void == "" && verified == Unknown:
 			j.unknown = true
 		case newer(a, newest):
 			newest, j.void, j.unverified = a, void, verified == Absent
 		}
 	}
 	return j
+}
+
+// held notes an approval that holds.
+func (j *judgement) held(a *v1alpha1.ScopeGrantApproval) {
+	if outlasts(a, j.holds) {
+		j.holds = a
+	}
+}
+
+// ended notes an approval that ended by time, and whether it would hold.
+func (j *judgement) ended(a *v1alpha1.ScopeGrantApproval, sound bool) {
+	if sound {
+		j.lapsed = latestOf(j.lapsed, approvedUntil(a))
+	}
 }
 
 func latestOf(a, b time.Time) time.Time {

@@ -28,21 +28,9 @@ type given struct {
 func beforehand(f GrantFacts, scopes []v1alpha1.Scope, now time.Time) given {
 	g := given{covers: true}
 	for _, scope := range scopes {
-		var last *v1alpha1.ScopeGrantApproval
-		for _, a := range f.Approvals {
-			if a.Spec.ClientRef == nil || a.Spec.Decision != v1alpha1.DecisionApproved || a.Spec.ExpirationTime == nil ||
-				!concerns(a, f.Grant) || !slices.Contains(a.Spec.Scopes, string(scope.Name)) {
-				continue
-			}
-			if against := unfit(f, a); against != "" {
-				if !over(a, now) {
-					g.why = against
-				}
-				continue
-			}
-			if outlasts(a, last) {
-				last = a
-			}
+		last, against := lastFor(f, string(scope.Name), now)
+		if against != "" {
+			g.why = against
 		}
 		if last == nil {
 			g.covers = false
@@ -58,24 +46,55 @@ func beforehand(f GrantFacts, scopes []v1alpha1.Scope, now time.Time) given {
 	return g
 }
 
+// lastFor is the approval of a scope that ends last, and what stands against another
+// one that has not ended.
+func lastFor(f GrantFacts, scope string, now time.Time) (last *v1alpha1.ScopeGrantApproval, why string) {
+	for _, a := range f.Approvals {
+		if !approvesBeforehand(a, scope) || !concerns(a, f.Grant) {
+			continue
+		}
+		against := unfit(f, a)
+		switch {
+		case against == "" && outlasts(a, last):
+			last = a
+		case against != "" && !over(a, now):
+			why = against
+		}
+	}
+	return last, why
+}
+
+func approvesBeforehand(a *v1alpha1.ScopeGrantApproval, scope string) bool {
+	return a.Spec.ClientRef != nil && a.Spec.Decision == v1alpha1.DecisionApproved && a.Spec.ExpirationTime != nil &&
+		slices.Contains(a.Spec.Scopes, scope)
+}
+
 // unfit says why what was approved beforehand is not for the client as it is;
 // empty when it is.
 func unfit(f GrantFacts, a *v1alpha1.ScopeGrantApproval) string {
-	approver := approverOf(a)
-	person := approver != "" && !strings.HasPrefix(approver, serviceAccountPrefix)
-	spec := a.Spec
-	switch {
-	case spec.ServerRef.UID != "" && spec.ServerRef.UID != string(f.Server.Object.UID):
+	if uid := a.Spec.ServerRef.UID; uid != "" && uid != string(f.Server.Object.UID) {
 		return fmt.Sprintf("ScopeGrantApproval %q is for an MCPServer with another UID", a.Name)
-	case person && (approver == f.Grant.Annotations[v1alpha1.AnnotationRequestedBy] || approver == f.Grant.Annotations[v1alpha1.AnnotationChangedBy]):
-		return fmt.Sprintf("ScopeGrantApproval %q was given by the one who asked for the grant or changed it: another person must", a.Name)
-	case f.Registration == nil:
-		return ""
-	case len(spec.AuthMethods) > 0 && !slices.Contains(spec.AuthMethods, f.Registration.Spec.TokenEndpointAuthMethod):
-		return fmt.Sprintf("ScopeGrantApproval %q is not for a client with tokenEndpointAuthMethod %s", a.Name, f.Registration.Spec.TokenEndpointAuthMethod)
 	}
-	for _, uri := range f.Registration.Spec.RedirectURIs {
-		if host := hostOf(string(uri)); len(spec.RedirectHosts) > 0 && !slices.Contains(spec.RedirectHosts, host) {
+	if approver := approverOf(a); approver != "" && !strings.HasPrefix(approver, serviceAccountPrefix) &&
+		(approver == f.Grant.Annotations[v1alpha1.AnnotationRequestedBy] || approver == f.Grant.Annotations[v1alpha1.AnnotationChangedBy]) {
+		return fmt.Sprintf("ScopeGrantApproval %q was given by the one who asked for the grant or changed it: another person must", a.Name)
+	}
+	if f.Registration == nil {
+		return ""
+	}
+	return unfitClient(f.Registration, a)
+}
+
+// unfitClient says which bound of what was approved beforehand a client exceeds.
+func unfitClient(reg *v1alpha1.MCPClientRegistration, a *v1alpha1.ScopeGrantApproval) string {
+	if methods := a.Spec.AuthMethods; len(methods) > 0 && !slices.Contains(methods, reg.Spec.TokenEndpointAuthMethod) {
+		return fmt.Sprintf("ScopeGrantApproval %q is not for a client with tokenEndpointAuthMethod %s", a.Name, reg.Spec.TokenEndpointAuthMethod)
+	}
+	if len(a.Spec.RedirectHosts) == 0 {
+		return ""
+	}
+	for _, uri := range reg.Spec.RedirectURIs {
+		if host := hostOf(string(uri)); !slices.Contains(a.Spec.RedirectHosts, host) {
 			return fmt.Sprintf("ScopeGrantApproval %q is not for a client with a redirect URI at %q", a.Name, shorten(host))
 		}
 	}

@@ -71,9 +71,6 @@ func (l Looked) fits() bool {
 // discounted says why a decision does not count; nil when it does.
 func discounted(f ApprovalFacts, now time.Time) *Verdict {
 	a := f.Approval
-	void := func(why string) *Verdict {
-		return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: why + ": look at the grant again, and create another ScopeGrantApproval"}
-	}
 	switch {
 	case over(a, now):
 		return &Verdict{Reason: v1alpha1.ReasonExpired, Message: "ended at " + approvedUntil(a).UTC().Format(time.RFC3339) + ": delete it, or create another with a later spec.expirationTime"}
@@ -84,25 +81,34 @@ func discounted(f ApprovalFacts, now time.Time) *Verdict {
 	case f.GrantIs == Absent:
 		return &Verdict{Reason: v1alpha1.ReasonGrantNotFound, Message: "spec.grantRef: there is no ScopeGrant of that name: delete this ScopeGrantApproval"}
 	case a.Spec.GrantRef.UID != string(f.Grant.Grant.UID):
-		return void("spec.grantRef: the ScopeGrant that was looked at was deleted, and another has its name")
+		return voided("spec.grantRef: the ScopeGrant that was looked at was deleted, and another has its name")
 	case a.Spec.Decision == v1alpha1.DecisionDenied:
 		return nil
-	case f.Grant.RegistrationIs == Unknown:
+	}
+	return unsound(f.Grant, a)
+}
+
+// unsound says why an approval of what was looked at does not count; nil when it does.
+func unsound(f GrantFacts, a *v1alpha1.ScopeGrantApproval) *Verdict {
+	verified := f.verified(a)
+	switch {
+	case f.RegistrationIs == Unknown:
 		return unknownVerdict("the MCPClientRegistration")
-	case f.Grant.Server.Is == Unknown:
+	case f.Server.Is == Unknown:
 		return unknownVerdict("the MCPServer")
-	}
-	switch f.Grant.verified(a) {
-	case Unknown:
+	case verified == Unknown:
 		return unknownVerdict("whether the approval was checked")
-	case Absent:
+	case verified == Absent:
 		return &Verdict{Reason: v1alpha1.ReasonApprovalUnverified, Message: "nobody checked who created this, because the admission policies were not installed as they are now: create it again when they are"}
-	case Present:
 	}
-	if why := Void(f.Grant, a); why != "" {
-		return void(why)
+	if why := Void(f, a); why != "" {
+		return voided(why)
 	}
 	return nil
+}
+
+func voided(why string) *Verdict {
+	return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: why + ": look at the grant again, and create another ScopeGrantApproval"}
 }
 
 // maxPendingNamed is how many scopes and tools the list of what waits names for

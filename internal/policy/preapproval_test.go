@@ -176,7 +176,7 @@ func TestRegistrationEndsWithAPreApproval(t *testing.T) {
 	before := Registration(f, until.Add(-1))
 	equal(t, "before", outcome{Action: Keep, Reason: v1alpha1.ReasonAccepted, Next: until}, outcomeOf(before))
 	equal(t, "takes away", true, nextTakesAway(before))
-	equal(t, "grants", []GrantInForce{{Grant: f.Grants[0].Grant, Basis: v1alpha1.BasisPreApproved}}, before.Grants)
+	equal(t, "grants", []GrantInForce{{Grant: f.Grants[0].Grant, Basis: v1alpha1.BasisPreApproved, Approval: f.Grants[0].Approvals[0]}}, before.Grants)
 	d := Registration(f, until)
 	equal(t, "action", Revoke, d.Action)
 	equal(t, "verdict", waitingFor(Refused, v1alpha1.ReasonNoGrantInForce, v1alpha1.CauseNoGrantInForce), brief(d.Verdict))

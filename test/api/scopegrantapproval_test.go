@@ -19,8 +19,8 @@ func TestApprovalsOfWhatWasLookedAt(t *testing.T) {
 	check(t, approval, []rule{
 		{name: "with a reason and an end", create: edits(set("reason", "agreed"), set("expirationTime", "2027-03-31T00:00:00Z"))},
 		{name: "of nothing", create: edits(unset("grantRef")), want: []string{one}},
-		{name: "of a grant and a client", create: edits(set("clientRef", clientRef)), want: []string{one,
-			"spec: Invalid value: clientRef needs scopes and expirationTime, for example scopes: [invoices:pay] and expirationTime: 2027-03-31T00:00:00Z",
+		{name: "of a grant and a client", create: edits(set("clientRef", clientRef)), want: []string{
+			"spec: Invalid value: clientRef needs scopes and expirationTime, for example scopes: [invoices:pay] and expirationTime: 2027-03-31T00:00:00Z", one,
 			"spec: Invalid value: registration, digest and requestedBy go with grantRef: with clientRef nothing was looked at yet",
 		}},
 		{name: "without the server's UID", create: edits(unset("serverRef.uid")), want: []string{needs}},
