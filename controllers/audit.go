@@ -211,7 +211,7 @@ func grantEvent(kind audit.Type, grant *v1alpha1.ScopeGrant, now time.Time) audi
 	}
 	if a := grant.Status.Approval; a != nil {
 		e.Data.Decision = &audit.Approval{
-			By: a.ApprovedBy, At: a.DecisionTime.Time, Generation: grant.Generation, Reason: a.Reason, ExpiresAt: timeAt(a.ExpirationTime),
+			By: a.ApprovedBy, At: a.DecisionTime.Time, Name: grant.ServerNamespace() + "/" + a.Name, Reason: a.Reason, ExpiresAt: timeAt(a.ExpirationTime),
 		}
 	}
 	return e
@@ -231,23 +231,27 @@ func grantEvents(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now
 		told = append(told, grantEvent(kind, after, now))
 	}
 	if before.Status.Basis == v1alpha1.BasisApproved && d.Asked && !d.Undecided && !d.InForce {
-		told = append(told, lostApproval(after, d, now)...)
+		told = append(told, lostApproval(before, after, d, now)...)
 	}
 	return told
 }
 
 // lostApproval tells how a grant lost the approval that it rested on, unless that
 // ended by time or was overruled.
-func lostApproval(after *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) []audit.Event {
-	if d.Void != "" {
-		e := grantEvent(audit.ApprovalVoided, after, now)
-		e.Data.Message = d.Void
-		return []audit.Event{e}
+func lostApproval(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) []audit.Event {
+	kind := audit.ApprovalWithdrawn
+	switch {
+	case d.Void != "":
+		kind = audit.ApprovalVoided
+	case d.Approval != nil || !d.EndedAt.IsZero():
+		return nil
 	}
-	if d.Approval == nil && d.EndedAt.IsZero() {
-		return []audit.Event{grantEvent(audit.ApprovalWithdrawn, after, now)}
-	}
-	return nil
+	// What was lost is what the status said before.
+	lost := after.DeepCopy()
+	lost.Status.Approval = before.Status.Approval
+	e := grantEvent(kind, lost, now)
+	e.Data.Message = d.Void
+	return []audit.Event{e}
 }
 
 func timeAt(t *metav1.Time) time.Time {

@@ -182,15 +182,15 @@ func (p *person) annotate(t *testing.T, kind, name string, end time.Time) {
 func testPreApprovalEnds(t *testing.T, o *office) {
 	g := NewWithT(t)
 	_, p := o.robot(t, "pre-approved")
-	approves := func(until time.Time) {
+	approves := func(name string, until time.Time) {
 		before := beforehand(billing, "invoices", team, "pre-approved", string(releaseScope), until)
-		o.olga.does(t, "delete", "mcpapproval", "-n", billing, "pre-approved", "--ignore-not-found")
+		before.Name = name
 		if err := o.olga.Create(t.Context(), before); err != nil {
 			t.Fatal(err)
 		}
 	}
 	end := time.Now().Add(10 * time.Minute).Truncate(time.Second)
-	approves(end)
+	approves("long", end)
 	grant := o.grantOf("pre-approved", "pre-approved", releaseScope)
 	o.asks(t, grant)
 	g.Eventually(o.scopesAt(p.id), patience, often).Should(ConsistOf(readScope, releaseScope))
@@ -199,7 +199,8 @@ func testPreApprovalEnds(t *testing.T, o *office) {
 	g.Expect(grant.Status.ExpiresAt.Time.Equal(end)).To(BeTrue(), "the status says %s", grant.Status.ExpiresAt)
 
 	end = time.Now().Add(4 * time.Second).Truncate(time.Second)
-	approves(end)
+	approves("short", end)
+	o.olga.does(t, "delete", "mcpapproval", "-n", billing, "long")
 	g.Eventually(o.scopesAt(p.id), patience, often).Should(ConsistOf(readScope))
 	lost := o.changedAt(p.id)
 	if lost.Before(end) {
