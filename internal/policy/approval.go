@@ -202,7 +202,7 @@ func judge(f GrantFacts, now time.Time) judgement {
 	var j judgement
 	var newest *v1alpha1.ScopeGrantApproval
 	for _, a := range f.Approvals {
-		if a.Spec.GrantRef == nil || a.Spec.Decision != v1alpha1.DecisionApproved || !concerns(a, f.Grant) {
+		if !approves(a, f.Grant) {
 			continue
 		}
 		verified, void := f.verified(a), Void(f, a)
@@ -218,6 +218,11 @@ func judge(f GrantFacts, now time.Time) judgement {
 		}
 	}
 	return j
+}
+
+// approves reports whether an approval is of a grant that somebody looked at.
+func approves(a *v1alpha1.ScopeGrantApproval, grant *v1alpha1.ScopeGrant) bool {
+	return a.Spec.GrantRef != nil && a.Spec.Decision == v1alpha1.DecisionApproved && concerns(a, grant)
 }
 
 // held notes an approval that holds.

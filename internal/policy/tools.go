@@ -165,7 +165,6 @@ func leadsTo(f GrantFacts, scopes []v1alpha1.ScopeName, tool string) bool {
 // instant, whether or not it rests on that.
 func approvedSince(f GrantFacts, d GrantDecision, at time.Time) bool {
 	return slices.ContainsFunc(f.Approvals, func(a *v1alpha1.ScopeGrantApproval) bool {
-		return a.CreationTimestamp.After(at) && a.Spec.GrantRef != nil && a.Spec.Decision == v1alpha1.DecisionApproved &&
-			concerns(a, f.Grant) && f.verified(a) == Present && Void(f, a) == "" && d.InForce
+		return d.InForce && a.CreationTimestamp.After(at) && approves(a, f.Grant) && f.verified(a) == Present && Void(f, a) == ""
 	})
 }
