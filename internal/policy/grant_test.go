@@ -15,6 +15,7 @@ import (
 func inForce(lifetime time.Duration) GrantDecision {
 	return GrantDecision{
 		InForce:       true,
+		Asked:         true,
 		Verdict:       Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the grant is in force"},
 		Basis:         v1alpha1.BasisAutomatic,
 		ExpiresAt:     now.Add(10 * day),
