@@ -135,7 +135,7 @@ func TestGrantNotInForce(t *testing.T) {
 			equal(t, "verdict", c.want, brief(d.Verdict))
 			equal(t, "undecided", c.want.Standing == Undecided, d.Undecided)
 			mentions(t, d.Verdict.Message, c.says...)
-			want := GrantDecision{}
+			want := GrantDecision{Asked: d.Verdict.Reason == v1alpha1.ReasonApprovalRequired}
 			if c.want.Reason == v1alpha1.ReasonExpired {
 				want.EndedAt = now
 			}
