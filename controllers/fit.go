@@ -28,6 +28,12 @@ const (
 	maxOwner         = 256
 	maxReason        = 256
 	maxHost          = 512
+	maxHosts         = 8
+	maxPendingNamed  = 16
+	maxNamespace     = 63
+	maxUID           = 64
+	maxDigest        = 64
+	maxAuthMethod    = 32
 	maxTools         = 256
 	maxUnmapped      = 50
 	maxOrphansNamed  = 50
@@ -86,6 +92,7 @@ func fitGrant(s *v1alpha1.ScopeGrantStatus) {
 		fitDigests(shot.Tools)
 	}
 	if a := s.Approval; a != nil {
+		a.Name, a.UID = shortText(a.Name, maxObjectName), shortText(a.UID, maxUID)
 		a.Reason, a.ApprovedBy = shortText(a.Reason, maxPerson), shortText(a.ApprovedBy, maxPerson)
 	}
 }
@@ -93,16 +100,25 @@ func fitGrant(s *v1alpha1.ScopeGrantStatus) {
 func fitServer(s *v1alpha1.MCPServerStatus) {
 	s.PendingGrants, s.PendingGrantsOmitted = firstOf(s.PendingGrants, maxPending, s.PendingGrantsOmitted)
 	for i := range s.PendingGrants {
-		p := &s.PendingGrants[i]
-		p.Owner, p.RequestedBy, p.Reason = shortText(p.Owner, maxOwner), shortText(p.RequestedBy, maxPerson), shortText(p.Reason, maxReason)
-		shortTexts(p.RedirectHosts, maxHost)
-		shortTexts(p.Scopes, maxName)
-		shortTexts(p.Tools, maxName)
+		fitPending(&s.PendingGrants[i])
 	}
 	s.Tools, s.ToolsOmitted = firstOf(s.Tools, maxTools, s.ToolsOmitted)
 	fitDigests(s.Tools)
 	s.UnmappedTools, s.UnmappedToolsOmitted = firstOf(s.UnmappedTools, maxUnmapped, s.UnmappedToolsOmitted)
 	shortTexts(s.UnmappedTools, maxName)
+}
+
+func fitPending(p *v1alpha1.PendingGrant) {
+	p.Namespace, p.Name, p.UID = shortText(p.Namespace, maxNamespace), shortText(p.Name, maxObjectName), shortText(p.UID, maxUID)
+	p.Client, p.Registration.UID = shortText(p.Client, maxObjectName), shortText(p.Registration.UID, maxUID)
+	p.Digest, p.AuthMethod = shortText(p.Digest, maxDigest), shortText(p.AuthMethod, maxAuthMethod)
+	p.Owner, p.RequestedBy, p.Reason = shortText(p.Owner, maxOwner), shortText(p.RequestedBy, maxPerson), shortText(p.Reason, maxReason)
+	p.RedirectHosts = p.RedirectHosts[:min(len(p.RedirectHosts), maxHosts)]
+	shortTexts(p.RedirectHosts, maxHost)
+	p.Scopes, p.ScopesOmitted = firstOf(p.Scopes, maxPendingNamed, p.ScopesOmitted)
+	shortTexts(p.Scopes, maxName)
+	p.Tools, p.ToolsOmitted = firstOf(p.Tools, maxPendingNamed, p.ToolsOmitted)
+	shortTexts(p.Tools, maxName)
 }
 
 func fitAuthorizationServer(s *v1alpha1.AuthorizationServerStatus) {
