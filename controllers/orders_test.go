@@ -166,6 +166,7 @@ func settled() []string {
 	for _, name := range []string{"-one/grant-0", "-one/grant-1", "-one/grant-2", "-two/grant-3", "-two/grant-4"} {
 		object("*v1alpha1.ScopeGrant "+name, "Applied=True/Applied")
 	}
+	object("*v1alpha1.ScopeGrantApproval -one/machine")
 	lines = append(lines,
 		"client public files:read notes:read none [authorization_code] [http://127.0.0.1/callback]",
 		"client machine files:write client_secret_basic [client_credentials] []",
