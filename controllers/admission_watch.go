@@ -16,11 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
-// watched adds the watches of the admission policies that approvals rest on,
-// and of the beginning of an epoch.
+// watched adds the watches of the admission policies that approvals rest on.
 func (a *Admission) watched(b *builder.Builder, of handler.MapFunc) *builder.Builder {
 	if !a.Served {
 		return b
@@ -33,24 +31,11 @@ func (a *Admission) watched(b *builder.Builder, of handler.MapFunc) *builder.Bui
 	} {
 		b = b.Watches(kind, a.changed(of), matters)
 	}
-	begun := make(chan event.GenericEvent, 1)
-	a.begun = append(a.begun, begun)
-	return b.WatchesRawSource(source.Channel(begun, handler.EnqueueRequestsFromMapFunc(of)))
-}
-
-// announce has what waits for an epoch looked at.
-func (a *Admission) announce() {
-	for _, begun := range a.begun {
-		select {
-		case begun <- event.GenericEvent{Object: &admissionregistrationv1.ValidatingAdmissionPolicy{}}:
-		default:
-		}
-	}
+	return b
 }
 
 // changed enqueues what a change of the policies concerns, after the last answer
-// about them was forgotten. That they are there again is said by the beginning
-// of an epoch.
+// about them was forgotten.
 func (a *Admission) changed(of handler.MapFunc) handler.EventHandler {
 	enqueue := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		a.forget()
@@ -59,6 +44,11 @@ func (a *Admission) changed(of handler.MapFunc) handler.EventHandler {
 		}
 	}
 	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if !e.IsInInitialList {
+				enqueue(ctx, e.Object, q)
+			}
+		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
 				enqueue(ctx, e.ObjectNew, q)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -144,8 +145,10 @@ func admissionObjects() []client.Object {
 
 const serverOwner = "olga@example.com"
 
-// owned writes an approval as the policies would let it pass.
-func owned(a *v1alpha1.Approval) { a.ApprovedBy = serverOwner }
+// owned makes an approval one as the policies would let it pass.
+func owned(a *v1alpha1.ScopeGrantApproval) {
+	a.Annotations[v1alpha1.AnnotationApprovedBy] = serverOwner
+}
 
 // asked is a registration with a grant that somebody must approve.
 func (w *world) asked(t *testing.T, name string) (*v1alpha1.MCPClientRegistration, *v1alpha1.ScopeGrant) {
@@ -164,16 +167,14 @@ func (w *world) operatorSees(t *testing.T, grant *v1alpha1.ScopeGrant, checked b
 		if state := w.grantState(t, grant)(); state != "False/"+v1alpha1.ReasonApprovalRequired {
 			return !checked
 		}
-		return strings.Contains(w.waitForGrant(t, grant, "False/"+v1alpha1.ReasonApprovalRequired), "kubectl patch")
+		return strings.Contains(w.waitForGrant(t, grant, "False/"+v1alpha1.ReasonApprovalRequired), "status.pendingGrants")
 	}, eventually, often).Should(Equal(checked))
 }
 
 func (w *world) unverified(t *testing.T, reg *v1alpha1.MCPClientRegistration, grant *v1alpha1.ScopeGrant) {
 	t.Helper()
-	g := NewWithT(t)
 	w.waitForGrant(t, grant, "False/"+v1alpha1.ReasonApprovalUnverified)
-	g.Expect(grant.Status.Approval.Seal).To(Equal(policy.UnverifiedSeal), grant.Name)
-	g.Expect(grant.Status.Approval.ApprovedAt).To(BeNil(), grant.Name)
+	NewWithT(t).Expect(grant.Status.Approval).To(BeNil(), grant.Name)
 	w.waitFor(t, reg, "False/"+v1alpha1.ReasonNoGrantInForce)
 }
 
@@ -183,9 +184,32 @@ func (w *world) inForce(t *testing.T, reg *v1alpha1.MCPClientRegistration, grant
 	w.waitForGrant(t, grant, "True/Ready")
 	w.waitFor(t, reg, "True/Ready")
 	g.Expect(grant.Status.Basis).To(Equal(v1alpha1.BasisApproved))
-	g.Expect(grant.Status.Approval.Seal).To(MatchRegexp("^[0-9a-f]{64}$"))
-	g.Expect(grant.Status.Approval.ApprovedAt).NotTo(BeNil())
+	g.Expect(grant.Status.Approval.ApprovedBy).To(Equal(serverOwner))
 	g.Expect(w.clientOf(t, reg).Scope).To(Equal("files:write"))
+}
+
+// approvalState waits for a state of an approval, and returns what it says.
+func (w *world) approvalState(t *testing.T, a *v1alpha1.ScopeGrantApproval, state string) string {
+	t.Helper()
+	var message string
+	NewWithT(t).Eventually(func() string {
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(a), a); err != nil {
+			return err.Error()
+		}
+		ready := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			return "unseen"
+		}
+		message = ready.Message
+		return string(ready.Status) + "/" + ready.Reason
+	}, eventually, often).Should(Equal(state))
+	return message
+}
+
+// policiesCount waits until what is approved now is checked.
+func policiesCount(t *testing.T, installed time.Time) {
+	t.Helper()
+	NewWithT(t).Eventually(func() bool { return time.Since(installed) > 11*time.Second }, "20s", often).Should(BeTrue())
 }
 
 func TestApprovalsCountWhileThePoliciesAreInForce(t *testing.T) {
@@ -199,137 +223,165 @@ func TestApprovalsCountWhileThePoliciesAreInForce(t *testing.T) {
 	w.decide(t, beforeGrant, owned)
 	w.unverified(t, before, beforeGrant)
 
-	early, earlyGrant := w.asked(t, "early")
-	w.waitForGrant(t, earlyGrant, "False/"+v1alpha1.ReasonApprovalRequired)
-	installed := time.Now().Truncate(time.Second)
 	w.create(t, admissionObjects()...)
+	installed := time.Now()
+	w.operatorSees(t, pending, true)
+	early, earlyGrant := w.asked(t, "early")
 	w.decide(t, earlyGrant, owned)
-	w.waitForGrant(t, earlyGrant, "False/"+v1alpha1.ReasonApprovalUnverified)
-	young := time.Since(installed)
 	w.unverified(t, early, earlyGrant)
-	if young > 9*time.Second {
+	if time.Since(installed) > 9*time.Second {
 		t.Fatal("the machine is too slow for this test: the policies count after 10 s")
 	}
-	own.clock.ahead.Store(int64(20 * time.Second))
-	w.operatorSees(t, pending, true)
-	sealed, sealedGrant := w.asked(t, "sealed")
-	w.decide(t, sealedGrant, owned)
-	w.inForce(t, sealed, sealedGrant)
+	policiesCount(t, installed)
+	checked, checkedGrant := w.asked(t, "checked")
+	w.decide(t, checkedGrant, owned)
+	w.inForce(t, checked, checkedGrant)
 	for _, grant := range []*v1alpha1.ScopeGrant{beforeGrant, earlyGrant} {
 		g.Expect(w.grantState(t, grant)()).To(Equal("False/"+v1alpha1.ReasonApprovalUnverified), "what nobody checked stays so")
 	}
 	w.decide(t, beforeGrant, owned)
 	w.inForce(t, before, beforeGrant)
 
-	// A seal is of one approval of one grant, and of nothing else.
-	w.decide(t, earlyGrant, func(a *v1alpha1.Approval) { *a = *sealedGrant.Status.Approval })
-	w.waitForGrant(t, earlyGrant, "False/"+v1alpha1.ReasonApprovalUnverified)
-	approved := *beforeGrant.Status.Approval
-	w.decide(t, beforeGrant, func(a *v1alpha1.Approval) {
-		*a = approved
-		a.ExpiresAt = new(metav1.NewTime(time.Now().Add(1000 * time.Hour)))
-	})
-	w.waitForGrant(t, beforeGrant, "False/"+v1alpha1.ReasonApprovalUnverified)
-	w.waitFor(t, before, "False/"+v1alpha1.ReasonNoGrantInForce)
-
 	// The next process goes on with what was checked.
 	stop()
-	version, sent := sealedGrant.ResourceVersion, w.as.Counts()
-	own.run(t)
+	version, sent := checkedGrant.ResourceVersion, w.as.Counts()
+	stop = own.run(t)
 	again, _ := w.asked(t, "after-the-restart")
 	w.waitFor(t, again, "False/"+v1alpha1.ReasonNoGrantInForce)
-	w.inForce(t, sealed, sealedGrant)
-	g.Expect(sealedGrant.ResourceVersion).To(Equal(version))
+	w.inForce(t, checked, checkedGrant)
+	g.Expect(checkedGrant.ResourceVersion).To(Equal(version))
 	for _, operation := range []devas.Operation{devas.Register, devas.Replace, devas.Delete} {
 		g.Expect(w.as.Counts().Total(operation)).To(Equal(sent.Total(operation)), string(operation))
 	}
 
-	// Without the policies anybody may write a seal that was once given: none counts.
-	id := sealed.Status.ClientID
+	// Without the policies anybody who may approve may write any name: none counts.
+	id := checked.Status.ClientID
 	w.remove(t, admissionObjects()[3]) // one binding is enough
 	w.operatorSees(t, pending, false)
-	w.waitForGrant(t, sealedGrant, "False/"+v1alpha1.ReasonApprovalUnverified)
-	w.waitFor(t, sealed, "False/"+v1alpha1.ReasonNoGrantInForce)
-	w.proven(t, sealed, id, v1alpha1.CauseNoGrantInForce)
+	w.waitForGrant(t, checkedGrant, "False/"+v1alpha1.ReasonApprovalUnverified)
+	w.waitFor(t, checked, "False/"+v1alpha1.ReasonNoGrantInForce)
+	w.proven(t, checked, id, v1alpha1.CauseNoGrantInForce)
 	late, lateGrant := w.asked(t, "late")
 	w.decide(t, lateGrant, owned)
 	w.unverified(t, late, lateGrant)
-}
 
-// TestApprovalOfATimeWithoutOperatorAndPolicies: nobody checked it, and when
-// both are back it passes for nothing.
-func TestApprovalOfATimeWithoutOperatorAndPolicies(t *testing.T) {
-	t.Parallel()
-	own := newOwnCluster(t)
-	w := newWorldIn(t, own.Client, own.cluster, devas.Options{})
-	reg, grant := w.asked(t, "forged")
-	w.decide(t, grant, owned)
-	w.create(t, admissionObjects()...)
-	own.clock.ahead.Store(int64(20 * time.Second))
+	// A time without operator and policies: what was approved in it is not checked
+	// when both are back.
+	stop()
+	gone, goneGrant := w.asked(t, "while-nobody-looked")
+	w.decide(t, goneGrant, owned)
+	w.create(t, admissionObjects()[3])
 	own.run(t)
-	w.unverified(t, reg, grant)
-	_, pending := w.asked(t, "pending")
-	w.operatorSees(t, pending, true)
-	w.decide(t, grant, owned)
-	w.inForce(t, reg, grant)
+	w.unverified(t, gone, goneGrant)
 }
 
-// TestApprovalEndsWithWhatWasApproved: the scope is gone after a change of the
-// spec, a later end, a withdrawal, a denial, an approval of one's own.
-func TestApprovalEndsWithWhatWasApproved(t *testing.T) {
+// TestApprovalEndsWithWhatWasLookedAt: the scope is gone after a change of grant,
+// client or server, a later end, a denial, an approval of one's own, an end, and when
+// the approval is deleted; the grant, the approval and the audit record say why.
+func TestApprovalEndsWithWhatWasLookedAt(t *testing.T) {
 	t.Parallel()
 	own := newOwnCluster(t)
-	own.clock.ahead.Store(int64(20 * time.Second))
 	w := own.world()
 	w.create(t, admissionObjects()...)
+	installed := time.Now()
 	own.run(t)
 	w = newWorldIn(t, own.Client, own.cluster, devas.Options{})
-	withdraw := func(grant *v1alpha1.ScopeGrant) {
-		NewWithT(t).Eventually(func() error {
-			w.grantState(t, grant)()
-			grant.Status.Approval = nil
-			return w.Status().Update(t.Context(), grant)
-		}, eventually, often).Should(Succeed())
-	}
-	annotated := func(key, value string) func(*v1alpha1.ScopeGrant) {
-		return func(grant *v1alpha1.ScopeGrant) {
+	policiesCount(t, installed)
+	annotated := func(key, value string) func(*v1alpha1.ScopeGrant, *v1alpha1.MCPClientRegistration, *v1alpha1.ScopeGrantApproval) {
+		return func(grant *v1alpha1.ScopeGrant, _ *v1alpha1.MCPClientRegistration, _ *v1alpha1.ScopeGrantApproval) {
 			edit(t, w, grant, func(grant *v1alpha1.ScopeGrant) { grant.Annotations[key] = value })
 		}
 	}
 	for name, c := range map[string]struct {
-		end           func(*v1alpha1.ScopeGrant)
+		end           func(*v1alpha1.ScopeGrant, *v1alpha1.MCPClientRegistration, *v1alpha1.ScopeGrantApproval)
 		reason, says  string
 		recorded      audit.Type
 		approvedAgain bool
 	}{
-		"spec-changed": {func(grant *v1alpha1.ScopeGrant) {
+		"reason-changed": {func(grant *v1alpha1.ScopeGrant, _ *v1alpha1.MCPClientRegistration, _ *v1alpha1.ScopeGrantApproval) {
 			edit(t, w, grant, func(grant *v1alpha1.ScopeGrant) { grant.Spec.Reason = "ticket 2" })
-		}, v1alpha1.ReasonApprovalRequired, "generation 1 of the grant was approved", audit.ApprovalVoided, true},
+		}, v1alpha1.ReasonApprovalRequired, `reason: was "ticket 1", is "ticket 2"`, audit.ApprovalVoided, true},
+		"redirect-changed": {func(_ *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, _ *v1alpha1.ScopeGrantApproval) {
+			edit(t, w, reg, func(reg *v1alpha1.MCPClientRegistration) {
+				reg.Spec.RedirectURIs = append(reg.Spec.RedirectURIs, "https://evil.example.com/callback")
+			})
+		}, v1alpha1.ReasonApprovalRequired, `redirect URIs: added "https://evil.example.com/callback"`, audit.ApprovalVoided, true},
+		"owner-changed": {annotated(v1alpha1.AnnotationOwner, "mallory@example.com"),
+			v1alpha1.ReasonApprovalRequired, `owner of the grant: was "`, audit.ApprovalVoided, true},
 		"end-moved": {annotated(v1alpha1.AnnotationExpiresAt, time.Now().Add(2*time.Hour).UTC().Format(time.RFC3339)),
-			v1alpha1.ReasonApprovalRequired, "was moved beyond", audit.ApprovalVoided, true},
+			v1alpha1.ReasonApprovalRequired, "end: was", audit.ApprovalVoided, true},
 		"changed-by-the-approver": {annotated(v1alpha1.AnnotationChangedBy, serverOwner),
 			v1alpha1.ReasonApprovalRequired, "last changed the grant approved it", audit.ApprovalVoided, false},
-		"withdrawn": {withdraw, v1alpha1.ReasonApprovalRequired, "of tier Write", audit.ApprovalWithdrawn, true},
-		"denied": {func(grant *v1alpha1.ScopeGrant) {
-			w.decide(t, grant, func(a *v1alpha1.Approval) { owned(a); a.Decision, a.Reason = v1alpha1.DecisionDenied, "not any more" })
-		}, v1alpha1.ReasonApprovalDenied, "(not any more)", audit.GrantDenied, true},
+		"deleted": {func(_ *v1alpha1.ScopeGrant, _ *v1alpha1.MCPClientRegistration, a *v1alpha1.ScopeGrantApproval) {
+			w.remove(t, a)
+		},
+			v1alpha1.ReasonApprovalRequired, "of tier Write", audit.ApprovalWithdrawn, true},
+		"denied": {func(grant *v1alpha1.ScopeGrant, _ *v1alpha1.MCPClientRegistration, _ *v1alpha1.ScopeGrantApproval) {
+			w.decide(t, grant, func(a *v1alpha1.ScopeGrantApproval) {
+				owned(a)
+				a.Spec.Decision, a.Spec.Reason = v1alpha1.DecisionDenied, "not any more"
+			})
+		}, v1alpha1.ReasonApprovalDenied, "(not any more)", audit.GrantDenied, false},
 	} {
 		reg, grant := w.asked(t, name)
 		w.waitForGrant(t, grant, "False/"+v1alpha1.ReasonApprovalRequired)
-		w.decide(t, grant, owned)
+		approval := w.decide(t, grant, owned)
 		w.inForce(t, reg, grant)
+		w.approvalState(t, approval, "True/Ready")
+		NewWithT(t).Expect(policy.Looked(approval.Status.LookedAt).Digest()).To(Equal(approval.Spec.Digest), "what was looked at is kept")
 		id := reg.Status.ClientID
-		c.end(grant)
+		c.end(grant, reg, approval)
 		message := w.waitForGrant(t, grant, "False/"+c.reason)
 		NewWithT(t).Expect(message).To(ContainSubstring(c.says), name)
 		w.waitFor(t, reg, "False/"+v1alpha1.ReasonNoGrantInForce)
 		w.proven(t, reg, id, v1alpha1.CauseNoGrantInForce)
 		own.recorded(t, grant, c.recorded)
+		if c.recorded == audit.ApprovalVoided {
+			NewWithT(t).Expect(w.approvalState(t, approval, "False/"+v1alpha1.ReasonApprovalVoid)).To(ContainSubstring(c.says), name)
+		}
 		if c.approvedAgain {
 			w.decide(t, grant, owned)
 			w.inForce(t, reg, grant)
 		}
 	}
+}
+
+// TestApprovalOutlivesWhatIsLess: an approval stands when less is asked for, and the
+// scope ends when the approval does.
+func TestApprovalOutlivesWhatIsLess(t *testing.T) {
+	t.Parallel()
+	own := newOwnCluster(t)
+	w := own.world()
+	w.create(t, admissionObjects()...)
+	installed := time.Now()
+	own.run(t)
+	w = newWorldIn(t, own.Client, own.cluster, devas.Options{})
+	policiesCount(t, installed)
+	reg, grant := w.asked(t, "less")
+	approval := w.decide(t, grant, owned)
+	w.inForce(t, reg, grant)
+	w.approvalState(t, approval, "True/Ready")
+	end := time.Now().Add(30 * time.Minute).UTC().Truncate(time.Second)
+	edit(t, w, grant, func(grant *v1alpha1.ScopeGrant) {
+		grant.Annotations[v1alpha1.AnnotationExpiresAt] = end.Format(time.RFC3339)
+	})
+	g := NewWithT(t)
+	g.Eventually(func() time.Time {
+		w.grantState(t, grant)()
+		return grant.Status.ExpiresAt.UTC()
+	}, eventually, often).Should(Equal(end))
+	w.inForce(t, reg, grant)
+	w.approvalState(t, approval, "True/Ready")
+
+	short, shortGrant := w.asked(t, "short")
+	w.decide(t, shortGrant, func(a *v1alpha1.ScopeGrantApproval) {
+		owned(a)
+		a.Spec.ExpirationTime = new(metav1.NewTime(time.Now().Add(6 * time.Second)))
+	})
+	w.inForce(t, short, shortGrant)
+	id := short.Status.ClientID
+	w.waitForGrant(t, shortGrant, "False/"+v1alpha1.ReasonApprovalRequired)
+	w.proven(t, short, id, v1alpha1.CauseNoGrantInForce)
 }
 
 // recorded checks that something about a grant is on the audit record once.
@@ -386,6 +438,7 @@ func TestServerTellsWhichGrantsWait(t *testing.T) {
 		g.Expect(before.Namespace+"/"+before.Name < one.Namespace+"/"+one.Name).To(BeTrue(), "in order")
 		g.Expect(one.Client).To(Equal("reader"))
 		g.Expect(one.Generation).To(Equal(int64(1)))
+		g.Expect(one.Digest).To(HaveLen(64))
 		g.Expect(strings.Trim(one.RequestedBy, "ü")).To(BeEmpty(), "cut between characters")
 	}
 	for _, grant := range made[:40] {

@@ -79,8 +79,8 @@ func auditGrant(g policy.GrantInForce) audit.Grant {
 	for _, scope := range g.Grant.Spec.Scopes {
 		told.Scopes = append(told.Scopes, string(scope))
 	}
-	if a := g.Grant.Status.Approval; a != nil && g.Basis == v1alpha1.BasisApproved {
-		told.ApprovedBy, told.ApprovedAt = a.ApprovedBy, timeAt(a.ApprovedAt)
+	if a := g.Approval; a != nil && g.Basis != v1alpha1.BasisAutomatic {
+		told.ApprovedBy, told.ApprovedAt = a.Annotations[v1alpha1.AnnotationApprovedBy], a.CreationTimestamp.Time
 	}
 	return told
 }
@@ -211,7 +211,7 @@ func grantEvent(kind audit.Type, grant *v1alpha1.ScopeGrant, now time.Time) audi
 	}
 	if a := grant.Status.Approval; a != nil {
 		e.Data.Decision = &audit.Approval{
-			By: a.ApprovedBy, At: timeAt(a.ApprovedAt), Generation: a.Generation, Reason: a.Reason, ExpiresAt: timeAt(a.ExpiresAt),
+			By: a.ApprovedBy, At: a.DecisionTime.Time, Name: grant.ServerNamespace() + "/" + a.Name, Reason: a.Reason, ExpiresAt: timeAt(a.ExpirationTime),
 		}
 	}
 	return e
@@ -223,25 +223,35 @@ func grantEvents(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now
 	if before.Status.ObservedGeneration < before.Generation {
 		told = append(told, grantEvent(audit.GrantRequested, after, now))
 	}
-	if d.Seal == policy.SetSeal {
+	if was, is := before.Status.Approval, after.Status.Approval; is != nil && (was == nil || was.UID != is.UID) {
 		kind := audit.GrantApproved
-		if after.Status.Approval.Decision == v1alpha1.DecisionDenied {
+		if is.Decision == v1alpha1.DecisionDenied {
 			kind = audit.GrantDenied
 		}
 		told = append(told, grantEvent(kind, after, now))
 	}
-	if before.Status.Basis != v1alpha1.BasisApproved || d.Undecided || d.InForce {
-		return told
-	}
-	switch approval := after.Status.Approval; {
-	case approval == nil:
-		told = append(told, grantEvent(audit.ApprovalWithdrawn, after, now))
-	case approval.Decision == v1alpha1.DecisionApproved && policy.Void(after) != "":
-		e := grantEvent(audit.ApprovalVoided, after, now)
-		e.Data.Message = policy.Void(after)
-		told = append(told, e)
+	if before.Status.Basis == v1alpha1.BasisApproved && d.Asked && !d.Undecided && !d.InForce {
+		told = append(told, lostApproval(before, after, d, now)...)
 	}
 	return told
+}
+
+// lostApproval tells how a grant lost the approval that it rested on, unless that
+// ended by time or was overruled.
+func lostApproval(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now time.Time) []audit.Event {
+	kind := audit.ApprovalWithdrawn
+	switch {
+	case d.Void != "":
+		kind = audit.ApprovalVoided
+	case d.Approval != nil || !d.EndedAt.IsZero():
+		return nil
+	}
+	// What was lost is what the status said before.
+	lost := after.DeepCopy()
+	lost.Status.Approval = before.Status.Approval
+	e := grantEvent(kind, lost, now)
+	e.Data.Message = d.Void
+	return []audit.Event{e}
 }
 
 func timeAt(t *metav1.Time) time.Time {

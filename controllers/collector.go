@@ -96,19 +96,20 @@ func notSynced(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// objects are all objects of the five kinds. They are the cache's own: nobody
+// objects are all objects of the six kinds. They are the cache's own: nobody
 // may change them.
 type objects struct {
 	servers       v1alpha1.AuthorizationServerList
 	mcpServers    v1alpha1.MCPServerList
 	registrations v1alpha1.MCPClientRegistrationList
 	grants        v1alpha1.ScopeGrantList
+	approvals     v1alpha1.ScopeGrantApprovalList
 	denials       v1alpha1.AccessDenialList
 }
 
 func (c *Collector) read(ctx context.Context) (*objects, error) {
 	o := &objects{}
-	for _, list := range []client.ObjectList{&o.servers, &o.mcpServers, &o.registrations, &o.grants, &o.denials} {
+	for _, list := range []client.ObjectList{&o.servers, &o.mcpServers, &o.registrations, &o.grants, &o.approvals, &o.denials} {
 		if err := c.reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("listing %T: %w", list, err)
 		}
@@ -134,6 +135,9 @@ func (o *objects) send(metrics chan<- prometheus.Metric, now time.Time) {
 		grant := &o.grants.Items[i]
 		counts[standingOf("ScopeGrant", grant.Status.Conditions)]++
 		sendExpiry(metrics, grantExpiryDesc, grant, grant.Status.ExpiresAt)
+	}
+	for i := range o.approvals.Items {
+		counts[standingOf("ScopeGrantApproval", o.approvals.Items[i].Status.Conditions)]++
 	}
 	for i := range o.denials.Items {
 		counts[standingOf("AccessDenial", o.denials.Items[i].Status.Conditions)]++

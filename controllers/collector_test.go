@@ -64,6 +64,7 @@ func newShelf(tb testing.TB, objects ...client.Object) (*shelf, cache.Cache) {
 		"*v1alpha1.MCPServer":             &v1alpha1.MCPServerList{},
 		"*v1alpha1.MCPClientRegistration": &v1alpha1.MCPClientRegistrationList{},
 		"*v1alpha1.ScopeGrant":            &v1alpha1.ScopeGrantList{},
+		"*v1alpha1.ScopeGrantApproval":    &v1alpha1.ScopeGrantApprovalList{},
 		"*v1alpha1.AccessDenial":          &v1alpha1.AccessDenialList{},
 	}}
 	items := map[string][]runtime.Object{}
@@ -82,7 +83,7 @@ func newShelf(tb testing.TB, objects ...client.Object) (*shelf, cache.Cache) {
 		tb.Fatal(err)
 	}
 	mapper := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []string{"MCPServer", "MCPClientRegistration", "ScopeGrant"} {
+	for _, kind := range []string{"MCPServer", "MCPClientRegistration", "ScopeGrant", "ScopeGrantApproval"} {
 		mapper.Add(v1alpha1.GroupVersion.WithKind(kind), meta.RESTScopeNamespace)
 	}
 	for _, kind := range []string{"AuthorizationServer", "AccessDenial"} {

@@ -25,6 +25,15 @@ const (
 	maxObjectName    = 253
 	maxLongText      = 4096
 	maxPerson        = 1024
+	maxOwner         = 256
+	maxReason        = 256
+	maxHost          = 512
+	maxHosts         = 8
+	maxPendingNamed  = 16
+	maxNamespace     = 63
+	maxUID           = 64
+	maxDigest        = 64
+	maxAuthMethod    = 32
 	maxTools         = 256
 	maxUnmapped      = 50
 	maxOrphansNamed  = 50
@@ -83,21 +92,33 @@ func fitGrant(s *v1alpha1.ScopeGrantStatus) {
 		fitDigests(shot.Tools)
 	}
 	if a := s.Approval; a != nil {
-		a.Reason, a.ApprovedBy, a.Seal = shortText(a.Reason, maxPerson), shortText(a.ApprovedBy, maxPerson), shortText(a.Seal, maxMark)
+		a.Name, a.UID = shortText(a.Name, maxObjectName), shortText(a.UID, maxUID)
+		a.Reason, a.ApprovedBy = shortText(a.Reason, maxPerson), shortText(a.ApprovedBy, maxPerson)
 	}
 }
 
 func fitServer(s *v1alpha1.MCPServerStatus) {
 	s.PendingGrants, s.PendingGrantsOmitted = firstOf(s.PendingGrants, maxPending, s.PendingGrantsOmitted)
 	for i := range s.PendingGrants {
-		pending := &s.PendingGrants[i]
-		pending.Namespace, pending.Name = shortText(pending.Namespace, 63), shortText(pending.Name, maxObjectName)
-		pending.Client, pending.RequestedBy = shortText(pending.Client, maxObjectName), shortText(pending.RequestedBy, maxPerson)
+		fitPending(&s.PendingGrants[i])
 	}
 	s.Tools, s.ToolsOmitted = firstOf(s.Tools, maxTools, s.ToolsOmitted)
 	fitDigests(s.Tools)
 	s.UnmappedTools, s.UnmappedToolsOmitted = firstOf(s.UnmappedTools, maxUnmapped, s.UnmappedToolsOmitted)
 	shortTexts(s.UnmappedTools, maxName)
+}
+
+func fitPending(p *v1alpha1.PendingGrant) {
+	p.Namespace, p.Name, p.UID = shortText(p.Namespace, maxNamespace), shortText(p.Name, maxObjectName), shortText(p.UID, maxUID)
+	p.Client, p.Registration.UID = shortText(p.Client, maxObjectName), shortText(p.Registration.UID, maxUID)
+	p.Digest, p.AuthMethod = shortText(p.Digest, maxDigest), shortText(p.AuthMethod, maxAuthMethod)
+	p.Owner, p.RequestedBy, p.Reason = shortText(p.Owner, maxOwner), shortText(p.RequestedBy, maxPerson), shortText(p.Reason, maxReason)
+	p.RedirectHosts = p.RedirectHosts[:min(len(p.RedirectHosts), maxHosts)]
+	shortTexts(p.RedirectHosts, maxHost)
+	p.Scopes, p.ScopesOmitted = firstOf(p.Scopes, maxPendingNamed, p.ScopesOmitted)
+	shortTexts(p.Scopes, maxName)
+	p.Tools, p.ToolsOmitted = firstOf(p.Tools, maxPendingNamed, p.ToolsOmitted)
+	shortTexts(p.Tools, maxName)
 }
 
 func fitAuthorizationServer(s *v1alpha1.AuthorizationServerStatus) {
@@ -138,6 +159,15 @@ func shortTexts(texts []string, most int) {
 	for i := range texts {
 		texts[i] = shortText(texts[i], most)
 	}
+}
+
+// bound cuts a text to a number of bytes, at the end of a character.
+func bound(text string, size int) string {
+	for len(text) > size {
+		_, last := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-last]
+	}
+	return text
 }
 
 // shortText cuts a text to a number of characters.

@@ -23,20 +23,76 @@ type Grants struct {
 	// Client reads from the cache.
 	Client    client.Reader
 	Admission *Admission
-	Sealer    *Sealer
 	// Namespaces are those that the operator watches; empty means all.
 	Namespaces []string
 }
 
-// Observe adds the server of a grant and what is known of its approval. What
-// could not be learnt is unknown, and its error comes along.
+// Observe adds the server of a grant and what its owners decided. What could not
+// be learnt is unknown, and its error comes along.
 func (g *Grants) Observe(ctx context.Context, facts *policy.GrantFacts) error {
 	var errs [4]error
 	facts.Server, errs[0] = g.server(ctx, facts.Grant)
-	facts.AdmissionIs, facts.Epoch, errs[1] = g.Admission.Is(ctx)
-	facts.ServerNamespace, errs[3] = getNamespace(ctx, g.Client, facts.Grant.ServerNamespace())
-	facts.SealIs, errs[2] = g.Sealer.Is(ctx, facts.Grant, facts.Epoch)
+	facts.AdmissionIs, facts.AdmissionSince, errs[1] = g.Admission.Is(ctx)
+	facts.ServerNamespace, errs[2] = getNamespace(ctx, g.Client, facts.Grant.ServerNamespace())
+	facts.Approvals, facts.ApprovalsAre, errs[3] = g.approvals(ctx, facts.Grant)
 	return errors.Join(errs[:]...)
+}
+
+// approvals lists the decisions about a grant, and about its client, in the
+// namespace of the server.
+func (g *Grants) approvals(ctx context.Context, grant *v1alpha1.ScopeGrant) ([]*v1alpha1.ScopeGrantApproval, policy.Knowledge, error) {
+	namespace := grant.ServerNamespace()
+	if !watches(g.Namespaces, namespace) {
+		return nil, policy.Unknown, nil
+	}
+	var found []*v1alpha1.ScopeGrantApproval
+	for _, key := range []string{aboutGrant(grant.Namespace, grant.Name), aboutClient(grant.Namespace, grant.Spec.ClientRef.Name)} {
+		var list v1alpha1.ScopeGrantApprovalList
+		if err := g.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{indexApproval: key}); err != nil {
+			return nil, policy.Unknown, wrap("listing approvals", err)
+		}
+		for i := range list.Items {
+			found = append(found, &list.Items[i])
+		}
+	}
+	return found, policy.Present, nil
+}
+
+// currentApprovals are the decisions about a grant and its client as the API server
+// holds them.
+func (g *Grants) currentApprovals(ctx context.Context, live client.Reader, grant *v1alpha1.ScopeGrant) ([]*v1alpha1.ScopeGrantApproval, error) {
+	if !watches(g.Namespaces, grant.ServerNamespace()) {
+		return nil, nil
+	}
+	var list v1alpha1.ScopeGrantApprovalList
+	if err := live.List(ctx, &list, client.InNamespace(grant.ServerNamespace())); err != nil {
+		return nil, wrap("listing approvals", err)
+	}
+	keys := []string{aboutGrant(grant.Namespace, grant.Name), aboutClient(grant.Namespace, grant.Spec.ClientRef.Name)}
+	var found []*v1alpha1.ScopeGrantApproval
+	for i := range list.Items {
+		if slices.ContainsFunc(about(&list.Items[i]), func(key string) bool { return slices.Contains(keys, key) }) {
+			found = append(found, &list.Items[i])
+		}
+	}
+	return found, nil
+}
+
+// aboutGrant and aboutClient are what an approval is found by.
+func aboutGrant(namespace, name string) string  { return "grant/" + namespace + "/" + name }
+func aboutClient(namespace, name string) string { return "client/" + namespace + "/" + name }
+
+// about is what an approval is found by.
+func about(object client.Object) []string {
+	a, ok := object.(*v1alpha1.ScopeGrantApproval)
+	switch {
+	case !ok:
+	case a.Spec.GrantRef != nil:
+		return []string{aboutGrant(a.Spec.GrantRef.Namespace, a.Spec.GrantRef.Name)}
+	case a.Spec.ClientRef != nil:
+		return []string{aboutClient(a.Spec.ClientRef.Namespace, a.Spec.ClientRef.Name)}
+	}
+	return nil
 }
 
 func (g *Grants) server(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.ServerFact, error) {

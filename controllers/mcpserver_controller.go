@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -44,47 +44,67 @@ func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MC
 	now := r.Clock.Now()
 	as, asErr := getAuthorizationServer(ctx, r.Client, server.Spec.AuthorizationServerRef.Name)
 	namespace, nsErr := getNamespace(ctx, r.Client, server.Namespace)
-	counts, pending, countErr := r.count(ctx, server)
+	counts, waiting, countErr := r.count(ctx, server)
+	pending, pendingErr := r.pending(ctx, server, waiting)
 	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace})
 	after := server.DeepCopy()
-	if countErr == nil {
-		after.Status.Grants, after.Status.PendingGrants = counts, pending[:min(len(pending), maxPending)]
-		after.Status.PendingGrantsOmitted = count32(len(pending) - len(after.Status.PendingGrants))
+	if countErr == nil && pendingErr == nil {
+		after.Status.Grants, after.Status.PendingGrants = counts, pending
+		after.Status.PendingGrantsOmitted = count32(len(waiting) - min(len(waiting), maxPending))
 	}
 	live, liveErr := r.protect(ctx, after, policy.ProbeSubject{Server: server, AuthorizationServer: as, Verdict: verdict}, now)
 	entries := append([]entry{accepted(v1alpha1.ConditionAccepted, verdict)}, live...)
-	return r.report(ctx, server, after, entries, errors.Join(asErr, nsErr, countErr, liveErr), now)
+	return r.report(ctx, server, after, entries, errors.Join(asErr, nsErr, countErr, pendingErr, liveErr), now)
 }
 
 // maxPending is how many pending grants the status of a server names.
 const maxPending = 50
 
-// count counts the grants of a server, as their own status tells.
-func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPServer) (*v1alpha1.GrantCounts, []v1alpha1.PendingGrant, error) {
+// count counts the grants of a server, as their own status tells, and names those
+// that its owners have to look at.
+func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPServer) (*v1alpha1.GrantCounts, []*v1alpha1.ScopeGrant, error) {
 	var grants v1alpha1.ScopeGrantList
 	err := r.List(ctx, &grants, client.MatchingFields{indexGrantServer: server.Namespace + "/" + server.Name}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, nil, wrap("listing grants", err)
 	}
 	counts := &v1alpha1.GrantCounts{}
-	var pending []v1alpha1.PendingGrant
+	var waiting []*v1alpha1.ScopeGrant
 	for i := range grants.Items {
 		grant := &grants.Items[i]
 		switch {
 		case grant.Status.Basis != "":
 			counts.InForce++
+			if meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired) {
+				waiting = append(waiting, grant)
+			}
 		case awaitsApproval(grant):
 			counts.Pending++
-			pending = append(pending, v1alpha1.PendingGrant{
-				Namespace: grant.Namespace, Name: grant.Name, Generation: grant.Generation, Client: grant.Spec.ClientRef.Name,
-				RequestedBy: bound(grant.Annotations[v1alpha1.AnnotationRequestedBy], 1024),
-			})
+			waiting = append(waiting, grant)
 		}
 	}
-	slices.SortFunc(pending, func(a, b v1alpha1.PendingGrant) int {
+	slices.SortFunc(waiting, func(a, b *v1alpha1.ScopeGrant) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
-	return counts, pending, nil
+	return counts, waiting, nil
+}
+
+// pending says what is to be looked at of the first of the grants that wait. One
+// whose registration is gone waits for that.
+func (r *MCPServerReconciler) pending(ctx context.Context, server *v1alpha1.MCPServer, waiting []*v1alpha1.ScopeGrant) ([]v1alpha1.PendingGrant, error) {
+	var pending []v1alpha1.PendingGrant
+	for _, grant := range waiting[:min(len(waiting), maxPending)] {
+		var reg v1alpha1.MCPClientRegistration
+		err := r.Get(ctx, clientOf(grant), &reg, client.UnsafeDisableDeepCopy)
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return nil, wrap("reading registration", err)
+		default:
+			pending = append(pending, policy.Pending(grant, &reg, server))
+		}
+	}
+	return pending, nil
 }
 
 // awaitsApproval says that a grant waits for an owner of its server.
@@ -92,15 +112,6 @@ func awaitsApproval(grant *v1alpha1.ScopeGrant) bool {
 	accepted := meta.FindStatusCondition(grant.Status.Conditions, v1alpha1.ConditionAccepted)
 	return accepted != nil && grant.DeletionTimestamp == nil &&
 		(accepted.Reason == v1alpha1.ReasonApprovalRequired || accepted.Reason == v1alpha1.ReasonApprovalUnverified)
-}
-
-// bound cuts a text to a number of bytes, at the end of a character.
-func bound(text string, size int) string {
-	for len(text) > size {
-		_, last := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-last]
-	}
-	return text
 }
 
 func (r *MCPServerReconciler) report(ctx context.Context, server, after *v1alpha1.MCPServer, entries []entry, observed error, now time.Time) (ctrl.Result, error) {

@@ -78,9 +78,6 @@ func (d *directory) teams(one, two *world) []client.Object {
 	admitted := map[string]string{"mcp-clients": d.name}
 	server := one.server("files")
 	server.Spec.AllowedClients = &v1alpha1.AllowedClients{Namespaces: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: admitted}}
-	server.Spec.Grants = &v1alpha1.GrantPolicy{PreApproved: []v1alpha1.PreApproval{{
-		Namespace: one.namespace, Client: "machine", Scopes: []v1alpha1.PreApprovedScope{"files:write"}, Until: metav1.NewTime(time.Now().Add(time.Hour)),
-	}}}
 	return []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: one.namespace, Labels: admitted}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: two.namespace, Labels: admitted}},
@@ -88,7 +85,7 @@ func (d *directory) teams(one, two *world) []client.Object {
 			Issuer: d.as.Issuer(), DynamicRegistration: &v1alpha1.DynamicRegistration{},
 			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: admitted}},
 		}},
-		server, two.server("files"),
+		server, two.server("files"), one.beforehand("machine", "files:write"),
 	}
 }
 
@@ -169,6 +166,7 @@ func settled() []string {
 	for _, name := range []string{"-one/grant-0", "-one/grant-1", "-one/grant-2", "-two/grant-3", "-two/grant-4"} {
 		object("*v1alpha1.ScopeGrant "+name, "Applied=True/Applied")
 	}
+	object("*v1alpha1.ScopeGrantApproval -one/machine")
 	lines = append(lines,
 		"client public files:read notes:read none [authorization_code] [http://127.0.0.1/callback]",
 		"client machine files:write client_secret_basic [client_credentials] []",

@@ -250,9 +250,7 @@ var grantCases = []reasonCase{
 	{"in-force", "True/Ready", untouched},
 	{"pre-approved", "True/Ready", func(s *stage) {
 		s.elevate()
-		s.server.Spec.Grants = &v1alpha1.GrantPolicy{PreApproved: []v1alpha1.PreApproval{{
-			Namespace: clientsPlace, Client: s.reg.Name, Scopes: []v1alpha1.PreApprovedScope{"invoices:write"}, Until: metav1.NewTime(begun.AddDate(0, 1, 0)),
-		}}}
+		s.beforehand(begun.AddDate(0, 1, 0))
 	}},
 	{"approved", "True/Ready", func(s *stage) { s.decided(v1alpha1.DecisionApproved) }},
 	{"approval-required", "False/ApprovalRequired", func(s *stage) {
@@ -312,6 +310,31 @@ var grantCases = []reasonCase{
 		}
 	}},
 	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.MCPServer"] = true }},
+}
+
+var approvalCases = []reasonCase{
+	{"approval", "True/Ready", func(s *stage) { s.decided(v1alpha1.DecisionApproved) }},
+	{"approval-beforehand", "True/Ready", func(s *stage) { s.beforehand(begun.AddDate(0, 1, 0)) }},
+	{"approval-ended", "False/Expired", func(s *stage) { s.beforehand(begun.AddDate(0, 0, -1)) }},
+	{"approval-unchecked", "False/ApprovalUnverified", func(s *stage) {
+		s.elevate()
+		s.begin()
+		s.decide(v1alpha1.DecisionApproved)
+	}},
+	{"approval-void", "False/ApprovalVoid", func(s *stage) {
+		s.decided(v1alpha1.DecisionApproved)
+		edit(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.ClientName = "Bank" })
+	}},
+	{"approval-of-nothing", "False/GrantNotFound", func(s *stage) {
+		s.decided(v1alpha1.DecisionApproved)
+		s.remove(s.grant)
+		s.settle()
+	}},
+	{"approval-unknown", "Unknown/FactUnknown", func(s *stage) {
+		s.decided(v1alpha1.DecisionApproved)
+		s.broken["*v1alpha1.ScopeGrant"] = true
+		s.settle()
+	}},
 }
 
 // elevate asks for a scope that needs an approval.

@@ -31,6 +31,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // begun is the present at the start of every case.
@@ -61,6 +62,7 @@ type stage struct {
 	servers       *MCPServerReconciler
 	authServers   *AuthorizationServerReconciler
 	accessDenials *AccessDenialReconciler
+	approvals     *ApprovalReconciler
 	strays        *StrayReconciler
 
 	// The objects as they are to be created; nil is left out.
@@ -179,7 +181,7 @@ func newStage(t *testing.T, name string) *stage {
 		}
 	}
 	builder := fakeclient.NewClientBuilder().WithScheme(scheme).
-		WithStatusSubresource(&v1alpha1.AuthorizationServer{}, &v1alpha1.MCPServer{}, &v1alpha1.MCPClientRegistration{}, &v1alpha1.ScopeGrant{}, &v1alpha1.AccessDenial{}).
+		WithStatusSubresource(&v1alpha1.AuthorizationServer{}, &v1alpha1.MCPServer{}, &v1alpha1.MCPClientRegistration{}, &v1alpha1.ScopeGrant{}, &v1alpha1.AccessDenial{}, &v1alpha1.ScopeGrantApproval{}).
 		WithInterceptorFuncs(interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
 			if s.broken[fmt.Sprintf("%T", object)] {
 				return errors.New("the API server does not answer")
@@ -228,11 +230,7 @@ func (s *stage) assemble() {
 	s.connector = connector
 	recorder, metrics := &events.FakeRecorder{}, NewMetrics(prometheus.NewRegistry())
 	servers := &Servers{Connector: connector, Client: s.Client, Namespace: stageOperator}
-	sealer := &Sealer{Client: s.Client, Live: s.Client, Namespace: stageOperator}
-	s.grants = &Grants{
-		Client: s.Client, Sealer: sealer,
-		Admission: &Admission{Client: s.Client, Live: s.Client, Sealer: sealer, Clock: s.clock, Served: true},
-	}
+	s.grants = &Grants{Client: s.Client, Admission: &Admission{Client: s.Client, Clock: s.clock, Served: true}}
 	access := NewAccess()
 	records, strays := &Records{Client: s.Client, Live: counted{s.Client, s}, Namespace: stageOperator}, NewStrays()
 	s.registrations = &RegistrationReconciler{
@@ -243,6 +241,7 @@ func (s *stage) assemble() {
 		Drift:       NewDriftSchedule(begun), Examinations: NewExaminations(), Recorder: recorder, Metrics: metrics, Audit: audit.Discard,
 	}
 	s.scopeGrants = &ScopeGrantReconciler{Client: s.Client, Clock: s.clock, Grants: s.grants, Recorder: recorder, Audit: audit.Discard}
+	s.approvals = &ApprovalReconciler{Client: s.Client, Clock: s.clock, Grants: s.grants, Recorder: recorder}
 	s.servers = &MCPServerReconciler{Client: s.Client, Clock: s.clock, Recorder: recorder}
 	s.accessDenials = &AccessDenialReconciler{
 		Client: s.Client, Clock: s.clock, Guards: newGuards(s.Client, nil, nil), Denials: &Denials{Client: s.Client, Live: s.Client}, Recorder: recorder,
@@ -362,7 +361,7 @@ func (s *stage) settle() {
 func (s *stage) pass() {
 	s.t.Helper()
 	ctx := s.t.Context()
-	failed := s.grants.Admission.Begin(ctx)
+	var failed error
 	for _, object := range s.objects() {
 		var err error
 		switch o := object.(type) {
@@ -377,6 +376,8 @@ func (s *stage) pass() {
 			_, err = s.registrations.Reconcile(ctx, o)
 		case *v1alpha1.ScopeGrant:
 			_, err = s.scopeGrants.Reconcile(ctx, o)
+		case *v1alpha1.ScopeGrantApproval:
+			_, err = s.approvals.Reconcile(ctx, o)
 		case *v1alpha1.AccessDenial:
 			_, err = s.accessDenials.Reconcile(ctx, o)
 		}
@@ -413,7 +414,7 @@ func (s *stage) objects() []client.Object {
 	var objects []client.Object
 	for _, list := range []client.ObjectList{
 		&v1alpha1.AuthorizationServerList{}, &v1alpha1.MCPServerList{}, &v1alpha1.MCPClientRegistrationList{}, &v1alpha1.ScopeGrantList{},
-		&v1alpha1.AccessDenialList{},
+		&v1alpha1.AccessDenialList{}, &v1alpha1.ScopeGrantApprovalList{},
 	} {
 		if err := s.List(s.t.Context(), list); err != nil {
 			s.t.Fatal(err)
@@ -426,6 +427,8 @@ func (s *stage) objects() []client.Object {
 		case *v1alpha1.MCPClientRegistrationList:
 			objects = append(objects, pointers(l.Items)...)
 		case *v1alpha1.ScopeGrantList:
+			objects = append(objects, pointers(l.Items)...)
+		case *v1alpha1.ScopeGrantApprovalList:
 			objects = append(objects, pointers(l.Items)...)
 		case *v1alpha1.AccessDenialList:
 			objects = append(objects, pointers(l.Items)...)
@@ -495,26 +498,42 @@ func (s *stage) installPolicies() {
 			}},
 		)
 	}
-	s.create(&corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: stageOperator, Name: sealSecretName, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedByValue},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: map[string][]byte{sealSecretKey: []byte("a key that is long enough for a test")},
-	})
 }
 
-// decide writes what an owner of the server says to the grant.
+// decide creates what an owner of the server decides about the grant.
 func (s *stage) decide(decision v1alpha1.ApprovalDecision) {
 	s.t.Helper()
 	var grant v1alpha1.ScopeGrant
-	if err := s.Get(s.t.Context(), client.ObjectKeyFromObject(s.grant), &grant); err != nil {
-		s.t.Fatal(err)
+	var reg v1alpha1.MCPClientRegistration
+	var server v1alpha1.MCPServer
+	for object, like := range map[client.Object]client.Object{&grant: s.grant, &reg: s.reg, &server: s.server} {
+		if err := s.Get(s.t.Context(), client.ObjectKeyFromObject(like), object); err != nil {
+			s.t.Fatal(err)
+		}
 	}
-	end := metav1.NewTime(begun.AddDate(0, 0, 30))
-	grant.Status.Approval = &v1alpha1.Approval{Decision: decision, Generation: grant.Generation, ApprovedBy: "olga", ExpiresAt: &end, Reason: "see FIN-1234"}
-	if err := s.Status().Update(s.t.Context(), &grant); err != nil {
-		s.t.Fatal(err)
-	}
+	s.create(&v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: server.Namespace, Name: "monthly-close", UID: "uid-of-monthly-close", CreationTimestamp: metav1.NewTime(begun),
+			Annotations: map[string]string{v1alpha1.AnnotationApprovedBy: "olga"},
+		},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef:    v1alpha1.ApprovedServer{Name: server.Name, UID: string(server.UID)},
+			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
+			Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
+			Digest:       policy.Look(&grant, &reg, &server).Digest(), Decision: decision, Reason: "see FIN-1234",
+		},
+	})
 	s.settle()
+}
+
+// beforehand has an owner of the server approve a scope before it is asked for.
+func (s *stage) beforehand(until time.Time) {
+	s.create(&v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.server.Namespace, Name: "monthly-close", UID: "uid-of-monthly-close", CreationTimestamp: metav1.NewTime(begun)},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef: v1alpha1.ApprovedServer{Name: s.server.Name},
+			ClientRef: &v1alpha1.ApprovedClient{Namespace: clientsPlace, Name: s.reg.Name},
+			Scopes:    []string{"invoices:write"}, Decision: v1alpha1.DecisionApproved, ExpirationTime: new(metav1.NewTime(until)),
+		},
+	})
 }

@@ -40,6 +40,7 @@ var kindCases = []struct {
 	{"MCPClientRegistration", "mcpclientregistration.md", registrationCases},
 	{"ScopeGrant", "scopegrant.md", grantCases},
 	{"AccessDenial", "accessdenial.md", denialCases},
+	{"ScopeGrantApproval", "scopegrantapproval.md", approvalCases},
 }
 
 // place is where a reason stands: in a table of a page.

@@ -68,8 +68,8 @@ type RegistrationReconciler struct {
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations/finalizers,verbs=update
-// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=scopegrants;mcpservers;authorizationservers,verbs=get;list;watch
-// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations;scopegrants;mcpservers;authorizationservers,verbs=operate
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=scopegrants;scopegrantapprovals;mcpservers;authorizationservers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=mcp-registrar.dev,resources=mcpclientregistrations;scopegrants;scopegrantapprovals;mcpservers;authorizationservers,verbs=operate
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

@@ -277,11 +277,18 @@ func (s *step) currentGrants(ctx context.Context, facts policy.RegistrationFacts
 			continue
 		}
 		grant := policy.GrantFacts{
-			Grant: &list.Items[i], RegistrationIs: policy.Present,
+			Grant: &list.Items[i], RegistrationIs: policy.Present, Registration: s.reg,
 			AuthorizationServer: facts.AuthorizationServer, Namespace: facts.Namespace,
 		}
 		if err := s.Grants.Observe(ctx, &grant); err != nil {
 			return nil, err
+		}
+		if policy.Grant(grant, s.Clock.Now()).Asked {
+			// Whether it is in force rests on what owners of the server decided.
+			var err error
+			if grant.Approvals, err = s.Grants.currentApprovals(ctx, s.Records.Live, grant.Grant); err != nil {
+				return nil, err
+			}
 		}
 		grants = append(grants, grant)
 	}

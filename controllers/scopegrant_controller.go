@@ -23,9 +23,8 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
-// ScopeGrantReconciler says of each ScopeGrant whether it is in force and
-// whether the registration carries it, and takes up what the server's owners
-// decided. It writes nothing but status: the client at the authorization server
+// ScopeGrantReconciler says of each ScopeGrant whether it is in force, by whose
+// word, and whether the registration carries it. It writes nothing but status: the client at the authorization server
 // has one writer, the registration's.
 type ScopeGrantReconciler struct {
 	client.Client
@@ -66,7 +65,7 @@ func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.Scop
 		errs[2] = wrap("reading registration", err)
 		return facts, nil, errors.Join(errs[:]...)
 	}
-	facts.RegistrationIs, facts.Carried = policy.Present, reg.Status.Scopes
+	facts.RegistrationIs, facts.Registration, facts.Carried = policy.Present, &reg, reg.Status.Scopes
 	facts.AuthorizationServer, errs[3] = getAuthorizationServer(ctx, r.Client, reg.Spec.AuthorizationServerRef.Name)
 	return facts, &reg, errors.Join(errs[:]...)
 }
@@ -77,18 +76,17 @@ func (r *ScopeGrantReconciler) report(ctx context.Context, facts policy.GrantFac
 		return classify(errStale).result(errStale)
 	}
 	after.Status = grantStatus(grant, reg, d, applied, policy.Review(facts, d, now), now)
-	sealErr := r.seal(ctx, after, facts.Epoch, d, now)
-	if observed == nil && sealErr == nil && settling(grant, after.Status.Conditions, now) && after.Status.Approval == nil {
+	if observed == nil && settling(grant, after.Status.Conditions, now) && after.Status.Approval == nil {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
-	if sealErr == nil && !equality.Semantic.DeepEqual(grant.Status, after.Status) {
+	if !equality.Semantic.DeepEqual(grant.Status, after.Status) {
 		r.tell(grant, after, d, now)
 	}
 	writeErr := reporter{r.Client, r.Recorder, &r.written}.write(ctx, grant, after)
-	if sealErr == nil && writeErr == nil {
+	if writeErr == nil {
 		r.told.Delete(grant.UID)
 	}
-	err := errors.Join(observed, sealErr, writeErr)
+	err := errors.Join(observed, writeErr)
 	if m := classify(err); m.happened {
 		return m.result(err)
 	}
@@ -122,37 +120,33 @@ func nextOfGrant(d policy.GrantDecision, now time.Time) time.Time {
 	return next
 }
 
-// seal takes up what an owner of the server decided: it notes when, and that
-// it was checked who decided.
-func (r *ScopeGrantReconciler) seal(ctx context.Context, grant *v1alpha1.ScopeGrant, epoch string, d policy.GrantDecision, now time.Time) error {
-	switch d.Seal {
-	case policy.LeaveSeal:
-	case policy.MarkUnverified:
-		grant.Status.Approval.ApprovedAt, grant.Status.Approval.Seal = nil, policy.UnverifiedSeal
-	case policy.SetSeal:
-		approval := grant.Status.Approval.DeepCopy()
-		approval.ApprovedAt = timeOf(now)
-		seal, err := r.Grants.Sealer.Seal(ctx, grant, approval, epoch)
-		if err != nil {
-			return err
-		}
-		approval.Seal = seal
-		grant.Status.Approval = approval
+// approvalOf is the decision of an owner of the server that counts for a grant, as
+// its status shows it.
+func approvalOf(a *v1alpha1.ScopeGrantApproval) *v1alpha1.Approval {
+	if a == nil {
+		return nil
 	}
-	return nil
+	return &v1alpha1.Approval{
+		Name: a.Name, UID: string(a.UID), Decision: a.Spec.Decision, Reason: a.Spec.Reason,
+		ApprovedBy:   a.Annotations[v1alpha1.AnnotationApprovedBy],
+		DecisionTime: a.CreationTimestamp, ExpirationTime: a.Spec.ExpirationTime.DeepCopy(),
+	}
 }
 
-// grantStatus is the status that follows from the decision. What the owners of
-// the server decided is theirs, and is carried over.
+// grantStatus is the status that follows from the decision.
 func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, d policy.GrantDecision, applied policy.Verdict, review policy.ToolReview, now time.Time) v1alpha1.ScopeGrantStatus {
 	status := v1alpha1.ScopeGrantStatus{
 		ObservedGeneration: grant.Generation, ExpiresAt: timeOf(d.ExpiresAt),
-		Approval: grant.Status.Approval.DeepCopy(), Basis: d.Basis, Term: d.Term,
+		Approval: approvalOf(d.Approval), Basis: d.Basis, Term: d.Term,
 		ToolSnapshot: review.Snapshot, ChangedTools: review.Changed, ChangedToolsOmitted: count32(review.Omitted),
+	}
+	if !d.Asked {
+		status.Approval = grant.Status.Approval.DeepCopy()
 	}
 	if d.Undecided && grant.Status.ObservedGeneration == grant.Generation {
 		// The end that was decided on stands: the annotation is the team's own.
 		status.Basis, status.ExpiresAt = grant.Status.Basis, sooner(status.ExpiresAt, grant.Status.ExpiresAt)
+		status.Approval = grant.Status.Approval.DeepCopy()
 	}
 	if reg != nil {
 		status.ExpiresAt = sooner(status.ExpiresAt, reg.Status.ExpiresAt)

@@ -34,6 +34,7 @@ const (
 	indexGrantServer  = "spec.serverRef"
 	indexRegistration = "spec.authorizationServerRef.name"
 	indexWaits        = "waitsForPlace"
+	indexApproval     = "about"
 	indexRecordClient = "client"
 	indexRecordPlace  = "place"
 	indexRecordServer = "authorizationServer"
@@ -71,6 +72,7 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 			grant := object.(*v1alpha1.ScopeGrant)
 			return []string{grant.ServerNamespace() + "/" + grant.Spec.ServerRef.Name}
 		}},
+		{&v1alpha1.ScopeGrantApproval{}, indexApproval, about},
 		{&v1alpha1.MCPClientRegistration{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
@@ -106,11 +108,13 @@ func options(workers int) controller.Options {
 // changed passes what a user changed, and deletions; not status.
 var changed = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, finalizersChanged())
 
-// decided passes what a user changed of a grant: an approval is in its status.
+// decided passes a decision that was made or deleted, and one of which it was learnt
+// what was looked at.
 var decided = predicate.Or(changed, predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	before, ok := e.ObjectOld.(*v1alpha1.ScopeGrant)
-	after, same := e.ObjectNew.(*v1alpha1.ScopeGrant)
-	return ok && same && !equality.Semantic.DeepEqual(before.Status.Approval, after.Status.Approval)
+	before, ok := e.ObjectOld.(*v1alpha1.ScopeGrantApproval)
+	after, same := e.ObjectNew.(*v1alpha1.ScopeGrantApproval)
+	return ok && same && (!equality.Semantic.DeepEqual(before.Status.LookedAt, after.Status.LookedAt) ||
+		(before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil))
 }})
 
 // finalizersChanged passes an object whose finalizers changed: ours is put on
@@ -127,7 +131,8 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 		Watches(&v1alpha1.MCPClientRegistration{}, deletionsFirst(), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(usableChanged())).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
-		Watches(&v1alpha1.ScopeGrant{}, grantsFirst(), builder.WithPredicates(decided)).
+		Watches(&v1alpha1.ScopeGrant{}, first(ofGrant), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.ScopeGrantApproval{}, first(r.ofApproval), builder.WithPredicates(decided)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofRecord), builder.WithPredicates(released())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.waitingForPlace), builder.WithPredicates(placeLeft())).
@@ -145,10 +150,22 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 // SetupWithManager starts the reconciler of grants.
 func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("scopegrant").
-		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(decided)).
+		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(changed)).
+		Watches(&v1alpha1.ScopeGrantApproval{}, handler.EnqueueRequestsFromMapFunc(r.ofApproval), builder.WithPredicates(decided)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration)).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, toolsChanged()))).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
+		WithOptions(options(workers))
+	return r.Grants.Admission.watched(b, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+}
+
+// SetupWithManager starts the reconciler of approvals.
+func (r *ApprovalReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
+	b := ctrl.NewControllerManagedBy(mgr).Named("scopegrantapproval").
+		For(&v1alpha1.ScopeGrantApproval{}, builder.WithPredicates(decided)).
+		Watches(&v1alpha1.ScopeGrant{}, handler.EnqueueRequestsFromMapFunc(r.ofGrant), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
 		WithOptions(options(workers))
 	return r.Grants.Admission.watched(b, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
@@ -160,6 +177,7 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&v1alpha1.ScopeGrant{}, later(r.serverOf)).
+		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration), builder.WithPredicates(changed, updatesOnly())).
 		WithOptions(options(workers))
 	return r.Probes.watched(b, r.ofAuthorizationServer).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
@@ -194,13 +212,13 @@ func deletionsFirst() handler.EventHandler {
 	}
 }
 
-// grantsFirst enqueues the client of a grant; when somebody changed or deleted
-// the grant, before others: it may have lost something.
-func grantsFirst() handler.EventHandler {
-	plain := handler.EnqueueRequestsFromMapFunc(ofGrant)
-	first := func(ctx context.Context, grant client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+// first enqueues the clients that an object is about; when somebody changed or
+// deleted the object, before others: they may have lost something.
+func first(of handler.MapFunc) handler.EventHandler {
+	plain := handler.EnqueueRequestsFromMapFunc(of)
+	ahead := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		priority := priorityRevoke
-		for _, request := range ofGrant(ctx, grant) {
+		for _, request := range of(ctx, object) {
 			if queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
 				queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
 			} else {
@@ -211,10 +229,10 @@ func grantsFirst() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: plain.Create,
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			first(ctx, e.ObjectNew, q)
+			ahead(ctx, e.ObjectNew, q)
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			first(ctx, e.Object, q)
+			ahead(ctx, e.Object, q)
 		},
 	}
 }

@@ -4,6 +4,7 @@
 package controllers_test
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"testing"
@@ -66,23 +67,41 @@ func (w *world) writing(name string, until time.Time) *v1alpha1.ScopeGrant {
 	return grant
 }
 
-// decide writes an approval, as anybody who may write the status.
-func (w *world) decide(t *testing.T, grant *v1alpha1.ScopeGrant, change func(*v1alpha1.Approval)) {
+// decide creates a decision about a grant as it stands, once its registration is
+// there.
+func (w *world) decide(t *testing.T, grant *v1alpha1.ScopeGrant, change func(*v1alpha1.ScopeGrantApproval)) *v1alpha1.ScopeGrantApproval {
 	t.Helper()
+	var made *v1alpha1.ScopeGrantApproval
 	NewWithT(t).Eventually(func() error {
-		if err := w.Get(t.Context(), client.ObjectKeyFromObject(grant), grant); err != nil {
-			return err
+		var reg v1alpha1.MCPClientRegistration
+		var server v1alpha1.MCPServer
+		for key, object := range map[client.ObjectKey]client.Object{
+			client.ObjectKeyFromObject(grant):                                                 grant,
+			{Namespace: grant.Namespace, Name: "client of " + grant.Spec.ClientRef.Name}:      &reg,
+			{Namespace: grant.ServerNamespace(), Name: "server " + grant.Spec.ServerRef.Name}: &server,
+		} {
+			key.Name = strings.TrimPrefix(strings.TrimPrefix(key.Name, "client of "), "server ")
+			if err := w.Get(t.Context(), key, object); err != nil {
+				return err
+			}
 		}
-		until, err := time.Parse(time.RFC3339, grant.Annotations[v1alpha1.AnnotationExpiresAt])
-		if err != nil {
-			return err
+		made = &v1alpha1.ScopeGrantApproval{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: server.Namespace, GenerateName: grant.Name + "-", Annotations: map[string]string{v1alpha1.AnnotationApprovedBy: mallory},
+			},
+			Spec: v1alpha1.ScopeGrantApprovalSpec{
+				ServerRef:    v1alpha1.ApprovedServer{Name: server.Name, UID: string(server.UID)},
+				GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
+				Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
+				Digest:       policy.Look(grant, &reg, &server).Digest(),
+				RequestedBy:  cmp.Or(grant.Annotations[v1alpha1.AnnotationRequestedBy], "nobody"),
+				Decision:     v1alpha1.DecisionApproved,
+			},
 		}
-		grant.Status.Approval = &v1alpha1.Approval{
-			Decision: v1alpha1.DecisionApproved, Generation: grant.Generation, ApprovedBy: mallory, ExpiresAt: new(metav1.NewTime(until)),
-		}
-		change(grant.Status.Approval)
-		return w.Status().Update(t.Context(), grant)
+		change(made)
+		return w.Create(t.Context(), made)
 	}, eventually, often).Should(Succeed())
+	return made
 }
 
 // grantState is the Ready condition of a grant in short, and its message.
@@ -110,14 +129,15 @@ func bounded(as *v1alpha1.AuthorizationServer) {
 	as.Spec.Policy = &v1alpha1.RegistrationPolicy{MaxRegistrationLifetimeSeconds: new(int64(24 * 3600))}
 }
 
-// preApproving makes the server of a world approve a client beforehand.
-func (w *world) preApproving(t *testing.T, name string) {
-	t.Helper()
-	edit(t, w, w.server("files"), func(server *v1alpha1.MCPServer) {
-		server.Spec.Grants = &v1alpha1.GrantPolicy{PreApproved: []v1alpha1.PreApproval{{
-			Namespace: w.namespace, Client: name, Scopes: []v1alpha1.PreApprovedScope{"files:write"}, Until: metav1.NewTime(time.Now().Add(time.Hour)),
-		}}}
-	})
+// beforehand approves a scope of the server of a world for a client before it asks.
+func (w *world) beforehand(name string, scopes ...string) *v1alpha1.ScopeGrantApproval {
+	return &v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef: v1alpha1.ApprovedServer{Name: "files"}, ClientRef: &v1alpha1.ApprovedClient{Namespace: w.namespace, Name: name},
+			Scopes: scopes, Decision: v1alpha1.DecisionApproved, ExpirationTime: new(metav1.NewTime(time.Now().Add(time.Hour).Truncate(time.Second))),
+		},
+	}
 }
 
 func TestUngovernedObjectsReachNothing(t *testing.T) {
@@ -180,39 +200,38 @@ func TestUngovernedWildcardIsRefusedByTheSchema(t *testing.T) {
 	}
 }
 
-// forgery is a way to approve without the right to.
+// forgery is a way to approve what was looked at in somebody's name.
 type forgery struct {
 	grant    func(*v1alpha1.ScopeGrant)
-	approval func(*v1alpha1.Approval)
-	seal     string
+	approval func(*v1alpha1.ScopeGrantApproval)
 }
 
 func forgeries() map[string]forgery {
-	ours := func(a *v1alpha1.Approval) {}
+	by := func(who string) func(*v1alpha1.ScopeGrantApproval) {
+		return func(a *v1alpha1.ScopeGrantApproval) { a.Annotations[v1alpha1.AnnotationApprovedBy] = who }
+	}
 	requested := func(by string) func(*v1alpha1.ScopeGrant) {
 		return func(grant *v1alpha1.ScopeGrant) { grant.Annotations[v1alpha1.AnnotationRequestedBy] = by }
 	}
-	owner := func(a *v1alpha1.Approval) { a.ApprovedBy = "server-owner@example.com" }
-	sealed := strings.Repeat("0123456789abcdef", 4)
+	const owner = "server-owner@example.com"
 	return map[string]forgery{
-		"own-grant":           {requested(mallory), ours, policy.UnverifiedSeal},
-		"without-the-verb":    {requested("ci@example.com"), ours, policy.UnverifiedSeal},
-		"nobody-asked":        {func(*v1alpha1.ScopeGrant) {}, ours, policy.UnverifiedSeal},
-		"in-anothers-name":    {requested(mallory), owner, policy.UnverifiedSeal},
-		"requester-and-name":  {requested("ci@example.com"), owner, policy.UnverifiedSeal},
-		"of-no-generation":    {requested("ci@example.com"), func(a *v1alpha1.Approval) { owner(a); a.Generation = 99 }, policy.UnverifiedSeal},
-		"without-approver":    {requested("ci@example.com"), func(a *v1alpha1.Approval) { a.ApprovedBy = "" }, policy.UnverifiedSeal},
-		"as-if-taken-up":      {requested("ci@example.com"), func(a *v1alpha1.Approval) { owner(a); a.ApprovedAt = new(metav1.Now()) }, policy.UnverifiedSeal},
-		"as-if-sealed":        {requested("ci@example.com"), func(a *v1alpha1.Approval) { owner(a); a.ApprovedAt, a.Seal = new(metav1.Now()), sealed }, sealed},
-		"sealed-as-never-yet": {requested("ci@example.com"), func(a *v1alpha1.Approval) { owner(a); a.Seal = policy.UnverifiedSeal }, policy.UnverifiedSeal},
+		"own-grant":          {requested(mallory), by(mallory)},
+		"nobody-asked":       {func(*v1alpha1.ScopeGrant) {}, by(mallory)},
+		"in-anothers-name":   {requested(mallory), by(owner)},
+		"requester-and-name": {requested("ci@example.com"), by(owner)},
+		"of-no-generation":   {requested("ci@example.com"), func(a *v1alpha1.ScopeGrantApproval) { by(owner)(a); a.Spec.GrantRef.Generation = 99 }},
+		"without-approver":   {requested("ci@example.com"), func(a *v1alpha1.ScopeGrantApproval) { a.Annotations = nil }},
+		"of-another-digest":  {requested("ci@example.com"), func(a *v1alpha1.ScopeGrantApproval) { by(owner)(a); a.Spec.Digest = strings.Repeat("0", 64) }},
 	}
 }
 
+// Who approves what was looked at is known only with the policies. Who may approve
+// beforehand is plain RBAC.
 func TestUngovernedApprovalsCountForNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, devas.Options{})
 	g, tenant, soon := NewWithT(t), w.tenant(t), time.Now().Add(time.Hour)
-	w.preApproving(t, "pre-approved")
+	w.create(t, w.beforehand("pre-approved", "files:write"))
 	regs, grants := map[string]*v1alpha1.MCPClientRegistration{}, map[string]*v1alpha1.ScopeGrant{}
 	for name, forged := range forgeries() {
 		regs[name], grants[name] = w.registration(name, public, soon), w.writing(name, soon)
@@ -221,62 +240,21 @@ func TestUngovernedApprovalsCountForNothing(t *testing.T) {
 	}
 	for name, forged := range forgeries() {
 		message := w.waitForGrant(t, grants[name], "False/"+v1alpha1.ReasonApprovalRequired)
-		g.Expect(message).To(And(ContainSubstring("of tier Write"), ContainSubstring("spec.grants.preApproved")), "approving it is not offered")
+		g.Expect(message).To(And(ContainSubstring("of tier Write"), ContainSubstring("spec.clientRef of a ScopeGrantApproval")), "approving it is not offered")
 		tenant.decide(t, grants[name], forged.approval)
 	}
-	old := w.writing("of-an-old-generation", soon)
-	regs[old.Name] = w.registration(old.Name, public, soon)
-	tenant.create(t, regs[old.Name], old)
-	edit(t, tenant, old, func(grant *v1alpha1.ScopeGrant) { grant.Spec.Reason = "ticket 2" })
-	tenant.decide(t, old, func(a *v1alpha1.Approval) { a.Generation = 1 })
-	grants[old.Name] = old
 	for name, grant := range grants {
 		message := w.waitForGrant(t, grant, "False/"+v1alpha1.ReasonApprovalUnverified)
 		g.Expect(message).To(And(ContainSubstring("only while the admission policies are installed"), ContainSubstring("ask the platform team to install them")), name)
-		g.Expect(grant.Status.Approval).NotTo(BeNil(), name)
-		g.Expect(grant.Status.Approval.Seal).To(Equal(sealOf(name)), name)
+		g.Expect(grant.Status.Approval).To(BeNil(), name)
 		g.Expect(grant.Status.Basis).To(BeEmpty(), name)
 		g.Expect(meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionStalled)).To(BeTrue(), name)
 		w.waitFor(t, regs[name], "False/"+v1alpha1.ReasonNoGrantInForce)
 	}
-	// A seal that is wiped off is put on again.
-	tenant.decide(t, grants["own-grant"], func(*v1alpha1.Approval) {})
-	g.Eventually(func() string {
-		w.grantState(t, grants["own-grant"])()
-		return grants["own-grant"].Status.Approval.Seal
-	}, eventually, often).Should(Equal(policy.UnverifiedSeal))
-
 	good := w.registration("pre-approved", public, soon)
 	tenant.create(t, good, w.writing("pre-approved", soon))
 	w.waitFor(t, good, "True/Ready")
 	g.Expect(w.as.Counts().Total(devas.Register)).To(Equal(1), "only what the server's owners approved beforehand was sent")
-}
-
-func sealOf(name string) string {
-	if forged, found := forgeries()[name]; found {
-		return forged.seal
-	}
-	return policy.UnverifiedSeal
-}
-
-func TestUngovernedDenialDeniesNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, devas.Options{})
-	g, tenant := NewWithT(t), w.tenant(t)
-	w.preApproving(t, "reader")
-	reg, soon := w.registration("reader", public, time.Now().Add(time.Hour)), time.Now().Add(time.Hour)
-	reading, writing := w.grant("reader", soon, "files:read"), w.writing("reader", soon)
-	w.create(t, reg, reading, writing)
-	for _, grant := range []*v1alpha1.ScopeGrant{reading, writing} {
-		w.waitForGrant(t, grant, "True/Ready")
-		tenant.decide(t, grant, func(a *v1alpha1.Approval) { a.Decision, a.Reason = v1alpha1.DecisionDenied, "no" })
-		g.Eventually(func() string { w.grantState(t, grant)(); return grant.Status.Approval.Seal }, eventually, often).Should(Equal(policy.UnverifiedSeal))
-		g.Expect(w.grantState(t, grant)()).To(Equal("True/Ready"))
-	}
-	g.Expect(w.state(t, reg)()).To(Equal("True/Ready"))
-	g.Expect(reg.Status.Scopes).To(HaveLen(2))
-	g.Expect(w.as.Counts().Total(devas.Replace)).To(BeNumerically("<=", 1), "the scopes were not taken away in between")
-	g.Expect(w.as.Deleted()).To(BeEmpty())
 }
 
 // A term is what the operator accepted; a forged one extends nothing.

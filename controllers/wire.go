@@ -51,10 +51,8 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	c, live, recorder := mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("mcp-registrar")
 	servers := &Servers{Connector: o.Connector, Client: c, Namespace: o.Namespace}
-	grants, err := addGrants(mgr, o, served)
-	if err != nil {
-		return err
-	}
+	admission := &Admission{Client: c, Clock: o.Clock, Served: served}
+	grants := &Grants{Client: c, Namespaces: o.WatchNamespaces, Admission: admission}
 	probes, err := addProbes(mgr, o, servers)
 	if err != nil {
 		return err
@@ -76,6 +74,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 			Drift: NewDriftSchedule(o.Clock.Now()), Examinations: NewExaminations(), Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 		}, o.Workers},
 		{&ScopeGrantReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder, Audit: o.Audit}, o.Workers/4 + 1},
+		{&ApprovalReconciler{Client: c, Clock: o.Clock, Grants: grants, Recorder: recorder}, 4},
 		{&MCPServerReconciler{Client: c, Clock: o.Clock, Recorder: recorder, Watched: o.WatchNamespaces, Probes: probes}, 4},
 		{&AccessDenialReconciler{Client: c, Clock: o.Clock, Guards: guards, Denials: denials, Recorder: recorder}, 2},
 		{&AuthorizationServerReconciler{
@@ -92,15 +91,6 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		}
 	}
 	return nil
-}
-
-// addGrants adds what approvals of grants rest on.
-func addGrants(mgr manager.Manager, o Options, served bool) (*Grants, error) {
-	c, live := mgr.GetClient(), mgr.GetAPIReader()
-	sealer := &Sealer{Client: c, Live: live, Namespace: o.Namespace}
-	admission := &Admission{Client: c, Live: live, Sealer: sealer, Clock: o.Clock, Served: served, Namespaces: o.WatchNamespaces}
-	grants := &Grants{Client: c, Namespaces: o.WatchNamespaces, Admission: admission, Sealer: sealer}
-	return grants, wrap("adding the look at the admission policies", mgr.Add(admission))
 }
 
 // addProbes adds what asks live servers, if anything does.

@@ -20,7 +20,7 @@ import (
 )
 
 // kindPages are the pages whose tables say what conditions and reasons mean.
-var kindPages = []string{"authorizationserver.md", "mcpserver.md", "mcpclientregistration.md", "scopegrant.md", "accessdenial.md"}
+var kindPages = []string{"authorizationserver.md", "mcpserver.md", "mcpclientregistration.md", "scopegrant.md", "scopegrantapproval.md", "accessdenial.md"}
 
 // reasonRow is a row of a table of reasons: | `Reason` | kstatus | meaning | remedy |.
 var reasonRow = regexp.MustCompile("(?m)^\\| `([A-Za-z0-9]+)` \\| ([^|]+) \\| [^|]+ \\| [^|]+ \\|$")

@@ -226,9 +226,14 @@ const (
 	// ReasonApprovalRequired: waiting for an owner of the MCPServer to
 	// approve the grant as it stands.
 	ReasonApprovalRequired = "ApprovalRequired"
-	// ReasonApprovalUnverified: nobody checked who wrote the approval,
-	// because the admission policies are not installed.
+	// ReasonApprovalUnverified: nobody checked who gave the approval, because
+	// the admission policies were not installed.
 	ReasonApprovalUnverified = "ApprovalUnverified"
+	// ReasonApprovalVoid: the approval is not of what is there now, or not of
+	// another person than the one who asked. Its message says which.
+	ReasonApprovalVoid = "ApprovalVoid"
+	// ReasonGrantNotFound: the ScopeGrant of an approval does not exist.
+	ReasonGrantNotFound = "GrantNotFound"
 	// ReasonApprovalDenied: an owner of the MCPServer denied the grant.
 	ReasonApprovalDenied = "ApprovalDenied"
 	// ReasonPaused: the platform team paused the AuthorizationServer.

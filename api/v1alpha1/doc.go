@@ -1,7 +1,7 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1alpha1 is what users may say to MCP Registrar: the five kinds of
+// Package v1alpha1 is what users may say to MCP Registrar: the six kinds of
 // the API group mcp-registrar.dev, their annotations, and the vocabulary of
 // their conditions.
 //

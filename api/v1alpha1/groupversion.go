@@ -24,6 +24,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&MCPClientRegistration{}, &MCPClientRegistrationList{},
 		&ScopeGrant{}, &ScopeGrantList{},
 		&AccessDenial{}, &AccessDenialList{},
+		&ScopeGrantApproval{}, &ScopeGrantApprovalList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -79,15 +79,6 @@ type GrantPolicy struct {
 	// +listMapKey=tier
 	// +kubebuilder:validation:MaxItems=3
 	MaxLifetimes []TierLifetime `json:"maxLifetimes,omitempty"`
-
-	// preApproved lists what is approved beforehand, so that a reviewed
-	// commit is the approval and a cluster rebuilt from the same files needs
-	// nobody again. Left out, nothing is.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:XValidation:rule="self.map(p, size(p.namespace) + size(p.client) + p.scopes.map(s, size(s)).sum()).sum() <= 32768",message="preApproved must have names of at most 32768 characters together: remove entries that have ended, or approve single grants, for example with kubectl patch scopegrant"
-	PreApproved []PreApproval `json:"preApproved,omitempty"`
 }
 
 // TierLifetime bounds the grants of a tier.
@@ -102,38 +93,6 @@ type TierLifetime struct {
 	// +kubebuilder:validation:Maximum=315360000
 	Seconds int32 `json:"seconds"`
 }
-
-// PreApproval approves scopes for one client before they are asked for.
-type PreApproval struct {
-	// namespace of the client.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Namespace string `json:"namespace"`
-
-	// client is the name of the MCPClientRegistration.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Client string `json:"client"`
-
-	// scopes that are approved.
-	// +required
-	// +listType=set
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
-	Scopes []PreApprovedScope `json:"scopes"`
-
-	// until is when the approval ends, and every grant that rests on it.
-	// +required
-	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
-	Until metav1.Time `json:"until"`
-}
-
-// PreApprovedScope is the name of a scope of the same server's catalogue.
-// +kubebuilder:validation:MinLength=1
-// +kubebuilder:validation:MaxLength=128
-type PreApprovedScope string
 
 // Boundary says how calls reach an MCP server.
 // +kubebuilder:validation:Enum=Open;Guarded
@@ -328,8 +287,8 @@ type MCPServerStatus struct {
 	// +optional
 	Grants *GrantCounts `json:"grants,omitempty"`
 
-	// pendingGrants lists the grants that wait for approval, at most the
-	// first 50 by namespace and name.
+	// pendingGrants lists the grants that wait for approval, and those whose
+	// tools changed since, at most the first 50 by namespace and name.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
@@ -380,7 +339,8 @@ type GrantCounts struct {
 	Pending int32 `json:"pending"`
 }
 
-// PendingGrant is a grant that waits for approval.
+// PendingGrant is a grant that waits for approval, as an owner of the server has
+// to look at it: a ScopeGrantApproval repeats grant, registration and digest.
 type PendingGrant struct {
 	// namespace of the ScopeGrant.
 	// +required
@@ -392,14 +352,71 @@ type PendingGrant struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
-	// generation to name in the approval.
+	// uid of the ScopeGrant.
 	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid"`
+	// generation of the ScopeGrant.
+	// +required
+	// +kubebuilder:validation:Minimum=1
 	Generation int64 `json:"generation"`
 	// client is the name of the MCPClientRegistration.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Client string `json:"client"`
+	// registration is the MCPClientRegistration as it was looked at.
+	// +required
+	Registration ApprovedRegistration `json:"registration"`
+	// digest of everything that an approval is of.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Digest string `json:"digest"`
+	// owner answers for the client.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Owner string `json:"owner,omitempty"`
+	// authMethod is how the client authenticates; None is a public client.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	AuthMethod string `json:"authMethod,omitempty"`
+	// redirectHosts are the hosts of the client's redirect URIs, at most the
+	// first 8.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=512
+	RedirectHosts []string `json:"redirectHosts,omitempty"`
+	// scopes that are asked for, at most the first 16.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=128
+	Scopes []string `json:"scopes,omitempty"`
+	// scopesOmitted is how many more are asked for. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ScopesOmitted int32 `json:"scopesOmitted,omitempty"`
+	// tools that the scopes lead to, at most the first 16.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=128
+	Tools []string `json:"tools,omitempty"`
+	// toolsOmitted is how many more they lead to. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ToolsOmitted int32 `json:"toolsOmitted,omitempty"`
+	// reason says what for, at most the first 256 characters.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Reason string `json:"reason,omitempty"`
+	// expirationTime is the end that is asked for.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	ExpirationTime *metav1.Time `json:"expirationTime,omitempty"`
 	// requestedBy is the user who asked.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

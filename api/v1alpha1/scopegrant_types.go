@@ -35,61 +35,46 @@ type ScopeGrantSpec struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// ApprovalDecision is what an owner of a server says to a grant.
-// +kubebuilder:validation:Enum=Approved;Denied
-type ApprovalDecision string
-
-// The values of ApprovalDecision.
-const (
-	// DecisionApproved: the grant may come into force.
-	DecisionApproved ApprovalDecision = "Approved"
-	// DecisionDenied: the grant may not come into force.
-	DecisionDenied ApprovalDecision = "Denied"
-)
-
-// Approval is what an owner of the server decided about a grant. It is written
-// through the status subresource by a user with the verb grant on the
-// MCPServer; the API server refuses others, where the admission policies are
-// installed.
+// Approval is the decision of an owner of the server that counts for a grant, as
+// the operator found it. Who decides creates a ScopeGrantApproval.
 type Approval struct {
+	// name of the ScopeGrantApproval, in the namespace of the MCPServer.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// uid of the ScopeGrantApproval.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid"`
+
 	// decision: Approved or Denied.
 	// +required
 	Decision ApprovalDecision `json:"decision"`
-
-	// generation is metadata.generation of the grant that was decided on. An
-	// approval of another generation is void.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	Generation int64 `json:"generation"`
 
 	// reason says why, to those who asked.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason,omitempty"`
 
-	// approvedBy is the user who decided. It is stamped by the API server and
-	// is always the user who wrote the decision.
+	// approvedBy is the user who decided, as the API server saw it. Left out, it
+	// is not known: the admission policies were not installed.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	ApprovedBy string `json:"approvedBy,omitempty"`
 
-	// expiresAt is the end date that was approved. An approval is void when
-	// the annotation mcp-registrar.dev/expires-at is moved beyond it. Left
-	// out, the API server stamps the annotation's present value.
+	// decisionTime is when the ScopeGrantApproval was created.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
+	DecisionTime metav1.Time `json:"decisionTime"`
+
+	// expirationTime is when the decision ends. Left out, it holds as long as
+	// the grant.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
-	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
-
-	// approvedAt is when the operator took the decision up.
-	// +optional
-	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"
-	ApprovedAt *metav1.Time `json:"approvedAt,omitempty"`
-
-	// seal is the operator's mark that it took the decision up while the
-	// admission policies were in force. It cannot be made by anybody else.
-	// +optional
-	// +kubebuilder:validation:MaxLength=128
-	Seal string `json:"seal,omitempty"`
+	ExpirationTime *metav1.Time `json:"expirationTime,omitempty"`
 }
 
 // GrantBasis says by whose word a grant is in force.
@@ -100,7 +85,8 @@ type GrantBasis string
 const (
 	// BasisAutomatic: the server approves the tiers of its scopes by itself.
 	BasisAutomatic GrantBasis = "Automatic"
-	// BasisPreApproved: the server lists it in spec.grants.preApproved.
+	// BasisPreApproved: an owner of the server approved it before it was asked
+	// for.
 	BasisPreApproved GrantBasis = "PreApproved"
 	// BasisApproved: an owner of the server approved it.
 	BasisApproved GrantBasis = "Approved"
@@ -122,8 +108,8 @@ type ScopeGrantStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// approval is what an owner of the server decided. It is the only field
-	// of the status that people write.
+	// approval is the decision of an owner of the server that counts for the
+	// grant: one that it is in force by, or that denies it. Left out, none does.
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
 

@@ -26,9 +26,14 @@ const (
 	AnnotationRequestedBy = "mcp-registrar.dev/requested-by"
 
 	// AnnotationChangedBy names the user who last changed the spec, the owner
-	// or the end date of a registration or grant. It is stamped by the API
-	// server. Who changed a grant may not approve it.
+	// or the end date of a registration or grant, or created or last changed the
+	// spec or the owner of an MCPServer or AuthorizationServer. It is stamped by
+	// the API server. Who changed a grant may not approve it.
 	AnnotationChangedBy = "mcp-registrar.dev/changed-by"
+
+	// AnnotationApprovedBy names the user who created a ScopeGrantApproval. It
+	// is stamped by the API server and never changes.
+	AnnotationApprovedBy = "mcp-registrar.dev/approved-by"
 
 	// AnnotationPaused on an AuthorizationServer stops everything that the
 	// operator does there, except what takes something away: revocations and

@@ -38,7 +38,7 @@ func explained(words vocabulary) []label {
 		{Name: "authorization_server", Meaning: "Name of an AuthorizationServer object."},
 		{Name: "cause", Meaning: "Why the client was revoked, as in `status.revocation.cause`.", Values: words.causes},
 		{Name: "kind", Meaning: "Kind of an object.",
-			Values: []string{"AuthorizationServer", "MCPServer", "MCPClientRegistration", "ScopeGrant", "AccessDenial"}},
+			Values: []string{"AuthorizationServer", "MCPServer", "MCPClientRegistration", "ScopeGrant", "ScopeGrantApproval", "AccessDenial"}},
 		{Name: "method", Meaning: "HTTP method.", Values: []string{"GET", "POST", "PUT", "DELETE"}},
 		{Name: "name", Meaning: "Name of an object. As many as there are objects."},
 		{Name: "namespace", Meaning: "Namespace of that object."},

@@ -41,6 +41,8 @@ func (sample) List(_ context.Context, list client.ObjectList, _ ...client.ListOp
 		}}}
 	case *v1alpha1.ScopeGrantList:
 		list.Items = []v1alpha1.ScopeGrant{{ObjectMeta: name, Status: v1alpha1.ScopeGrantStatus{ExpiresAt: &due}}}
+	case *v1alpha1.ScopeGrantApprovalList:
+		list.Items = []v1alpha1.ScopeGrantApproval{{ObjectMeta: name}}
 	case *v1alpha1.AccessDenialList:
 		list.Items = []v1alpha1.AccessDenial{{ObjectMeta: metav1.ObjectMeta{Name: "incident"}}}
 	default:

@@ -59,7 +59,7 @@ func (d Data) bounded(limit int) Data {
 	d.Grants = cutGrants(d.Grants, limit)
 	if d.Decision != nil {
 		decision := *d.Decision
-		decision.By, decision.Reason = cut(decision.By), cut(decision.Reason)
+		decision.By, decision.Name, decision.Reason = cut(decision.By), cut(decision.Name), cut(decision.Reason)
 		d.Decision = &decision
 	}
 	return d

@@ -210,7 +210,7 @@ func exampleEvents() []Event {
 		with(&data)
 		return Event{Type: kind, Subject: subject, Time: time.Date(2026, 8, 1, 9, 30, 0, 0, time.UTC), Data: data}
 	}
-	decided := Approval{By: "sam@example.com", At: date(8), Generation: 2, Reason: "FIN-311", ExpiresAt: date(12)}
+	decided := Approval{By: "sam@example.com", At: date(8), Name: "finance/reconciler-ledger-7xk2p", Reason: "FIN-311", ExpiresAt: date(12)}
 	return []Event{
 		of(RegistrationRequested, registrationSubject, registration(), func(d *Data) {
 			d.RequestedBy, d.ExpiresAt, d.Reason = "jane@example.com", date(12), "NoGrantInForce"
@@ -237,12 +237,12 @@ func exampleEvents() []Event {
 		of(GrantRequested, grantSubject, exampleGrant(), func(d *Data) { d.RequestedBy, d.Reason = "jane@example.com", "month-end close" }),
 		of(GrantApproved, grantSubject, exampleGrant(), func(d *Data) { d.Decision = &decided }),
 		of(GrantDenied, grantSubject, exampleGrant(), func(d *Data) {
-			d.Decision = &Approval{By: "sam@example.com", At: date(8), Generation: 2, Reason: "use ledger:read"}
+			d.Decision = &Approval{By: "sam@example.com", At: date(8), Name: "finance/reconciler-ledger-q2k8p", Reason: "use ledger:read"}
 		}),
-		of(ApprovalWithdrawn, grantSubject, exampleGrant(), func(d *Data) { d.Reason = "month-end close" }),
+		of(ApprovalWithdrawn, grantSubject, exampleGrant(), func(d *Data) { d.Decision, d.Reason = &decided, "month-end close" }),
 		of(ApprovalVoided, grantSubject, exampleGrant(), func(d *Data) {
 			d.Generation, d.ChangedBy, d.Decision, d.Reason = 3, "jane@example.com", &decided, "month-end close"
-			d.Message = "generation 2 of the grant was approved and its spec was changed since"
+			d.Message = `redirect URIs: added "https://evil.example.com/callback"`
 		}),
 	}
 }

@@ -116,13 +116,13 @@ type Grant struct {
 type Approval struct {
 	// By is the user who decided.
 	By string `json:"by,omitempty"`
-	// At is when the operator took the decision up.
+	// At is when the decision was made.
 	At time.Time `json:"at,omitzero"`
-	// Generation is the generation of the ScopeGrant that was decided on.
-	Generation int64 `json:"generation,omitempty"`
+	// Name is the ScopeGrantApproval, as namespace/name.
+	Name string `json:"name,omitempty"`
 	// Reason is what the person gave as reason.
 	Reason string `json:"reason,omitempty"`
-	// ExpiresAt is the end of the grant as it was approved.
+	// ExpiresAt is when the decision ends; zero means with the grant.
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
 }
 

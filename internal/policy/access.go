@@ -129,24 +129,20 @@ func GrantOf(grant *v1alpha1.ScopeGrant) GrantEntry {
 	for _, scope := range grant.Spec.Scopes {
 		entry.Scopes = append(entry.Scopes, string(scope))
 	}
-	if approval := grant.Status.Approval; approval != nil && entry.Basis == v1alpha1.BasisApproved {
+	if approval := grant.Status.Approval; approval != nil && (entry.Basis == v1alpha1.BasisApproved || entry.Basis == v1alpha1.BasisPreApproved) {
 		entry.ApprovedBy = approval.ApprovedBy
 	}
 	var readable bool
 	entry.EndsAt, readable = earliestEnd(grant, grant.Status.ExpiresAt)
 	entry.InForce = readable && readOwner(grant) == nil && grant.DeletionTimestamp == nil && entry.Basis != "" &&
-		grant.Status.ObservedGeneration == grant.Generation && !withdrawn(grant)
+		grant.Status.ObservedGeneration == grant.Generation && !denied(grant)
 	return entry
 }
 
-// withdrawn says that an owner of the server has taken back what the grant rests
-// on, or denied it.
-func withdrawn(grant *v1alpha1.ScopeGrant) bool {
+// denied reports whether the status of a grant tells of a denial.
+func denied(grant *v1alpha1.ScopeGrant) bool {
 	approval := grant.Status.Approval
-	if approval == nil {
-		return grant.Status.Basis == v1alpha1.BasisApproved
-	}
-	return approval.Decision == v1alpha1.DecisionDenied && approval.Generation == grant.Generation
+	return approval != nil && approval.Decision == v1alpha1.DecisionDenied
 }
 
 // ServerOf reads a server.

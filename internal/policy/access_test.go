@@ -45,7 +45,7 @@ func newAccessScene() *accessScene {
 		Scopes: []v1alpha1.ScopeName{"invoices:read"},
 	}
 	s.grant.Status = v1alpha1.ScopeGrantStatus{ObservedGeneration: 3, Basis: v1alpha1.BasisApproved, Approval: &v1alpha1.Approval{
-		Decision: v1alpha1.DecisionApproved, Generation: 3, ApprovedBy: "olga",
+		Name: "olga-says-yes", UID: "u", Decision: v1alpha1.DecisionApproved, ApprovedBy: "olga",
 	}}
 	s.facts = CallFacts{Scopes: []string{"invoices:read"}, Tool: "read_invoice"}
 	return s

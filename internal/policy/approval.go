@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,43 +13,53 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
-// UnverifiedSeal is the seal of an approval that nobody checked: it is never
-// honoured, also when the admission policies are installed later.
-const UnverifiedSeal = "unverified"
-
 // consent is by whose word the scopes of a grant may be used.
 type consent struct {
 	basis v1alpha1.GrantBasis
+	// approval is the word that counts for the grant, also where it does not rest
+	// on it; nil where there is none.
+	approval *v1alpha1.ScopeGrantApproval
 	// until is when the word ends by time; zero means never.
 	until time.Time
 	// lapsed is when it ended by time, where it did and the grant rested on it.
-	lapsed  time.Time
+	lapsed time.Time
+	// void says why an approval of the grant does not hold.
+	void    string
 	refusal *Verdict
 }
 
 // consents asks whether the owners of the server consent to a grant, in this
 // order: what an owner denied is denied; what the server approves by itself, or
-// beforehand, needs nobody; the rest needs an approval that holds.
+// an owner beforehand, needs nobody; the rest needs an approval that holds.
 func consents(f GrantFacts, now time.Time) consent {
-	if refusal := denied(f); refusal != nil {
-		return consent{refusal: refusal}
+	if f.ApprovalsAre != Present {
+		return consent{refusal: unknownVerdict("what owners of the MCPServer decided")}
 	}
+	if d := denial(f, now); d != nil {
+		refusal := &Verdict{Reason: v1alpha1.ReasonApprovalDenied, Message: deniedMessage(d)}
+		return consent{approval: d, refusal: refusal}
+	}
+	word := judge(f, now)
 	open := scopesToApprove(f)
 	if len(open) == 0 {
-		return consent{basis: v1alpha1.BasisAutomatic}
+		return consent{basis: v1alpha1.BasisAutomatic, approval: word.holds}
 	}
-	until, all := preApprovedUntil(f, open)
-	if all && !expired(now, until) {
-		return consent{basis: v1alpha1.BasisPreApproved, until: until}
+	before := beforehand(f, open, now)
+	if before.covers && !expired(now, before.until) {
+		return consent{basis: v1alpha1.BasisPreApproved, approval: before.approval, until: before.until}
 	}
-	refusal := approvalRefusal(f, open[0])
-	if refusal == nil {
-		return consent{basis: v1alpha1.BasisApproved}
+	if word.holds != nil {
+		return consent{basis: v1alpha1.BasisApproved, approval: word.holds, until: approvedUntil(word.holds)}
 	}
-	if rested := f.Grant.Status.Basis; rested == v1alpha1.BasisApproved || rested == v1alpha1.BasisAutomatic {
-		return consent{refusal: refusal}
+	lapsed := time.Time{}
+	switch f.Grant.Status.Basis {
+	case v1alpha1.BasisApproved:
+		lapsed = word.lapsed
+	case v1alpha1.BasisPreApproved, "":
+		lapsed = before.until
+	case v1alpha1.BasisAutomatic:
 	}
-	return consent{refusal: refusal, lapsed: until}
+	return consent{lapsed: lapsed, void: word.void, refusal: word.refusal(f, open[0], before.why)}
 }
 
 // scopesToApprove lists the scopes whose tier the server does not approve by
@@ -78,166 +89,198 @@ func grantedScopes(f GrantFacts) []v1alpha1.Scope {
 	return scopes
 }
 
-// preApprovedUntil says until when each of some scopes is approved beforehand
-// for the client; false when one of them is not listed at all.
-func preApprovedUntil(f GrantFacts, scopes []v1alpha1.Scope) (until time.Time, all bool) {
-	policy := f.Server.Object.Spec.Grants
-	if policy == nil {
-		return time.Time{}, false
+// concerns reports whether an approval is about the grant that is decided on, by
+// name. One that is being deleted is about nothing.
+func concerns(a *v1alpha1.ScopeGrantApproval, grant *v1alpha1.ScopeGrant) bool {
+	if a.DeletionTimestamp != nil || a.Namespace != grant.ServerNamespace() || a.Spec.ServerRef.Name != grant.Spec.ServerRef.Name {
+		return false
 	}
-	for _, scope := range scopes {
-		var latest time.Time
-		for _, entry := range policy.PreApproved {
-			ours := entry.Namespace == f.Grant.Namespace && entry.Client == f.Grant.Spec.ClientRef.Name
-			if ours && slices.Contains(entry.Scopes, v1alpha1.PreApprovedScope(scope.Name)) && entry.Until.After(latest) {
-				latest = entry.Until.Time
-			}
-		}
-		if latest.IsZero() {
-			return time.Time{}, false
-		}
-		until = earliest(until, latest)
+	if ref := a.Spec.GrantRef; ref != nil {
+		return ref.Namespace == grant.Namespace && ref.Name == grant.Name
 	}
-	return until, true
+	ref := a.Spec.ClientRef
+	return ref != nil && ref.Namespace == grant.Namespace && ref.Name == grant.Spec.ClientRef.Name
 }
 
-// What an owner of the server denied, as it stands, is denied.
-func denied(f GrantFacts) *Verdict {
-	a := f.Grant.Status.Approval
-	if a == nil || a.Decision != v1alpha1.DecisionDenied || a.Generation != f.Grant.Generation {
-		return nil
+// approvedUntil is when a decision ends by time; zero means never.
+func approvedUntil(a *v1alpha1.ScopeGrantApproval) time.Time {
+	if a.Spec.ExpirationTime == nil {
+		return time.Time{}
 	}
-	switch f.verified() {
-	case Present:
-		return &Verdict{Reason: v1alpha1.ReasonApprovalDenied, Message: deniedMessage(a)}
-	case Unknown:
-		return unknownVerdict("whether the denial of the grant was checked")
-	case Absent:
-	}
-	return nil
+	return a.Spec.ExpirationTime.Time
 }
 
-func deniedMessage(a *v1alpha1.Approval) string {
-	why := ""
-	if reason := strings.TrimSpace(a.Reason); reason != "" {
+// nextToEnd is when the next of the decisions about a grant ends by time; zero means
+// never.
+func nextToEnd(f GrantFacts, now time.Time) time.Time {
+	var next time.Time
+	for _, a := range f.Approvals {
+		if until := approvedUntil(a); until.After(now) && concerns(a, f.Grant) {
+			next = earliest(next, until)
+		}
+	}
+	return next
+}
+
+func over(a *v1alpha1.ScopeGrantApproval, now time.Time) bool {
+	until := approvedUntil(a)
+	return !until.IsZero() && expired(now, until)
+}
+
+// denial is the decision by which a grant is denied, the longest of several. It
+// stands whatever becomes of the grant: nobody gets round it by a change.
+func denial(f GrantFacts, now time.Time) *v1alpha1.ScopeGrantApproval {
+	var longest *v1alpha1.ScopeGrantApproval
+	for _, a := range f.Approvals {
+		if a.Spec.Decision == v1alpha1.DecisionDenied && concerns(a, f.Grant) && denies(a, f.Grant) && !over(a, now) && outlasts(a, longest) {
+			longest = a
+		}
+	}
+	return longest
+}
+
+func denies(a *v1alpha1.ScopeGrantApproval, grant *v1alpha1.ScopeGrant) bool {
+	if ref := a.Spec.GrantRef; ref != nil {
+		return ref.UID == string(grant.UID)
+	}
+	return slices.ContainsFunc(grant.Spec.Scopes, func(s v1alpha1.ScopeName) bool { return slices.Contains(a.Spec.Scopes, string(s)) })
+}
+
+// outlasts reports whether a decision ends later than another; of two that end at one
+// time the later one does, then the one whose name is first.
+func outlasts(a, b *v1alpha1.ScopeGrantApproval) bool {
+	if b == nil {
+		return true
+	}
+	x, y := approvedUntil(a), approvedUntil(b)
+	if !x.Equal(y) {
+		return x.IsZero() || (!y.IsZero() && x.After(y))
+	}
+	return newer(a, b)
+}
+
+// newer reports whether a decision was made after another.
+func newer(a, b *v1alpha1.ScopeGrantApproval) bool {
+	if b == nil {
+		return true
+	}
+	return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), strings.Compare(a.Name, b.Name)) < 0
+}
+
+// approverOf is the user who decided, as the API server saw it.
+func approverOf(a *v1alpha1.ScopeGrantApproval) string {
+	return a.Annotations[v1alpha1.AnnotationApprovedBy]
+}
+
+func deniedMessage(a *v1alpha1.ScopeGrantApproval) string {
+	who, why := "an owner of the MCPServer", ""
+	if by := approverOf(a); by != "" {
+		who = shorten(by) + ", " + who + ","
+	}
+	if reason := strings.TrimSpace(a.Spec.Reason); reason != "" {
 		why = " (" + shorten(reason) + ")"
 	}
-	return fmt.Sprintf("%s, an owner of the MCPServer, denied the grant%s: change spec to what they would approve, or delete the grant", shorten(a.ApprovedBy), why)
+	return fmt.Sprintf("%s denied the grant%s: delete it and ask for what they would approve, or ask them to delete ScopeGrantApproval %q", who, why, a.Name)
 }
 
-// approvalRefusal says why the approval of a grant does not hold, or that there
-// is none. scope is one that needs it.
-func approvalRefusal(f GrantFacts, scope v1alpha1.Scope) *Verdict {
-	a := f.Grant.Status.Approval
-	if a == nil || a.Decision != v1alpha1.DecisionApproved {
-		return awaiting(f, fmt.Sprintf("scope %q is of tier %s and needs the approval of an owner of the MCPServer", scope.Name, scope.Tier))
-	}
-	switch f.verified() {
-	case Unknown:
-		return unknownVerdict("whether the approval of the grant was checked")
-	case Absent:
-		return &Verdict{
-			Reason:  v1alpha1.ReasonApprovalUnverified,
-			Message: unverifiedMessage(f),
+// judgement is what became of the approvals that somebody gave a grant which they
+// looked at.
+type judgement struct {
+	// holds is the one that holds, the longest of several.
+	holds *v1alpha1.ScopeGrantApproval
+	// lapsed is when the last of those ended that would hold.
+	lapsed time.Time
+	// void says why the newest of the others does not hold, and unverified that
+	// nobody checked who gave it.
+	void       string
+	unverified bool
+	// unknown says that it is not known whether one holds.
+	unknown bool
+}
+
+func judge(f GrantFacts, now time.Time) judgement {
+	var j judgement
+	var newest *v1alpha1.ScopeGrantApproval
+	for _, a := range f.Approvals {
+		if !approves(a, f.Grant) {
+			continue
 		}
-	case Present:
+		verified, void := f.verified(a), Void(f, a)
+		switch {
+		case over(a, now):
+			j.ended(a, verified == Present && void == "")
+		case void == "" && verified == Present:
+			j.held(a)
+		case void == "" && verified == Unknown:
+			j.unknown = true
+		case newer(a, newest):
+			newest, j.void, j.unverified = a, void, verified == Absent
+		}
 	}
-	if void := Void(f.Grant); void != "" {
-		return awaiting(f, void)
+	return j
+}
+
+// approves reports whether an approval is of a grant that somebody looked at.
+func approves(a *v1alpha1.ScopeGrantApproval, grant *v1alpha1.ScopeGrant) bool {
+	return a.Spec.GrantRef != nil && a.Spec.Decision == v1alpha1.DecisionApproved && concerns(a, grant)
+}
+
+// held notes an approval that holds.
+func (j *judgement) held(a *v1alpha1.ScopeGrantApproval) {
+	if outlasts(a, j.holds) {
+		j.holds = a
 	}
-	return nil
+}
+
+// ended notes an approval that ended by time, and whether it would hold.
+func (j *judgement) ended(a *v1alpha1.ScopeGrantApproval, sound bool) {
+	if sound {
+		j.lapsed = latestOf(j.lapsed, approvedUntil(a))
+	}
+}
+
+func latestOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// refusal is the verdict on a grant of which no approval holds. scope is one that
+// needs it.
+func (j judgement) refusal(f GrantFacts, scope v1alpha1.Scope, beforehand string) *Verdict {
+	switch {
+	case j.unknown:
+		return unknownVerdict("whether the approval of the grant was checked")
+	case j.unverified:
+		return &Verdict{Reason: v1alpha1.ReasonApprovalUnverified, Message: unverifiedMessage(f)}
+	case j.void != "":
+		return awaiting(f, "the approval is void: "+j.void)
+	case beforehand != "":
+		return awaiting(f, beforehand)
+	case !j.lapsed.IsZero():
+		return awaiting(f, "the approval ended at "+j.lapsed.UTC().Format(time.RFC3339))
+	}
+	return awaiting(f, fmt.Sprintf("scope %q is of tier %s and needs the approval of an owner of the MCPServer", scope.Name, scope.Tier))
 }
 
 func unverifiedMessage(f GrantFacts) string {
 	if f.AdmissionIs == Absent {
-		return "approvals count only while the admission policies are installed, which check who approves: ask the platform team to install them and then an owner of the MCPServer to approve again, or to list the client in spec.grants.preApproved of the MCPServer"
+		return "approvals of what was looked at count only while the admission policies are installed, which note who approves: ask the platform team to install them and then an owner of the MCPServer to approve again, or to approve the client beforehand (spec.clientRef of a ScopeGrantApproval)"
 	}
-	return "the approval was given before the admission policies were installed as they are now, so that nobody checked who gave it: ask an owner of the MCPServer to approve again: " + approve(f.Grant, `,"seal":null,"approvedAt":null`)
-}
-
-// Void says why an approval does not hold for the grant as it stands; empty
-// when it does. An approval holds for one generation, up to the end date that
-// was approved, and is given by somebody who neither asked for the grant nor
-// changed it.
-func Void(grant *v1alpha1.ScopeGrant) string {
-	a := grant.Status.Approval
-	by := func(annotation string) bool { return grant.Annotations[annotation] == a.ApprovedBy }
-	end := readEnd(grant)
-	switch {
-	case a.ApprovedBy == "":
-		return "the approval does not say who approved"
-	case grant.Annotations[v1alpha1.AnnotationRequestedBy] == "":
-		return "the grant does not say who asked for it (annotation mcp-registrar.dev/requested-by), so that nobody can approve it: create it again"
-	case by(v1alpha1.AnnotationRequestedBy):
-		return "the one who asked for the grant approved it: another person must"
-	case by(v1alpha1.AnnotationChangedBy):
-		return "the one who last changed the grant approved it: another person must"
-	case a.Generation != grant.Generation:
-		return fmt.Sprintf("generation %d of the grant was approved and its spec was changed since", a.Generation)
-	case a.ExpiresAt == nil:
-		return "the approval does not say which end date was approved"
-	case end.verdict == nil && end.at.Truncate(time.Second).After(a.ExpiresAt.Time):
-		return fmt.Sprintf("the annotation mcp-registrar.dev/expires-at was moved beyond %s, which was approved", a.ExpiresAt.UTC().Format(time.RFC3339))
-	}
-	return ""
+	return "the approval was given before the admission policies were installed as they are now, so that nobody checked who gave it: " + ask(f)
 }
 
 // awaiting is the verdict on a grant that waits for an owner of its server.
 func awaiting(f GrantFacts, why string) *Verdict {
-	how := "ask one to run " + approve(f.Grant, "")
+	how := ask(f)
 	if f.AdmissionIs == Absent {
-		how = "ask one to list the client in spec.grants.preApproved of the MCPServer (approvals of a single grant count only where the admission policies are installed)"
+		how = "ask one to approve the client beforehand (spec.clientRef of a ScopeGrantApproval); approvals of what was looked at count only where the admission policies are installed"
 	}
 	return &Verdict{Reason: v1alpha1.ReasonApprovalRequired, Waiting: true, Message: why + ": " + how}
 }
 
-// approve is the command that approves a grant as it stands, up to the end date
-// that it has now, with further members of the approval.
-func approve(grant *v1alpha1.ScopeGrant, more string) string {
-	return fmt.Sprintf(`kubectl patch scopegrant %s -n %s --subresource=status --type=merge -p '{"status":{"approval":{"decision":"Approved","generation":%d,"expiresAt":"%s"%s}}}'`,
-		grant.Name, grant.Namespace, grant.Generation, readEnd(grant).at.UTC().Truncate(time.Second).Format(time.RFC3339), more)
-}
-
-// verified says whether somebody checked who wrote the approval: the admission
-// policies are in force, and it is new, or carries the seal that the operator
-// gave it since they were installed. Without the policies anybody could write
-// again what was taken back.
-func (f GrantFacts) verified() Knowledge {
-	switch seal := f.Grant.Status.Approval.Seal; {
-	case seal == UnverifiedSeal:
-		return Absent
-	case seal == "", f.AdmissionIs != Present:
-		return f.AdmissionIs
-	}
-	return f.SealIs
-}
-
-// SealAction is what the operator does about the seal of an approval.
-type SealAction int
-
-// The values of SealAction.
-const (
-	// LeaveSeal: there is nothing to do.
-	LeaveSeal SealAction = iota
-	// SetSeal: the approval was checked; note when it was taken up.
-	SetSeal
-	// MarkUnverified: nobody checked it, and nobody ever can.
-	MarkUnverified
-)
-
-// sealAction decides about the seal: it follows from the facts alone. A seal
-// that is not the operator's is marked when that is certain, so that the same
-// decision can be written again.
-func sealAction(f GrantFacts) SealAction {
-	a := f.Grant.Status.Approval
-	switch {
-	case a == nil, a.Seal == UnverifiedSeal:
-		return LeaveSeal
-	case a.Seal == "" && f.AdmissionIs == Present:
-		return SetSeal
-	case a.Seal == "" && f.AdmissionIs == Absent,
-		a.Seal != "" && f.AdmissionIs == Present && f.SealIs == Absent:
-		return MarkUnverified
-	}
-	return LeaveSeal
+// ask says how the owners of the server approve.
+func ask(f GrantFacts) string {
+	return fmt.Sprintf("ask an owner to look at it in status.pendingGrants of MCPServer %q in namespace %q, and to create a ScopeGrantApproval there", f.Grant.Spec.ServerRef.Name, f.Grant.ServerNamespace())
 }

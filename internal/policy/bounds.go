@@ -185,6 +185,6 @@ func (s sources) newness(grant *v1alpha1.ScopeGrant) int {
 // crowdedOut is the decision on a grant that would be in force, had it room.
 func (d GrantDecision) crowdedOut(refusal Verdict) GrantDecision {
 	return GrantDecision{
-		Verdict: refusal, ExpiresAt: d.ExpiresAt, Term: d.Term, AcceptableAt: d.AcceptableAt, Seal: d.Seal,
+		Verdict: refusal, ExpiresAt: d.ExpiresAt, Term: d.Term, AcceptableAt: d.AcceptableAt, Asked: d.Asked, Approval: d.Approval,
 	}
 }

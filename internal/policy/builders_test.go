@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -28,7 +29,7 @@ const (
 
 func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Name: name, Namespace: "payments", Generation: 1, CreationTimestamp: metav1.NewTime(now.Add(-day)),
+		Name: name, Namespace: "payments", UID: types.UID("uid-of-" + name), Generation: 1, CreationTimestamp: metav1.NewTime(now.Add(-day)),
 		Annotations: map[string]string{v1alpha1.AnnotationOwner: testOwner},
 	}
 }
@@ -186,6 +187,8 @@ func grantFacts(g *v1alpha1.ScopeGrant, opts ...func(*GrantFacts)) GrantFacts {
 	f := GrantFacts{
 		Grant:               g,
 		RegistrationIs:      Present,
+		Registration:        registration(),
+		ApprovalsAre:        Present,
 		Server:              ServerFact{Is: Present, Object: server()},
 		AuthorizationServer: found(authorizationServer()),
 		Namespace:           NamespaceFact{Is: Present, Name: "payments"},

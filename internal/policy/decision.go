@@ -134,10 +134,17 @@ type GrantDecision struct {
 	EndedAt time.Time
 	// Term is the accepted term, if any.
 	Term *v1alpha1.Term
-	// AcceptableAt is when time alone ends the refusal of a new end date.
+	// AcceptableAt is when time alone may change the answer otherwise: it ends the
+	// refusal of a new end date, or a decision of an owner of the server.
 	AcceptableAt time.Time
-	// Seal is what to do about the seal of the approval.
-	Seal SealAction
+	// Approval is the decision of an owner of the server that counts: one that
+	// denies the grant, or that holds; nil where there is none.
+	Approval *v1alpha1.ScopeGrantApproval
+	// Asked says that nothing but the word of the owners of the server was open.
+	Asked bool
+	// Void says why an approval of the grant does not hold; empty where none was
+	// given, or one holds.
+	Void string
 	// Resource is the server's resource identifier, and Audience what its tokens
 	// are for, while in force.
 	Resource, Audience string
@@ -149,4 +156,7 @@ type GrantDecision struct {
 type GrantInForce struct {
 	Grant *v1alpha1.ScopeGrant
 	Basis v1alpha1.GrantBasis
+	// Approval is the decision of an owner of the server that counts; nil where
+	// there is none.
+	Approval *v1alpha1.ScopeGrantApproval
 }

@@ -60,8 +60,10 @@ type NamespaceFact struct {
 // GrantFacts are what the decision about a ScopeGrant rests on.
 type GrantFacts struct {
 	Grant *v1alpha1.ScopeGrant
-	// RegistrationIs says whether the registration was found.
+	// RegistrationIs says whether the registration was found, and Registration
+	// is it.
 	RegistrationIs Knowledge
+	Registration   *v1alpha1.MCPClientRegistration
 	// Carried are the scopes that the registration carries by its status, for a
 	// grant that is decided on by itself: it must find room beside them.
 	Carried []v1alpha1.EffectiveScope
@@ -73,14 +75,14 @@ type GrantFacts struct {
 	AuthorizationServer AuthorizationServerFact
 	// Namespace is that of the grant.
 	Namespace NamespaceFact
-	// AdmissionIs says whether the admission policies are in force that check
-	// who writes an approval.
-	AdmissionIs Knowledge
-	// Epoch names the installation of the policies while they are in force.
-	Epoch string
-	// SealIs says whether the seal of the approval is the operator's, of that
-	// epoch.
-	SealIs Knowledge
+	// ApprovalsAre says whether the decisions could be listed that owners of the
+	// server made, and Approvals are those about the grant or its client.
+	ApprovalsAre Knowledge
+	Approvals    []*v1alpha1.ScopeGrantApproval
+	// AdmissionIs says whether the admission policies are in force that note who
+	// decides, and AdmissionSince since when.
+	AdmissionIs    Knowledge
+	AdmissionSince time.Time
 }
 
 // CredentialsFact is the credentials Secret as it was found.

@@ -66,7 +66,7 @@ var grantRules = []grantRule{
 
 // Grant decides whether a ScopeGrant is in force.
 func Grant(f GrantFacts, now time.Time) GrantDecision {
-	decision := GrantDecision{ExpiresAt: readEnd(f.Grant).at, Seal: sealAction(f), Term: f.Grant.Status.Term}
+	decision := GrantDecision{ExpiresAt: readEnd(f.Grant).at, Term: f.Grant.Status.Term}
 	for _, rule := range grantRules {
 		if verdict := rule(f, now); verdict != nil {
 			return decision.refuse(*verdict, now)
@@ -81,6 +81,8 @@ func Grant(f GrantFacts, now time.Time) GrantDecision {
 		}
 	}
 	consent := consents(f, now)
+	decision.Asked, decision.Approval, decision.Void = true, consent.approval, consent.void
+	decision.AcceptableAt = earliest(decision.AcceptableAt, nextToEnd(f, now))
 	if consent.refusal != nil {
 		decision.EndedAt = consent.lapsed
 		return decision.refuse(*consent.refusal, now)

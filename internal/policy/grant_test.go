@@ -15,6 +15,7 @@ import (
 func inForce(lifetime time.Duration) GrantDecision {
 	return GrantDecision{
 		InForce:       true,
+		Asked:         true,
 		Verdict:       Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the grant is in force"},
 		Basis:         v1alpha1.BasisAutomatic,
 		ExpiresAt:     now.Add(10 * day),
@@ -134,7 +135,7 @@ func TestGrantNotInForce(t *testing.T) {
 			equal(t, "verdict", c.want, brief(d.Verdict))
 			equal(t, "undecided", c.want.Standing == Undecided, d.Undecided)
 			mentions(t, d.Verdict.Message, c.says...)
-			want := GrantDecision{}
+			want := GrantDecision{Asked: d.Verdict.Reason == v1alpha1.ReasonApprovalRequired}
 			if c.want.Reason == v1alpha1.ReasonExpired {
 				want.EndedAt = now
 			}

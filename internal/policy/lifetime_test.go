@@ -51,20 +51,20 @@ func TestGrantLifetime(t *testing.T) {
 	}
 	mixed := asking("ticket 1", "invoices:read", "invoices:pay")
 	runConsents(t, []consentCase{
-		{"no bound", sealed(grant(), lifetimes(nil)), automatic, nil},
-		{"a bound of another tier", sealed(grant(), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierElevated: 60, v1alpha1.TierWrite: 60})), automatic, nil},
-		{"a first term counts from the creation", sealed(grant(), lifetimes(bounds(11*seconds, 60))), automatic, nil},
-		{"a first term one second beyond the bound", sealed(grant(), lifetimes(bounds(11*seconds-1, 60))), refused,
+		{"no bound", checked(grant(), lifetimes(nil)), automatic, nil},
+		{"a bound of another tier", checked(grant(), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierElevated: 60, v1alpha1.TierWrite: 60})), automatic, nil},
+		{"a first term counts from the creation", checked(grant(), lifetimes(bounds(11*seconds, 60))), automatic, nil},
+		{"a first term one second beyond the bound", checked(grant(), lifetimes(bounds(11*seconds-1, 60))), refused,
 			[]string{"mcp-registrar.dev/expires-at", "950399 seconds", "for example"}},
-		{"a grant that was seen before counts from now", sealed(grant(seen(nil)), lifetimes(bounds(10*seconds, 60))), automatic, nil},
-		{"a grant that was seen before, one second beyond the bound", sealed(grant(seen(nil)), lifetimes(bounds(10*seconds-1, 60))), refused, nil},
-		{"two tiers, both bounds are kept", sealed(mixed, every, lifetimes(bounds(11*seconds, 11*seconds))), automatic, nil},
-		{"two tiers, the first bound is the shorter", sealed(mixed, every, lifetimes(bounds(11*seconds-1, 99*seconds))), refused, []string{"950399 seconds"}},
-		{"two tiers, the second bound is the shorter", sealed(mixed, every, lifetimes(bounds(99*seconds, 11*seconds-1))), refused, []string{"950399 seconds"}},
-		{"two tiers, one has no bound", sealed(mixed, every, lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierWrite: 11*seconds - 1})), refused, nil},
+		{"a grant that was seen before counts from now", checked(grant(seen(nil)), lifetimes(bounds(10*seconds, 60))), automatic, nil},
+		{"a grant that was seen before, one second beyond the bound", checked(grant(seen(nil)), lifetimes(bounds(10*seconds-1, 60))), refused, nil},
+		{"two tiers, both bounds are kept", checked(mixed, every, lifetimes(bounds(11*seconds, 11*seconds))), automatic, nil},
+		{"two tiers, the first bound is the shorter", checked(mixed, every, lifetimes(bounds(11*seconds-1, 99*seconds))), refused, []string{"950399 seconds"}},
+		{"two tiers, the second bound is the shorter", checked(mixed, every, lifetimes(bounds(99*seconds, 11*seconds-1))), refused, []string{"950399 seconds"}},
+		{"two tiers, one has no bound", checked(mixed, every, lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierWrite: 11*seconds - 1})), refused, nil},
 		{"approved beyond the bound", approvedFacts(lifetimes(bounds(99*seconds, 60))), refused, nil},
-		{"approved beforehand beyond the bound", sealed(paying(), preApproving(entry(now.Add(time.Hour), "invoices:pay")), lifetimes(bounds(99*seconds, 60))), refused, nil},
-		{"not approved and beyond the bound", sealed(paying(), lifetimes(bounds(99*seconds, 60))), without(awaitingApproval), nil},
+		{"approved beforehand beyond the bound", checked(paying(), preApproving(entry(now.Add(time.Hour), "invoices:pay")), lifetimes(bounds(99*seconds, 60))), refused, nil},
+		{"not approved and beyond the bound", checked(paying(), lifetimes(bounds(99*seconds, 60))), without(awaitingApproval), nil},
 	})
 }
 
@@ -73,7 +73,7 @@ func TestGrantLifetime(t *testing.T) {
 func TestFirstTermBecomesAcceptable(t *testing.T) {
 	bound := map[v1alpha1.Tier]int32{v1alpha1.TierRead: 5 * seconds}
 	at := now.Add(5 * day)
-	f := sealed(grant(seen(nil)), lifetimes(bound))
+	f := checked(grant(seen(nil)), lifetimes(bound))
 	for offset, want := range map[time.Duration]bool{-time.Second: false, -1: false, 0: true, time.Second: true} {
 		d := Grant(f, at.Add(offset))
 		equal(t, "in force "+offset.String(), want, d.InForce)
@@ -92,7 +92,7 @@ func TestFirstTermBecomesAcceptable(t *testing.T) {
 // as the verdict, and then runs out.
 func TestRenewalBeyondTheLifetime(t *testing.T) {
 	old := now.Add(time.Hour)
-	f := sealed(grant(seen(termOf(now.Add(-day), old))), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierRead: 5 * seconds}))
+	f := checked(grant(seen(termOf(now.Add(-day), old))), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierRead: 5 * seconds}))
 	for _, offset := range []time.Duration{-time.Hour, -time.Second, -1} {
 		d := Grant(f, old.Add(offset))
 		want := by(v1alpha1.BasisAutomatic)
@@ -118,7 +118,7 @@ func TestRenewalBeyondTheLifetime(t *testing.T) {
 // A renewal within the bound starts a new term, and one term is not renewed by
 // being looked at.
 func TestRenewalWithinTheLifetime(t *testing.T) {
-	f := sealed(grant(seen(termOf(now.Add(-day), now.Add(time.Hour)))), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierRead: 10 * seconds}))
+	f := checked(grant(seen(termOf(now.Add(-day), now.Add(time.Hour)))), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierRead: 10 * seconds}))
 	d := Grant(f, now)
 	equal(t, "standing", by(v1alpha1.BasisAutomatic), standingOf(d))
 	equal(t, "term", termOf(now, now.Add(10*day)), d.Term)
@@ -128,7 +128,7 @@ func TestRenewalWithinTheLifetime(t *testing.T) {
 
 // A bound that was tightened ends a term early, at its start plus the bound.
 func TestTightenedLifetime(t *testing.T) {
-	f := sealed(grant(seen(termOf(now.Add(-day), now.Add(10*day)))), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierRead: seconds + 60}))
+	f := checked(grant(seen(termOf(now.Add(-day), now.Add(10*day)))), lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierRead: seconds + 60}))
 	at := now.Add(time.Minute)
 	for offset, want := range map[time.Duration]bool{-time.Second: true, -1: true, 0: false, time.Second: false} {
 		d := Grant(f, at.Add(offset))
@@ -150,7 +150,7 @@ func TestEndOfAPreApprovedTerm(t *testing.T) {
 		"the entry ends first": {now.Add(time.Hour), now.Add(time.Hour)},
 		"the term ends first":  {now.Add(99 * day), now.Add(day)},
 	} {
-		f := sealed(paying(seen(termOf(now.Add(-day), now.Add(10*day)))), preApproving(entry(c.until, "invoices:pay")),
+		f := checked(paying(seen(termOf(now.Add(-day), now.Add(10*day)))), preApproving(entry(c.until, "invoices:pay")),
 			lifetimes(map[v1alpha1.Tier]int32{v1alpha1.TierWrite: 2 * seconds}))
 		equal(t, name, c.want, Grant(f, now).ExpiresAt)
 	}
@@ -179,9 +179,9 @@ func TestTermIsOverBeforeItsConsent(t *testing.T) {
 	})
 	for name, change := range map[string]func(*GrantFacts){
 		"approved beforehand":                  func(*GrantFacts) {},
-		"denied":                               approval(func(a *v1alpha1.Approval) { a.Decision = v1alpha1.DecisionDenied }),
-		"an approval of which it is not known": func(f *GrantFacts) { f.SealIs = Unknown },
-		"not approved":                         func(f *GrantFacts) { f.Grant.Status.Approval = nil },
+		"denied":                               approval(func(a *v1alpha1.ScopeGrantApproval) { a.Spec.Decision = v1alpha1.DecisionDenied }),
+		"an approval of which it is not known": func(f *GrantFacts) { f.AdmissionIs = Unknown },
+		"not approved":                         func(f *GrantFacts) { f.Approvals = nil },
 	} {
 		change(&f)
 		for _, at := range []time.Time{now, until, until.Add(time.Second)} {
@@ -189,7 +189,7 @@ func TestTermIsOverBeforeItsConsent(t *testing.T) {
 			equal(t, name+": standing", without(verdict{Reason: v1alpha1.ReasonExpired, Cause: v1alpha1.CauseExpired}), standingOf(d))
 			equal(t, name+": ended", over, d.EndedAt)
 		}
-		f.Grant.Status.Approval, f.SealIs = approvedFacts().Grant.Status.Approval, Present
+		f.Approvals, f.AdmissionIs = approvedFacts(preApproving(entry(until, "invoices:pay"))).Approvals, Present
 	}
 }
 
@@ -202,7 +202,7 @@ func TestRefusedGrantKeepsItsTerm(t *testing.T) {
 		"server unknown": func(f *GrantFacts) { f.Server = ServerFact{} },
 		"not approved":   func(*GrantFacts) {},
 	} {
-		d := Grant(sealed(paying(seen(term)), change), now)
+		d := Grant(checked(paying(seen(term)), change), now)
 		equal(t, name+", in force", false, d.InForce)
 		equal(t, name, term, d.Term)
 	}

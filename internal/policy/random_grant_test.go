@@ -4,7 +4,6 @@
 package policy
 
 import (
-	"cmp"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -17,24 +16,23 @@ import (
 )
 
 // randomApproval decides about a grant, soundly more often than not.
-func randomApproval(r *rand.Rand, g *v1alpha1.ScopeGrant) {
+func randomApproval(r *rand.Rand, f *GrantFacts) {
 	people := []string{requester, approver, "third@example.com", ""}
-	g.Generation = pick[int64](r, 1, 2, 3)
-	annotate(g, v1alpha1.AnnotationRequestedBy, pick(r, requester, requester, requester, pick(r, people...)))
-	annotate(g, v1alpha1.AnnotationChangedBy, pick(r, "", "", pick(r, people...)))
-	if r.IntN(3) == 0 {
-		return
+	annotate(f.Grant, v1alpha1.AnnotationRequestedBy, requester)
+	for range r.IntN(3) {
+		deciding(pick(r, v1alpha1.DecisionApproved, v1alpha1.DecisionApproved, v1alpha1.DecisionApproved, pick(r, v1alpha1.DecisionDenied, "Maybe")))(f)
+		a := f.Approvals[len(f.Approvals)-1]
+		annotate(a, v1alpha1.AnnotationApprovedBy, pick(r, approver, approver, approver, pick(r, people...)))
+		a.Spec.ExpirationTime = pick(r, nil, nil, timePtr(instant(r).Truncate(time.Second)))
+		a.CreationTimestamp.Time = now.Add(pick(r, -day, -day, -3*day))
+		if r.IntN(4) == 0 {
+			a.Status.LookedAt = nil
+		}
 	}
-	end := readEnd(g).at
-	g.Status.Approval = &v1alpha1.Approval{
-		Decision:   pick(r, v1alpha1.DecisionApproved, v1alpha1.DecisionApproved, v1alpha1.DecisionApproved, pick(r, v1alpha1.DecisionDenied, v1alpha1.DecisionDenied, "Maybe")),
-		Generation: pick(r, g.Generation, g.Generation, g.Generation, g.Generation-1),
-		ApprovedBy: pick(r, approver, approver, approver, pick(r, people...)),
-		ExpiresAt:  timePtr(end.Add(pick(r, 0, 0, time.Second, -time.Second, day, -day)).Truncate(time.Second)),
-		Seal:       pick(r, "", testSeal, UnverifiedSeal),
-	}
-	if !often(r) {
-		g.Status.Approval.ExpiresAt = nil
+	annotate(f.Grant, v1alpha1.AnnotationRequestedBy, pick(r, requester, requester, requester, pick(r, people...)))
+	annotate(f.Grant, v1alpha1.AnnotationChangedBy, pick(r, "", "", pick(r, people...)))
+	if r.IntN(4) == 0 {
+		setEnd(f.Grant, readEnd(f.Grant).at.Add(pick(r, time.Second, -time.Second, day, -day)))
 	}
 }
 
@@ -52,15 +50,22 @@ func randomGrantPolicy(r *rand.Rand) *v1alpha1.GrantPolicy {
 			policy.MaxLifetimes = append(policy.MaxLifetimes, v1alpha1.TierLifetime{Tier: tier, Seconds: pick(r, 60, seconds, 40*seconds, 400*seconds)})
 		}
 	}
-	for range r.IntN(4) {
-		e := entry(instant(r).Truncate(time.Second), pick[v1alpha1.PreApprovedScope](r, "invoices:pay", "invoices:void", "invoices:read", "*"))
-		if r.IntN(2) == 0 {
-			e.Scopes = append(e.Scopes, "invoices:pay", "invoices:void")
-		}
-		e.Namespace, e.Client = pick(r, e.Namespace, e.Namespace, e.Namespace, "billing"), pick(r, e.Client, e.Client, e.Client, "reader")
-		policy.PreApproved = append(policy.PreApproved, e)
-	}
 	return policy
+}
+
+// randomBeforehand is what owners of the server approved before it was asked for.
+func randomBeforehand(r *rand.Rand) []*v1alpha1.ScopeGrantApproval {
+	var made []*v1alpha1.ScopeGrantApproval
+	for range r.IntN(4) {
+		e := entry(instant(r).Truncate(time.Second), pick(r, "invoices:pay", "invoices:void", "invoices:read", "*"))
+		if r.IntN(2) == 0 {
+			e.Spec.Scopes = append(e.Spec.Scopes, "invoices:pay", "invoices:void")
+		}
+		e.Spec.ClientRef.Namespace, e.Spec.ClientRef.Name = pick(r, "payments", "payments", "payments", "billing"), pick(r, "agent", "agent", "agent", "reader")
+		annotate(e, v1alpha1.AnnotationApprovedBy, pick(r, approver, requester, "third@example.com", ""))
+		made = append(made, e)
+	}
+	return made
 }
 
 // randomAsk adds scopes above tier Read, and what goes with them.
@@ -73,8 +78,11 @@ func randomAsk(r *rand.Rand, f *GrantFacts) {
 		start := ceil(begun(r))
 		seen(pick(r, nil, termOf(start, ceil(readEnd(f.Grant).at)), termOf(start, ceil(instant(r).Add(day)))))(f.Grant)
 	}
-	randomApproval(r, f.Grant)
-	f.AdmissionIs, f.SealIs = pick(r, Unknown, Absent, Present, Present, Present, Present), pick(r, Unknown, Absent, Present, Present, Present, Present)
+	if f.Server.Object != nil {
+		randomApproval(r, f)
+		f.Approvals = append(f.Approvals, randomBeforehand(r)...)
+	}
+	f.AdmissionIs, f.AdmissionSince = pick(r, Unknown, Absent, Present, Present, Present, Present), now.Add(-2*day)
 }
 
 // tierOf is the tier of a scope; empty when the catalogue has none.
@@ -88,35 +96,43 @@ func tierOf(f GrantFacts, name v1alpha1.ScopeName) v1alpha1.Tier {
 	return tier
 }
 
-// checked says that somebody checked who decided about a grant.
-func checked(f GrantFacts) Knowledge {
-	if f.Grant.Status.Approval == nil || f.Grant.Status.Approval.Seal == "" {
-		return f.AdmissionIs
+// soundly says in other words than the rules whether an approval of the grant holds.
+func soundly(f GrantFacts, a *v1alpha1.ScopeGrantApproval, at time.Time) bool {
+	g, by := f.Grant, a.Annotations[v1alpha1.AnnotationApprovedBy]
+	asked, changed := g.Annotations[v1alpha1.AnnotationRequestedBy], g.Annotations[v1alpha1.AnnotationChangedBy]
+	if asked != requester || slices.Contains([]string{"", asked, changed}, by) || a.CreationTimestamp.Time.Before(f.AdmissionSince) || !runs(a, at) {
+		return false
 	}
-	if f.Grant.Status.Approval.Seal == UnverifiedSeal {
-		return Absent
+	looked := Look(g, f.Registration, f.Server.Object)
+	if looked.Digest() == a.Spec.Digest {
+		return true
 	}
-	if f.AdmissionIs == Present {
-		return f.SealIs
-	}
-	return f.AdmissionIs
+	then := Looked(a.Status.LookedAt)
+	return then != nil && f.Registration.Spec.ClientName != "Bank" && looked.member(lookedEnd)[0] < then.member(lookedEnd)[0]
+}
+
+func runs(a *v1alpha1.ScopeGrantApproval, at time.Time) bool {
+	return a.Spec.ExpirationTime == nil || at.Before(a.Spec.ExpirationTime.Time)
 }
 
 // consented says in other words than the rules whether the owners of a server
 // consent to all that a grant asks for.
 func consented(f GrantFacts, at time.Time) bool {
-	g := f.Grant
-	word := cmp.Or(g.Status.Approval, &v1alpha1.Approval{})
-	asked, changed := g.Annotations[v1alpha1.AnnotationRequestedBy], g.Annotations[v1alpha1.AnnotationChangedBy]
-	current := checked(f) == Present && word.Generation == g.Generation
-	if current && word.Decision == v1alpha1.DecisionDenied {
-		return false
+	approved := false
+	for _, a := range f.Approvals {
+		if a.Spec.GrantRef == nil {
+			continue
+		}
+		if a.Spec.Decision == v1alpha1.DecisionDenied && runs(a, at) {
+			return false
+		}
+		approved = approved || a.Spec.Decision == v1alpha1.DecisionApproved && f.AdmissionIs == Present && soundly(f, a, at)
 	}
-	approved := current && word.Decision == v1alpha1.DecisionApproved && asked != "" &&
-		!slices.Contains([]string{"", asked, changed}, word.ApprovedBy) &&
-		word.ExpiresAt != nil && readEnd(g).at.Unix() <= word.ExpiresAt.Unix()
-	for _, name := range g.Spec.Scopes {
-		if !approved && !approvedByItself(f, name) && !approvedBeforehand(f, name, at) {
+	if approved {
+		return true
+	}
+	for _, name := range f.Grant.Spec.Scopes {
+		if !approvedByItself(f, name) && !approvedBeforehand(f, name, at) {
 			return false
 		}
 	}
@@ -131,12 +147,12 @@ func approvedByItself(f GrantFacts, name v1alpha1.ScopeName) bool {
 }
 
 func approvedBeforehand(f GrantFacts, name v1alpha1.ScopeName, at time.Time) bool {
-	if f.Server.Object.Spec.Grants == nil {
-		return false
-	}
-	return slices.ContainsFunc(f.Server.Object.Spec.Grants.PreApproved, func(e v1alpha1.PreApproval) bool {
-		return e.Namespace+"/"+e.Client == f.Grant.Namespace+"/"+f.Grant.Spec.ClientRef.Name &&
-			slices.Contains(e.Scopes, v1alpha1.PreApprovedScope(name)) && at.Before(e.Until.Time)
+	asked, changed := f.Grant.Annotations[v1alpha1.AnnotationRequestedBy], f.Grant.Annotations[v1alpha1.AnnotationChangedBy]
+	return slices.ContainsFunc(f.Approvals, func(a *v1alpha1.ScopeGrantApproval) bool {
+		ref, by := a.Spec.ClientRef, a.Annotations[v1alpha1.AnnotationApprovedBy]
+		himself := strings.Contains(by, "@") && (by == asked || by == changed)
+		return ref != nil && ref.Namespace+"/"+ref.Name == f.Grant.Namespace+"/"+f.Grant.Spec.ClientRef.Name && !himself &&
+			slices.Contains(a.Spec.Scopes, string(name)) && runs(a, at)
 	})
 }
 
@@ -184,6 +200,10 @@ func randomGrantFacts(r *rand.Rand) GrantFacts {
 	setEnd(f.Grant, instant(r).Add(pick(r, 0, day, 30*day)))
 	f.Server.Object.Spec.Grants = randomGrantPolicy(r)
 	randomAsk(r, &f)
+	if r.IntN(8) == 0 {
+		f.Registration = f.Registration.DeepCopy()
+		f.Registration.Spec.ClientName = "Bank"
+	}
 	return f
 }
 
@@ -195,19 +215,15 @@ func grantViolations(f GrantFacts, at time.Time, d GrantDecision) []string {
 			broken = append(broken, what)
 		}
 	}
-	word := f.Grant.Status.Approval
 	deny(d.InForce && !consented(f, at), "in force without consent")
 	deny(d.InForce && !reasoned(f), "in force without a reason")
 	deny(d.InForce && !withinBounds(f, at), "in force beyond a bound")
 	deny(d.InForce && (d.Basis == "" || !d.EndedAt.IsZero() || !d.ExpiresAt.After(at)), "in force without a word, or with an end that has come")
-	deny(d.InForce && d.Basis == v1alpha1.BasisApproved && (word == nil || checked(f) != Present), "rests on an approval that nobody checked")
+	deny(d.InForce && d.Basis == v1alpha1.BasisApproved && (d.Approval == nil || f.AdmissionIs != Present), "rests on an approval that nobody checked")
 	deny(d.InForce && d.Verdict.Standing != Allowed && d.Verdict.Standing != Frozen, "in force and refused")
 	deny(!d.InForce && (d.Basis != "" || d.Resource != "" || d.TokenLifetime != 0), "gives something while it is not in force")
 	deny(d.InForce && d.Undecided, "in force and undecided")
 	deny(d.EndedAt.After(at), "ended in the future")
-	deny((d.Seal == SetSeal) != (word != nil && word.Seal == "" && f.AdmissionIs == Present), "seals what was not checked, or does not seal")
-	deny((d.Seal == MarkUnverified) != (word != nil && (word.Seal == "" && f.AdmissionIs == Absent ||
-		word.Seal == testSeal && f.AdmissionIs == Present && f.SealIs == Absent)), "marks what may have been checked, or does not mark")
 	return broken
 }
 
@@ -227,7 +243,7 @@ func TestRandomGrants(t *testing.T) {
 		if !d.Undecided && d.InForce != wanted {
 			t.Fatalf("seed %d, round %d: in force %v, want %v: %+v", seed, i, d.InForce, wanted, d.Verdict)
 		}
-		if d.Undecided && (checked(f) != Unknown || f.Grant.Status.Approval == nil) {
+		if d.Undecided && (f.AdmissionIs != Unknown || len(f.Approvals) == 0) {
 			t.Fatalf("seed %d, round %d: undecided, and everything is known", seed, i)
 		}
 	}
@@ -252,8 +268,8 @@ func grantChanges(f GrantFacts, d GrantDecision) []string {
 		broken = append(broken, "it ends before its end")
 	}
 	over := Grant(f, d.ExpiresAt)
-	renewed := !d.AcceptableAt.IsZero() && !d.AcceptableAt.After(d.ExpiresAt)
-	if over.InForce && over.Basis == d.Basis && !renewed {
+	renewed := f.Grant.Status.Term != nil && !d.AcceptableAt.IsZero() && !d.AcceptableAt.After(d.ExpiresAt)
+	if over.InForce && over.Basis == d.Basis && over.Approval == d.Approval && !renewed {
 		broken = append(broken, "it does not end at its end")
 	}
 	f.Grant = f.Grant.DeepCopy()
@@ -275,10 +291,12 @@ func TestRandomUnverifiedApprovals(t *testing.T) {
 		bare.Grants = slices.Clone(f.Grants)
 		stripped := false
 		for j := range bare.Grants {
-			if one := &bare.Grants[j]; one.Grant.Status.Approval != nil && checked(*one) == Absent {
-				one.Grant = one.Grant.DeepCopy()
-				one.Grant.Status.Approval, stripped = nil, true
-			}
+			one := &bare.Grants[j]
+			kept := slices.DeleteFunc(slices.Clone(one.Approvals), func(a *v1alpha1.ScopeGrantApproval) bool {
+				return a.Spec.GrantRef != nil && a.Spec.Decision != v1alpha1.DecisionDenied && one.AdmissionIs == Absent
+			})
+			stripped = stripped || len(kept) < len(one.Approvals)
+			one.Approvals = kept
 		}
 		if !stripped {
 			continue

@@ -271,7 +271,7 @@ func randomNamespace(r *rand.Rand) NamespaceFact {
 	return NamespaceFact{Is: pick(r, Unknown, Absent, Present, Present), Name: "payments", Labels: map[string]string{"mcp": pick(r, "yes", "no")}}
 }
 
-func randomGrants(r *rand.Rand, as AuthorizationServerFact, namespace NamespaceFact) []GrantFacts {
+func randomGrants(r *rand.Rand, reg *v1alpha1.MCPClientRegistration, as AuthorizationServerFact, namespace NamespaceFact) []GrantFacts {
 	var grants []GrantFacts
 	names := []v1alpha1.ScopeName{"invoices:read", "invoices:export", "invoices:read", "invoices:pay", "invoices:none", "*", "admin"}
 	for i := range r.IntN(4) {
@@ -281,7 +281,8 @@ func randomGrants(r *rand.Rand, as AuthorizationServerFact, namespace NamespaceF
 		}
 		randomObject(r, g)
 		facts := GrantFacts{
-			Grant: g, RegistrationIs: Present, Server: randomServer(r), AuthorizationServer: as, Namespace: namespace,
+			Grant: g, RegistrationIs: Present, Registration: reg, ApprovalsAre: pick(r, Unknown, Present, Present, Present, Present, Present, Present, Present),
+			Server: randomServer(r), AuthorizationServer: as, Namespace: namespace,
 		}
 		randomAsk(r, &facts)
 		grants = append(grants, facts)
@@ -345,7 +346,7 @@ func randomFacts(r *rand.Rand) RegistrationFacts {
 		f.PlacesTaken = r.IntN(4)
 	}
 	if f.GrantsAre == Present {
-		f.Grants = randomGrants(r, f.AuthorizationServer, f.Namespace)
+		f.Grants = randomGrants(r, f.Registration, f.AuthorizationServer, f.Namespace)
 	}
 	randomRecord(r, &f)
 	f.Observed = Observation{Looked: r.IntN(2) == 0, Is: pick(r, Unknown, Absent, Present)}

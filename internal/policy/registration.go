@@ -112,6 +112,7 @@ func (q *inquiry) prepare() {
 	}
 	q.disownKey()
 	for _, facts := range q.Grants {
+		facts.Registration = q.Registration
 		q.grants = append(q.grants, Grant(facts, q.now))
 	}
 	q.share()

@@ -125,7 +125,7 @@ func (q *inquiry) collect(d *RegistrationDecision) {
 		if !grant.InForce {
 			continue
 		}
-		d.Grants = append(d.Grants, GrantInForce{Grant: q.Grants[i].Grant, Basis: grant.Basis})
+		d.Grants = append(d.Grants, GrantInForce{Grant: q.Grants[i].Grant, Basis: grant.Basis, Approval: grant.Approval})
 		d.Resources = append(d.Resources, grant.Resource)
 		d.TokenLifetime = max(d.TokenLifetime, grant.TokenLifetime)
 	}

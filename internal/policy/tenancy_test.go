@@ -130,8 +130,7 @@ func TestPausedRevokes(t *testing.T) {
 		"no grant":           func(f *RegistrationFacts) { f.Grants = nil },
 		"a grant that ended": func(f *RegistrationFacts) { setEnd(f.Grants[0].Grant, now) },
 		"a grant that was denied": func(f *RegistrationFacts) {
-			decided(v1alpha1.DecisionDenied)(f.Grants[0].Grant)
-			f.Grants[0].AdmissionIs, f.Grants[0].SealIs = Present, Present
+			deciding(v1alpha1.DecisionDenied)(&f.Grants[0])
 		},
 		"namespace not allowed": func(f *RegistrationFacts) {
 			f.change(func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedNamespaces = nil })

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
@@ -53,16 +51,10 @@ func TestT13EmptyIdentityIsDenied(t *testing.T) {
 // An approval counts only with both names, and they are two people's.
 func TestT13EmptyPeopleApproveNothing(t *testing.T) {
 	approved := func(requester, changer, by string) GrantFacts {
-		f := grantFacts(grant(giving("payer", "invoices:pay")), func(f *GrantFacts) {
-			f.Grant.Spec.Reason = "ticket 1"
-			f.AdmissionIs, f.SealIs, f.Epoch = Present, Present, "epoch"
-		})
+		f := checked(grant(giving("payer", "invoices:pay")), func(f *GrantFacts) { f.Grant.Spec.Reason = "ticket 1" }, deciding(v1alpha1.DecisionApproved), approvedBy(by))
+		f.Approvals[0].Spec.RequestedBy = ""
 		annotate(f.Grant, v1alpha1.AnnotationRequestedBy, requester)
 		annotate(f.Grant, v1alpha1.AnnotationChangedBy, changer)
-		f.Grant.Status.Approval = &v1alpha1.Approval{
-			Decision: v1alpha1.DecisionApproved, Generation: f.Grant.Generation, ApprovedBy: by,
-			ExpiresAt: new(metav1.NewTime(ceil(readEnd(f.Grant).at))), Seal: testSeal,
-		}
 		return f
 	}
 	if d := Grant(approved("alice", "", "olga"), now); !d.InForce {

@@ -46,7 +46,7 @@ func Review(f GrantFacts, d GrantDecision, now time.Time) ToolReview {
 	}
 	live := toolsOf(f, f.Grant.Spec.Scopes)
 	snapshot := status.ToolSnapshot
-	if snapshot == nil || approvedSince(f, snapshot.TakenAt.Time) {
+	if snapshot == nil || approvedSince(f, d, snapshot.TakenAt.Time) {
 		return ToolReview{Snapshot: &v1alpha1.ToolSnapshot{
 			TakenAt: metav1.NewTime(now.Truncate(time.Second)), Scopes: namesOf(f.Grant.Spec.Scopes), Tools: live,
 		}}
@@ -161,10 +161,10 @@ func leadsTo(f GrantFacts, scopes []v1alpha1.ScopeName, tool string) bool {
 	})
 }
 
-// approvedSince says that an owner of the server approved the grant, as it
-// stands, after an instant, whether or not it rests on that.
-func approvedSince(f GrantFacts, at time.Time) bool {
-	a := f.Grant.Status.Approval
-	return a != nil && a.Decision == v1alpha1.DecisionApproved && a.Generation == f.Grant.Generation &&
-		a.ApprovedAt != nil && a.ApprovedAt.After(at) && f.verified() == Present
+// approvedSince reports whether an owner of the server approved the grant after an
+// instant, whether or not it rests on that.
+func approvedSince(f GrantFacts, d GrantDecision, at time.Time) bool {
+	return slices.ContainsFunc(f.Approvals, func(a *v1alpha1.ScopeGrantApproval) bool {
+		return d.InForce && a.CreationTimestamp.After(at) && approves(a, f.Grant) && f.verified(a) == Present && Void(f, a) == ""
+	})
 }

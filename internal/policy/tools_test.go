@@ -23,10 +23,9 @@ func TestReview(t *testing.T) {
 	newRead := v1alpha1.ToolDigest{Name: "read", Digest: "r2"}
 	list := v1alpha1.ToolDigest{Name: "list", Digest: "l1"}
 	approve := func(f *GrantFacts, at time.Time) {
-		f.Grant.Status.Approval = &v1alpha1.Approval{
-			Decision: v1alpha1.DecisionApproved, Generation: f.Grant.Generation, ApprovedBy: "olga", ApprovedAt: &metav1.Time{Time: at}, Seal: "s",
-		}
-		f.AdmissionIs, f.SealIs, f.Epoch = Present, Present, "e"
+		f.AdmissionIs = Present
+		deciding(v1alpha1.DecisionApproved)(f)
+		f.Approvals[0].CreationTimestamp.Time = at
 	}
 	for _, test := range []struct {
 		name    string
@@ -62,15 +61,15 @@ func TestReview(t *testing.T) {
 			f.Server.Object.Status.Tools[0] = newRead
 			approve(f, then)
 		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
-		{"the approval has another's seal", func(f *GrantFacts, _ *GrantDecision) {
+		{"nobody checked who approved", func(f *GrantFacts, _ *GrantDecision) {
 			f.Server.Object.Status.Tools[0] = newRead
 			approve(f, then.Add(time.Second))
-			f.SealIs = Absent
+			f.AdmissionIs = Absent
 		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
-		{"the approval is of another generation", func(f *GrantFacts, _ *GrantDecision) {
+		{"the approval is void", func(f *GrantFacts, _ *GrantDecision) {
 			f.Server.Object.Status.Tools[0] = newRead
 			approve(f, then.Add(time.Second))
-			f.Grant.Generation++
+			f.Grant.Spec.Reason = "another"
 		}, []v1alpha1.ToolDigest{read}, then, []string{"read"}},
 		{"the tools are not known any more", func(f *GrantFacts, _ *GrantDecision) {
 			f.Server.Object.Status.Tools, f.Grant.Status.ChangedTools = nil, []string{"read"}
@@ -85,10 +84,10 @@ func TestReview(t *testing.T) {
 		server := &v1alpha1.MCPServer{}
 		server.Spec.Scopes = []v1alpha1.Scope{{Name: "a:read", Tools: []string{"read", "list"}}, {Name: "a:wipe", Tools: []string{"wipe"}}}
 		server.Status.Tools = []v1alpha1.ToolDigest{read, wipe}
-		grant := &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
+		grant := &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Generation: 2, Annotations: map[string]string{}}}
 		grant.Spec.Scopes = []v1alpha1.ScopeName{"a:read"}
 		grant.Status.ToolSnapshot = &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(then), Scopes: []string{"a:read"}, Tools: []v1alpha1.ToolDigest{read}}
-		facts, decision := GrantFacts{Grant: grant, Server: ServerFact{Is: Present, Object: server}}, GrantDecision{InForce: true}
+		facts, decision := GrantFacts{Grant: grant, Registration: registration(), Server: ServerFact{Is: Present, Object: server}}, GrantDecision{InForce: true}
 		test.change(&facts, &decision)
 		got := Review(facts, decision, now)
 		if !slices.Equal(got.Changed, test.changed) {

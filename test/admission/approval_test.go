@@ -6,10 +6,11 @@ package admission
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,11 +22,6 @@ const approval = "mcp-registrar-approval"
 
 // fields is a part of an object as somebody writes it into a patch.
 type fields map[string]any
-
-// deciding sends a merge patch of status.approval; nil removes it.
-func deciding(g *v1alpha1.ScopeGrant, wish fields) func(*testing.T, client.Client) error {
-	return patchingStatus(g, fields{"approval": wish})
-}
 
 func patchingStatus(object client.Object, status fields) func(*testing.T, client.Client) error {
 	return func(t *testing.T, c client.Client) error {
@@ -61,10 +57,6 @@ func annotations(pairs ...any) fields {
 	return fields{"metadata": fields{"annotations": all}}
 }
 
-func approved(generation int) fields {
-	return fields{"decision": "Approved", "generation": generation}
-}
-
 // must does what is to succeed.
 func must(t *testing.T, who string, do func(*testing.T, client.Client) error) {
 	t.Helper()
@@ -82,123 +74,121 @@ func stored[T client.Object](t *testing.T, object T) T {
 	return object
 }
 
-func approvalOf(t *testing.T, g *v1alpha1.ScopeGrant) *v1alpha1.Approval {
-	t.Helper()
-	return stored(t, &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Name: g.Name, Namespace: g.Namespace}}).Status.Approval
+// looked is what somebody decides who looked at a grant.
+func looked(g *v1alpha1.ScopeGrant, requestedBy string) *v1alpha1.ScopeGrantApproval {
+	a := beforehand("a-" + suffix())
+	a.Spec = v1alpha1.ScopeGrantApprovalSpec{
+		ServerRef:    v1alpha1.ApprovedServer{Name: "invoices", UID: "server"},
+		GrantRef:     &v1alpha1.ApprovedGrant{Namespace: g.Namespace, Name: g.Name, UID: "grant", Generation: 1},
+		Registration: &v1alpha1.ApprovedRegistration{UID: "registration", Generation: 1},
+		Digest:       strings.Repeat("0a", 32), RequestedBy: requestedBy, Decision: v1alpha1.DecisionApproved,
+	}
+	return a
 }
 
-func endOf(t *testing.T, object client.Object) *metav1.Time {
-	t.Helper()
-	at, err := time.Parse(time.RFC3339, object.GetAnnotations()[v1alpha1.AnnotationExpiresAt])
-	if err != nil {
-		t.Fatal(err)
+// beforehand is what somebody approves before it is asked for.
+func beforehand(name string) *v1alpha1.ScopeGrantApproval {
+	return &v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: serversNamespace},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef: v1alpha1.ApprovedServer{Name: "invoices"}, ClientRef: &v1alpha1.ApprovedClient{Namespace: clientsNamespace, Name: "agent"},
+			Scopes: []string{"invoices:pay"}, Decision: v1alpha1.DecisionApproved, ExpirationTime: new(metav1.NewTime(inDays(10))),
+		},
 	}
-	return new(metav1.NewTime(at))
 }
 
-func wantApproval(t *testing.T, g *v1alpha1.ScopeGrant, want *v1alpha1.Approval) {
+func denied(a *v1alpha1.ScopeGrantApproval) *v1alpha1.ScopeGrantApproval {
+	a.Spec.Decision = v1alpha1.DecisionDenied
+	return a
+}
+
+func approverOf(t *testing.T, a *v1alpha1.ScopeGrantApproval) string {
 	t.Helper()
-	if diff := cmp.Diff(want, approvalOf(t, g)); diff != "" {
-		t.Errorf("approval (-want +got)\n%s", diff)
-	}
+	return stored(t, a.DeepCopy()).Annotations[v1alpha1.AnnotationApprovedBy]
 }
 
 func TestApprovalIsStamped(t *testing.T) {
-	g := given(t, alice, grant("a-"+suffix()))
-	must(t, owner, deciding(g, approved(1)))
-	first := &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, Generation: 1, ApprovedBy: owner, ExpiresAt: endOf(t, g)}
-	wantApproval(t, g, first)
-
-	t.Run("the operator takes it up", func(t *testing.T) {
-		now := metav1.NewTime(time.Now().Truncate(time.Second))
-		must(t, operator, deciding(g, fields{"approvedAt": now, "seal": "s1"}))
-		want := *first
-		want.ApprovedAt, want.Seal = &now, "s1"
-		wantApproval(t, g, &want)
-	})
-	t.Run("a merge patch over it is a new decision", func(t *testing.T) {
-		must(t, admin, deciding(g, fields{"decision": "Denied", "generation": 1, "reason": "not now"}))
-		wantApproval(t, g, &v1alpha1.Approval{
-			Decision: v1alpha1.DecisionDenied, Generation: 1, Reason: "not now", ApprovedBy: "admin", ExpiresAt: endOf(t, g),
-		})
-	})
-	t.Run("the end date moves and is approved again", func(t *testing.T) {
-		must(t, owner, deciding(g, fields{"decision": "Approved", "generation": 1, "reason": nil}))
-		must(t, operator, deciding(g, fields{"approvedAt": "2026-09-01T00:00:00Z", "seal": "s1"}))
-		later := inDays(20)
-		must(t, bob, patching(g, annotations(v1alpha1.AnnotationExpiresAt, later.Format(time.RFC3339))))
-		must(t, operator, patchingStatus(g, fields{"observedGeneration": 1}))
-		if got := approvalOf(t, g); got.Seal != "s1" || !got.ExpiresAt.Equal(first.ExpiresAt) {
-			t.Errorf("a write of the operator changed the decision: %+v", got)
+	own := with(looked(grant("g"), alice), v1alpha1.AnnotationApprovedBy, owner)
+	for name, a := range map[string]*v1alpha1.ScopeGrantApproval{
+		"looked at": looked(grant("g"), alice), "in one's own name": own, "beforehand": beforehand("b-" + suffix()),
+		"with another annotation": with(looked(grant("g"), alice), "example.com/x", "y"), "a denial": denied(looked(grant("g"), alice)),
+	} {
+		given(t, owner, a)
+		if got := approverOf(t, a); got != owner {
+			t.Errorf("%s: approved by %q", name, got)
 		}
-		must(t, owner, deciding(g, approved(1)))
-		wantApproval(t, g, &v1alpha1.Approval{
-			Decision: v1alpha1.DecisionApproved, Generation: 1, ApprovedBy: owner, ExpiresAt: new(metav1.NewTime(later.Local())),
-		})
-	})
-	t.Run("withdrawn", func(t *testing.T) {
-		must(t, owner, deciding(g, nil))
-		wantApproval(t, g, nil)
-	})
-}
-
-// What no longer holds is decided anew by writing the same once more, which a
-// merge patch alone would take for nothing.
-func TestTheSameOnceMore(t *testing.T) {
-	again := func(t *testing.T, g *v1alpha1.ScopeGrant, who string) *v1alpha1.Approval {
-		t.Helper()
-		must(t, who, deciding(g, approved(1)))
-		return approvalOf(t, g)
 	}
-	t.Run("over one that could not be verified", func(t *testing.T) {
-		g := decided(t)
-		must(t, operator, deciding(g, fields{"seal": "unverified"}))
-		if got := again(t, g, admin); got.Seal != "" || got.ApprovedAt != nil || got.ApprovedBy != "admin" {
-			t.Errorf("approval %+v", got)
+	must(t, bob, patching(own, annotations(v1alpha1.AnnotationApprovedBy, nil)))
+	if got := approverOf(t, own); got != owner {
+		t.Errorf("a name that was left out: approved by %q", got)
+	}
+}
+
+// Who decides is RBAC on the kind in the namespace of the server, and nothing else.
+func TestT14OwnersOfTheServerDecide(t *testing.T) {
+	for _, who := range []string{tenant, operator, releaser, wildcard} {
+		for name, a := range map[string]*v1alpha1.ScopeGrantApproval{"looked at": looked(grant("g"), alice), "beforehand": beforehand("b-" + suffix())} {
+			if err := use(t).clients[who].Create(t.Context(), a); !apierrors.IsForbidden(err) {
+				t.Errorf("%s, %s: %v", who, name, err)
+			}
 		}
-	})
-	t.Run("over one by who then moved the end date", func(t *testing.T) {
-		g := decided(t)
-		must(t, owner, patching(g, annotations(v1alpha1.AnnotationExpiresAt, inDays(9).Format(time.RFC3339))))
-		refused(t, deciding(g, approved(1))(t, use(t).clients[owner]), approval, "changed this grant last")
-		if got := again(t, g, admin); got.Seal != "" || got.ApprovedBy != "admin" || !got.ExpiresAt.Equal(endOf(t, stored(t, g))) {
-			t.Errorf("approval %+v", got)
-		}
-	})
-	t.Run("with another end", func(t *testing.T) {
-		g := decided(t)
-		must(t, bob, patching(g, annotations(v1alpha1.AnnotationExpiresAt, inDays(15).Format(time.RFC3339))))
-		must(t, admin, deciding(g, fields{"expiresAt": inDays(20)}))
-		want := &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, Generation: 1, ApprovedBy: "admin", ExpiresAt: new(metav1.NewTime(inDays(20).Local()))}
-		wantApproval(t, g, want)
-	})
-	t.Run("over one that holds", func(t *testing.T) {
-		g := decided(t)
-		if got := again(t, g, admin); got.Seal != "s1" || got.ApprovedBy != owner {
-			t.Errorf("approval %+v", got)
-		}
-	})
-	t.Run("by who has no say", func(t *testing.T) {
-		g := decided(t)
-		must(t, operator, deciding(g, fields{"seal": "unverified"}))
-		if got := again(t, g, tenant); got.Seal != "unverified" || got.ApprovedBy != owner {
-			t.Errorf("approval %+v", got)
-		}
+	}
+	a := given(t, owner, looked(grant("g"), alice))
+	if err := use(t).clients[tenant].Delete(t.Context(), a); !apierrors.IsForbidden(err) {
+		t.Errorf("deleted by the tenant: %v", err)
+	}
+	must(t, bob, func(t *testing.T, c client.Client) error { return c.Delete(t.Context(), a) })
+}
+
+// Another person approves than the one who asked: not the same user, and not one who
+// could have acted as that user.
+func TestFourEyes(t *testing.T) {
+	const account = "system:serviceaccount:clients:ci"
+	eyes := []string{`user "alice" asked for this grant`, "cannot approve it", "ask another owner"}
+	could := func(who, as string) []string {
+		return []string{fmt.Sprintf("user %q could act as %q", who, as), "by impersonation, or by a token", "ask an owner of the MCPServer who could not"}
+	}
+	falseName := []string{"approved-by must be the user who creates the object", "leave it out", `approved-by: "olga"`}
+	a := func(requestedBy string) func(*testing.T, client.Client) error {
+		return one(looked(grant("g"), requestedBy))
+	}
+	try(t, []attempt{
+		{"one's own", alice, a(alice), approval, eyes},
+		{"one's own, denied", alice, one(denied(looked(grant("g"), alice))), "", nil},
+		{"another's", alice, a(bob), "", nil},
+		{"of a ServiceAccount", owner, a(account), "", nil},
+		{"of a ServiceAccount that one may impersonate", alice, a(account), approval, could(alice, account)},
+		{"of a ServiceAccount that one may have a token of", bob, a(account), approval, could(bob, account)},
+		{"of a ServiceAccount of another namespace", bob, a("system:serviceaccount:elsewhere:ci"), "", nil},
+		{"of a user whom one may impersonate", stranger, a(alice), approval, could(stranger, alice)},
+		{"of another user", stranger, a(bob), "", nil},
+		{"of anybody, by who may act as anybody", admin, a(alice), approval, could(admin, alice)},
+		{"denied by who could act as the requester", stranger, one(denied(looked(grant("g"), alice))), "", nil},
+		{"beforehand", alice, one(beforehand("b-" + suffix())), "", nil},
+		{"in another's name", owner, one(with(looked(grant("g"), alice), v1alpha1.AnnotationApprovedBy, bob)), approval, falseName},
+		{"in nobody's name", owner, one(with(looked(grant("g"), alice), v1alpha1.AnnotationApprovedBy, "")), approval, falseName},
+		{"beforehand in another's name", owner, one(with(beforehand("b-"+suffix()), v1alpha1.AnnotationApprovedBy, bob)), approval, falseName},
+		{"in another's name by the admin", admin, one(with(beforehand("b-"+suffix()), v1alpha1.AnnotationApprovedBy, bob)), approval, []string{`approved-by: "admin"`}},
 	})
 }
 
-// What Go leaves out and what somebody wrote as empty are the same.
-func TestEmptyFieldsAreNoDecision(t *testing.T) {
-	g := asked(t, alice)
-	must(t, owner, deciding(g, fields{"decision": "Approved", "generation": 1, "reason": "", "seal": "", "approvedBy": ""}))
-	must(t, operator, func(t *testing.T, c client.Client) error {
-		whole := stored(t, g.DeepCopy())
-		whole.Status.ObservedGeneration = 1
-		whole.Status.Approval.Seal = "s1"
-		return c.Status().Update(t.Context(), whole)
+// What was decided does not change, nor the name under it.
+func TestDecisionsStay(t *testing.T) {
+	a := given(t, owner, looked(grant("g"), alice))
+	stays := []string{"approved-by never changes", `approved-by: "olga"`}
+	try(t, []attempt{
+		{"taken over", bob, patching(a, annotations(v1alpha1.AnnotationApprovedBy, bob)), approval, stays},
+		{"with no name", owner, patching(a, annotations(v1alpha1.AnnotationApprovedBy, "")), approval, stays},
+		{"touched", bob, patching(a, fields{"metadata": fields{"labels": fields{"team": "b"}}}), "", nil},
+		{"status by who approves", owner, patchingStatus(a, fields{"observedGeneration": 1}), operatorOnly, []string{"status is written by the operator only"}},
+		{"status by the operator", operator, patchingStatus(a, fields{"observedGeneration": 1}), "", nil},
 	})
-	must(t, operator, deciding(g, fields{"reason": ""}))
-	if got := approvalOf(t, g); got.Seal != "s1" || got.ApprovedBy != owner {
-		t.Errorf("approval %+v", got)
+	for name, change := range map[string]fields{
+		"the decision": {"decision": "Denied"}, "the digest": {"digest": strings.Repeat("b", 64)}, "the end": {"expirationTime": inDays(3)},
+	} {
+		err := patching(a, fields{"spec": change})(t, use(t).clients[owner])
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec is immutable") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

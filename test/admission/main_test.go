@@ -151,8 +151,8 @@ func (w *world) awaitPolicies(ctx context.Context) error {
 		"mcp-registrar-records": func(ctx context.Context) error {
 			return w.clients[releaser].Create(ctx, record("probe", clientsNamespace), client.DryRunAll)
 		},
-		"mcp-registrar-seal": func(ctx context.Context) error {
-			return w.clients[releaser].Create(ctx, sealKey(), client.DryRunAll)
+		approval: func(ctx context.Context) error {
+			return w.clients[alice].Create(ctx, looked(grant("probe"), alice), client.DryRunAll)
 		},
 		secretsOnly: func(ctx context.Context) error {
 			return w.clients[operator].Create(ctx, secretOf(corev1.SecretTypeOpaque, clientsNamespace, nil), client.DryRunAll)

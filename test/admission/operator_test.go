@@ -22,14 +22,16 @@ func TestT18StatusBelongsToTheOperator(t *testing.T) {
 	as := given(t, admin, open("status-"+suffix()))
 	seen := fields{"observedGeneration": 1}
 	words := []string{"status is written by the operator only", "for example spec.state: Suspended"}
-	onGrant := []string{"status is written by the operator only, but for status.approval", "for example kubectl patch scopegrant"}
+	onGrant := []string{"status is written by the operator only", "to decide about a ScopeGrant create a ScopeGrantApproval"}
 	put := func(c client.Client, o client.Object, t *testing.T) error { return c.Status().Update(t.Context(), o) }
 	try(t, []attempt{
 		{"registration by the tenant", tenant, patchingStatus(r, seen), operatorOnly, words},
 		{"server by the tenant", tenant, patchingStatus(s, seen), operatorOnly, words},
 		{"authorization server by the tenant", tenant, patchingStatus(as, seen), operatorOnly, words},
 		{"grant by the tenant", tenant, patchingStatus(g, seen), operatorOnly, onGrant},
-		{"grant by a server's owner", owner, patchingStatus(g, fields{"expiresAt": "2027-01-01T00:00:00Z"}), operatorOnly, onGrant},
+		{"grant by a server's owner", stranger, patchingStatus(g, fields{"approval": fields{
+			"name": "a", "uid": "u", "decision": "Approved", "decisionTime": "2027-01-01T00:00:00Z",
+		}}), operatorOnly, onGrant},
 		{"registration as a whole", tenant, func(t *testing.T, c client.Client) error {
 			whole := stored(t, r.DeepCopy())
 			whole.Status.ClientID = "forged"

@@ -7,10 +7,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -18,7 +21,7 @@ import (
 )
 
 // everyVerb is what a role gives that gives everything but what this product
-// adds: no wildcard, which would hold operate, grant and release.
+// adds: no wildcard, which would hold operate and release.
 var everyVerb = []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
 
 func rule(verbs []string, resources ...string) rbacv1.PolicyRule {
@@ -36,15 +39,18 @@ type role struct {
 	rules     []rbacv1.PolicyRule
 }
 
-// roles: alice and bob are client developers who have a say over servers, too
-// (bob over one of them); tina is the tenant's admin with every right on the
-// kinds; olga owns the servers and writes the grants of others; sven has a say
-// in the client's namespace only; rita lets go of clients; wanda was given every
-// verb in the client's namespace by a wildcard, operate among them. The operator
-// has the roles of config/rbac and nothing else.
+// roles: alice and bob are client developers who may approve, too, and could act as
+// the ServiceAccount ci (alice by impersonation, bob by a token); tina is the tenant's
+// admin with every right on the kinds; olga owns the servers and writes the grants of
+// others; sven may approve and impersonate alice; rita lets go of clients; wanda was
+// given every verb in the client's namespace by a wildcard, operate among them. The
+// operator has the roles of config/rbac and nothing else.
 func roles() []role {
 	developer := []rbacv1.PolicyRule{rule(everyVerb, "mcpclientregistrations", "scopegrants"), secretRule(everyVerb...)}
-	decides := []rbacv1.PolicyRule{rule([]string{"get", "patch", "update"}, "scopegrants", "scopegrants/status")}
+	approves := []rbacv1.PolicyRule{rule(everyVerb, "scopegrantapprovals", "scopegrantapprovals/status")}
+	account := func(verb, resource string) []rbacv1.PolicyRule {
+		return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{resource}, ResourceNames: []string{"ci"}, Verbs: []string{verb}}}
+	}
 	return []role{
 		{alice, clientsNamespace, developer},
 		{bob, clientsNamespace, developer},
@@ -54,13 +60,15 @@ func roles() []role {
 			secretRule(everyVerb...),
 		}},
 		{tenant, "", []rbacv1.PolicyRule{rule(everyVerb, "authorizationservers", "authorizationservers/status")}},
-		{owner, serversNamespace, []rbacv1.PolicyRule{rule(append([]string{"grant"}, everyVerb...), "mcpservers")}},
-		{owner, clientsNamespace, append(decides, rule(everyVerb, "scopegrants"))},
-		{alice, serversNamespace, []rbacv1.PolicyRule{rule([]string{"grant"}, "mcpservers")}},
-		{alice, clientsNamespace, decides},
-		{bob, serversNamespace, []rbacv1.PolicyRule{{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"mcpservers"}, ResourceNames: []string{"invoices"}, Verbs: []string{"grant"}}}},
-		{bob, clientsNamespace, decides},
-		{stranger, clientsNamespace, append(decides, rule([]string{"grant"}, "mcpservers"))},
+		{owner, serversNamespace, append(approves, rule(everyVerb, "mcpservers"))},
+		{owner, clientsNamespace, []rbacv1.PolicyRule{rule(everyVerb, "scopegrants")}},
+		{alice, serversNamespace, approves},
+		{alice, clientsNamespace, account("impersonate", "serviceaccounts")},
+		{bob, serversNamespace, append(approves, rule(everyVerb, "mcpservers"))},
+		{bob, clientsNamespace, account("create", "serviceaccounts/token")},
+		{stranger, serversNamespace, approves},
+		{stranger, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"get", "patch", "update"}, "scopegrants", "scopegrants/status")}},
+		{stranger, "", []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"users"}, ResourceNames: []string{alice}, Verbs: []string{"impersonate"}}}},
 		{releaser, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"release", "get", "patch", "update"}, "mcpclientregistrations"), secretRule(everyVerb...)}},
 		{wildcard, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"*"}, "*")}},
 		{releaser, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
@@ -107,12 +115,21 @@ func (w *world) settle(ctx context.Context) error {
 	if err := w.enterDeployer(ctx); err != nil {
 		return err
 	}
-	for _, as := range []*v1alpha1.AuthorizationServer{authorizationServer("strict"), broken("broken"), open("open")} {
-		if err := c.Create(ctx, as); err != nil {
-			return err
+	for _, object := range []client.Object{authorizationServer("strict"), broken("broken"), open("open"), server("invoices")} {
+		// For some seconds after the CRDs were created, what would stamp an object does
+		// not know its schema.
+		err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			err := c.Create(ctx, object)
+			if apierrors.IsServiceUnavailable(err) {
+				return false, nil
+			}
+			return true, err
+		})
+		if err != nil {
+			return fmt.Errorf("creating %T %s: %w", object, object.GetName(), err)
 		}
 	}
-	return c.Create(ctx, server("invoices"))
+	return nil
 }
 
 // enterDeployer makes the account of a tool that installs things, with every right.

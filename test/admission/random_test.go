@@ -13,7 +13,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
@@ -207,31 +206,4 @@ func (d dice) scope() v1alpha1.ScopeName {
 		name.WriteString(strings.Repeat("s", max(pick(d, 127, 128, 129, 200)-name.Len(), 0)))
 	}
 	return v1alpha1.ScopeName(name.String())
-}
-
-// approval is a decision about a grant that somebody is about to write.
-func (d dice) approval(g *v1alpha1.ScopeGrant) *v1alpha1.Approval {
-	people := []string{alice, bob, owner}
-	annotate := func(key string) {
-		if d.IntN(6) > 0 {
-			with(client.Object(g), key, pick(d, people...))
-		}
-	}
-	annotate(v1alpha1.AnnotationRequestedBy)
-	if d.IntN(2) == 0 {
-		annotate(v1alpha1.AnnotationChangedBy)
-	}
-	g.Generation = int64(1 + d.IntN(3))
-	a := &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, Generation: g.Generation, ApprovedBy: pick(d, people...)}
-	if d.IntN(4) == 0 {
-		a.Generation = int64(1 + d.IntN(3))
-	}
-	if d.IntN(8) > 0 {
-		a.ExpiresAt = new(metav1.NewTime(created.Add(time.Duration(d.IntN(80*24)-20*24) * time.Hour)))
-	}
-	end, err := time.Parse(time.RFC3339, g.Annotations[v1alpha1.AnnotationExpiresAt])
-	if a.ExpiresAt != nil && err == nil && end.UTC().Year() > 1 && d.IntN(2) == 0 {
-		a.ExpiresAt = new(metav1.NewTime(end.Truncate(time.Second).Add(time.Duration(d.IntN(3)-1) * time.Second)))
-	}
-	return a
 }

@@ -34,7 +34,8 @@ func TestCreationIsStamped(t *testing.T) {
 		})
 	}
 	t.Run("server", func(t *testing.T) {
-		wantStamp(t, given(t, owner, server("s-"+suffix())), stamp{})
+		wantStamp(t, given(t, owner, server("s-"+suffix())), stamp{ChangedBy: owner})
+		wantStamp(t, given(t, admin, open("s-"+suffix())), stamp{ChangedBy: admin})
 	})
 }
 
@@ -93,4 +94,38 @@ func TestChangeIsStamped(t *testing.T) {
 			wantStamp(t, r, stamp{RequestedBy: alice, ChangedBy: "admin", Finalizers: finalizers})
 		})
 	}
+}
+
+// Who set a server up, or changed what it allows, is noted, and not forged.
+func TestServersTellWhoChangedThem(t *testing.T) {
+	s, as := given(t, owner, server("s-"+suffix())), given(t, admin, open("s-"+suffix()))
+	for name, change := range map[string]fields{
+		"the spec":  {"spec": fields{"grants": fields{"autoApprovedTiers": []string{"Read", "Elevated"}}}},
+		"the owner": annotations(v1alpha1.AnnotationOwner, "team-b@example.com"),
+	} {
+		must(t, bob, patching(s, change))
+		wantStamp(t, s.DeepCopy(), stamp{ChangedBy: bob})
+		must(t, owner, patching(s, fields{"metadata": fields{"labels": fields{"x": name[4:]}}}))
+		wantStamp(t, s.DeepCopy(), stamp{ChangedBy: bob})
+		must(t, owner, patching(s, annotations(v1alpha1.AnnotationChangedBy, nil)))
+		wantStamp(t, s.DeepCopy(), stamp{ChangedBy: bob})
+		must(t, owner, patching(s, fields{"spec": fields{"accessTokenLifetimeSeconds": 60 + len(name)}}))
+		wantStamp(t, s.DeepCopy(), stamp{ChangedBy: owner})
+	}
+	must(t, tenant, patching(as, annotations(v1alpha1.AnnotationPaused, "true")))
+	wantStamp(t, as.DeepCopy(), stamp{ChangedBy: tenant})
+	falseName := []string{"changed-by", "names another user"}
+	try(t, []attempt{
+		{"changed in another's name", bob, patching(s, annotations(v1alpha1.AnnotationChangedBy, alice, v1alpha1.AnnotationOwner, "team-c@example.com")), requester, falseName},
+		{"created in another's name", owner, one(with(server("s-"+suffix()), v1alpha1.AnnotationChangedBy, bob)), requester, []string{"cannot be given to a new object"}},
+		{"created in one's own name", owner, one(with(server("s-"+suffix()), v1alpha1.AnnotationChangedBy, owner)), "", nil},
+		{"paused in another's name", tenant, patching(as, annotations(v1alpha1.AnnotationPaused, "x", v1alpha1.AnnotationChangedBy, alice)), requester, falseName},
+	})
+	use(t).unstamped(t, func() {
+		must(t, bob, patching(given(t, owner, server("s-"+suffix())), fields{"spec": fields{"accessTokenLifetimeSeconds": 61}}))
+		try(t, []attempt{
+			{"another's name stays, where nothing is stamped", bob, patching(s, fields{"spec": fields{"accessTokenLifetimeSeconds": 62}}), requester, []string{"names another user than the one who changes the object", `changed-by: "bob"`}},
+			{"one's own name", bob, patching(s, fields{"spec": fields{"accessTokenLifetimeSeconds": 63}, "metadata": fields{"annotations": fields{v1alpha1.AnnotationChangedBy: bob}}}), "", nil},
+		})
+	})
 }

@@ -39,10 +39,6 @@ func TestTheOperatorWritesItsOwnSecretsOnly(t *testing.T) {
 	must(t, admin, patching(stripped, fields{"metadata": fields{"labels": fields{v1alpha1.LabelManagedBy: nil}}}))
 	doomed := given(t, operator, secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, own))
 	must(t, admin, patching(doomed, fields{"metadata": fields{"labels": fields{v1alpha1.LabelManagedBy: nil}}}))
-	other := secretOf(corev1.SecretTypeOpaque, clientsNamespace, own)
-	other.Name = "mcp-registrar-seal"
-	unlabelled := other.DeepCopy()
-	unlabelled.Labels = nil
 	create := func(secret *corev1.Secret) func(*testing.T, client.Client) error {
 		return func(t *testing.T, c client.Client) error {
 			return c.Create(t.Context(), secret.DeepCopy(), client.DryRunAll)
@@ -68,7 +64,6 @@ func TestTheOperatorWritesItsOwnSecretsOnly(t *testing.T) {
 		{"a certificate in its own namespace", operator, create(secretOf(corev1.SecretTypeOpaque, systemNamespace, own)), secretsOnly, types},
 		{"credentials without the label", operator, create(secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, nil)), secretsOnly, label},
 		{"credentials with another's label", operator, create(secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, map[string]string{v1alpha1.LabelManagedBy: "helm"})), secretsOnly, label},
-		{"the key of the seals without the label", operator, create(unlabelled), secretsOnly, types},
 		{"another's changed", operator, write(theirs, nil), secretsOnly, types},
 		{"another's labelled as its own", operator, write(theirs, own), secretsOnly, types},
 		{"another's with its label", operator, write(labelled, own), secretsOnly, types},
@@ -77,7 +72,6 @@ func TestTheOperatorWritesItsOwnSecretsOnly(t *testing.T) {
 		{"its own without the label", operator, write(mine, nil), secretsOnly, label},
 		{"credentials", operator, create(secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, own)), "", nil},
 		{"a record", operator, create(secretOf(v1alpha1.SecretTypeRecord, systemNamespace, own)), "", nil},
-		{"the key of the seals", operator, create(other), "", nil},
 		{"its own changed", operator, write(mine, own), "", nil},
 		{"its own that lost the label, mended", operator, write(stripped, own), "", nil},
 		{"its own deleted", operator, remove(mine), "", nil},

@@ -192,6 +192,19 @@ func (r *trial) settle(random, admitted any) any {
 		agree(spec["allowedNamespaces"], "from")
 	case "AccessDenial":
 		r.keepOne(spec, "client", "registration")
+	case "ScopeGrantApproval":
+		// Of one of the two forms, with what that needs.
+		others := []string{"clientRef", "scopes", "redirectHosts", "authMethods"}
+		if r.IntN(2) == 0 {
+			known = beforehand().Object["spec"].(map[string]any)
+			others = []string{"grantRef", "registration", "digest", "requestedBy"}
+		}
+		maps.DeleteFunc(spec, func(field string, _ any) bool { return slices.Contains(others, field) })
+		for field, value := range known {
+			if spec[field] == nil {
+				spec[field] = value
+			}
+		}
 	case "MCPServer":
 		agree(spec["allowedClients"], "namespaces")
 	case "MCPClientRegistration":

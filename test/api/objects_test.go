@@ -66,12 +66,30 @@ func accessDenial() *unstructured.Unstructured {
 	})
 }
 
+// approval is the word of an owner of a server to a grant that they looked at.
+func approval() *unstructured.Unstructured {
+	return object("ScopeGrantApproval", map[string]any{
+		"serverRef":    map[string]any{"name": "invoices", "uid": "u1"},
+		"grantRef":     map[string]any{"namespace": "payments", "name": "reader", "uid": "u2", "generation": int64(1)},
+		"registration": map[string]any{"uid": "u3", "generation": int64(2)},
+		"digest":       strings.Repeat("0a", 32), "requestedBy": "alice", "decision": "Approved",
+	})
+}
+
+// beforehand is what is approved before it is asked for.
+func beforehand() *unstructured.Unstructured {
+	return object("ScopeGrantApproval", map[string]any{
+		"serverRef": map[string]any{"name": "invoices"}, "clientRef": map[string]any{"namespace": "payments", "name": "reader"},
+		"scopes": list("invoices:pay"), "decision": "Approved", "expirationTime": "2027-03-31T00:00:00Z",
+	})
+}
+
 // clusterScoped says that objects of a kind belong to no namespace.
 func clusterScoped(kind string) bool { return kind == "AuthorizationServer" || kind == "AccessDenial" }
 
 // kinds makes one object of each kind.
 func kinds() []func() *unstructured.Unstructured {
-	return []func() *unstructured.Unstructured{authorizationServer, mcpServer, desktop, scopeGrant, accessDenial}
+	return []func() *unstructured.Unstructured{authorizationServer, mcpServer, desktop, scopeGrant, approval, accessDenial}
 }
 
 // place gives an object a name of its own, and a namespace if its kind has one.

@@ -23,16 +23,6 @@ func tooled(characters int, with string) []any {
 	return list(map[string]any{"name": "a", "tier": "Read", "tools": tools, "description": strings.Repeat(with, characters-255*128-1)})
 }
 
-// approved are entries with as many characters in all.
-func approved(characters int, with string) []any {
-	entry := func(scopes []any) map[string]any {
-		return map[string]any{"namespace": "n", "client": "c", "until": "2027-03-31T00:00:00Z", "scopes": scopes}
-	}
-	full := func(count int) []any { return many(count, func(i int) string { return padded(i, 128, with) }) }
-	rest := characters - 3*(64*128+2) - 63*128 - 2
-	return list(entry(full(64)), entry(full(64)), entry(full(64)), entry(append(full(63), padded(999, rest, with))))
-}
-
 // What members that are bounded each may be together.
 func TestSums(t *testing.T) {
 	check(t, mcpServer, []rule{
@@ -40,10 +30,6 @@ func TestSums(t *testing.T) {
 		{name: "a catalogue of 32768 emoji", create: edits(set("scopes", tooled(32768, "😀")))},
 		{name: "a catalogue of 32769 characters", create: edits(set("scopes", tooled(32769, "t"))), want: []string{
 			"spec.scopes: Invalid value: scopes must have names, descriptions and tools of at most 32768 characters together: shorten the descriptions, or spread the scopes over several MCPServers, for example one for each group of tools",
-		}},
-		{name: "approvals of 32768 characters", create: edits(set("grants.preApproved", approved(32768, "s")))},
-		{name: "approvals of 32769 characters", create: edits(set("grants.preApproved", approved(32769, "s"))), want: []string{
-			"spec.grants.preApproved: Invalid value: preApproved must have names of at most 32768 characters together: remove entries that have ended, or approve single grants, for example with kubectl patch scopegrant",
 		}},
 	})
 	const blank = "clientName must not begin or end with white space, for example Desktop assistant"
@@ -70,7 +56,7 @@ func TestLargestObjectsLeaveRoom(t *testing.T) {
 	const room = 1 << 20
 	c, namespace := useCluster(t)
 	server, client := mcpServer(), registration()
-	edited(server, set("scopes", tooled(32768, "<")), set("grants.preApproved", approved(32768, "<")))
+	edited(server, set("scopes", tooled(32768, "<")))
 	edited(client,
 		set("jwks", strings.Repeat("<", 16384)), set("clientName", strings.Repeat("<", 128)),
 		set("credentials.annotations", map[string]any{"a": strings.Repeat("<", 4096), "b": strings.Repeat("<", 4096), "c": strings.Repeat("<", 4096), "d": strings.Repeat("<", 4096)}),

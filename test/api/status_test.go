@@ -36,6 +36,7 @@ func TestStatusInstants(t *testing.T) {
 		{base: mcpServer, field: "status.conditions", status: condition, want: inList},
 		{base: desktop, field: "status.conditions", status: condition, want: inList},
 		{base: scopeGrant, field: "status.conditions", status: condition, want: inList},
+		{base: approval, field: "status.conditions", status: condition, want: inList},
 		{base: desktop, field: "status.expiresAt", status: instantAt("expiresAt"), want: byItself},
 		{base: desktop, field: "status.registeredAt", status: instantAt("registeredAt"), want: byItself},
 		{base: desktop, field: "status.term.startedAt", status: termFrom, want: byItself},

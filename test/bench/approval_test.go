@@ -12,12 +12,14 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 	"github.com/mcp-registrar/mcp-registrar/test/devas"
 	"github.com/mcp-registrar/mcp-registrar/test/operator"
 )
@@ -26,12 +28,6 @@ import (
 const (
 	guarded      = "payments"
 	guardedScope = "payments:release"
-)
-
-// What an owner says to a grant.
-const (
-	approve  = `{"status":{"approval":{"decision":"Approved","generation":1}}}`
-	withdraw = `{"status":{"approval":null}}`
 )
 
 // policyAge is longer than the manager wants the admission policies to have been
@@ -48,17 +44,18 @@ func (b *bench) approvals(t *testing.T, n int) {
 	clients := b.guardedClients(t, all)
 	owner := b.as(t, "olga")
 	for _, turn := range []struct {
-		what, patch string
-		gap         time.Duration
+		what     string
+		withdraw bool
+		gap      time.Duration
 	}{
-		{"approvals, one every 100ms: scope given", approve, gap},
-		{"withdrawals, one every 100ms: scope taken away", withdraw, gap},
-		{"approvals at once: scope given", approve, 0},
-		{"withdrawals at once: scope taken away", withdraw, 0},
+		{"approvals, one every 100ms: scope given", false, gap},
+		{"withdrawals, one every 100ms: scope taken away", true, gap},
+		{"approvals at once: scope given", false, 0},
+		{"withdrawals at once: scope taken away", true, 0},
 	} {
 		b.awaitIdle(t)
 		b.AS.ResetCounts()
-		said := decide(t, owner, all, turn.patch, turn.gap)
+		said := b.decide(t, owner, all, turn.withdraw, turn.gap)
 		took := b.awaitReplaced(t, clients, said)
 		say(t, "approvals", "%d %s at the authorization server after %s", n, turn.what, took)
 	}
@@ -74,11 +71,22 @@ func (b *bench) awaitPolicies(t *testing.T) {
 	})
 }
 
-// as is a client for a user of this name who may do everything.
+// as is a client for a user of this name who may decide about grants, and could act as
+// nobody else.
 func (b *bench) as(t *testing.T, name string) client.Client {
 	t.Helper()
+	meta := metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: "approves"}
+	b.create(t, []client.Object{
+		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"scopegrantapprovals"}, Verbs: []string{"create", "delete"},
+		}}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+		},
+	})
 	config := rest.CopyConfig(b.Config)
-	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: []string{"system:masters"}}
+	config.Impersonate = rest.ImpersonationConfig{UserName: name}
 	c, err := client.New(config, client.Options{Scheme: b.Scheme()})
 	if err != nil {
 		t.Fatal(err)
@@ -127,12 +135,18 @@ func (b *bench) guardedClients(t *testing.T, all []string) map[string]string {
 
 // decide writes a decision about the grant of each name, with a gap between them
 // or many at a time, and returns when the API server had answered each.
-func decide(t *testing.T, owner client.Client, all []string, patch string, gap time.Duration) map[string]time.Time {
+func (b *bench) decide(t *testing.T, owner client.Client, all []string, withdraw bool, gap time.Duration) map[string]time.Time {
 	t.Helper()
-	answered := make([]time.Time, len(all))
-	one := func(ctx context.Context, i int) error {
-		grant := &v1alpha1.ScopeGrant{ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: all[i] + "-releases"}}
-		err := owner.Status().Patch(ctx, grant, client.RawPatch(types.MergePatchType, []byte(patch)))
+	answered, decisions := make([]time.Time, len(all)), make([]*v1alpha1.ScopeGrantApproval, len(all))
+	for i, name := range all {
+		decisions[i] = b.looked(t, name)
+	}
+	one := func(ctx context.Context, i int) (err error) {
+		if withdraw {
+			err = owner.Delete(ctx, decisions[i])
+		} else {
+			err = owner.Create(ctx, decisions[i])
+		}
 		answered[i] = time.Now()
 		return err
 	}
@@ -181,4 +195,25 @@ func (b *bench) awaitReplaced(t *testing.T, clients map[string]string, said map[
 		durations = append(durations, d)
 	}
 	return newSpread(durations)
+}
+
+// looked is what an owner says who looked at the grant of a name.
+func (b *bench) looked(t *testing.T, name string) *v1alpha1.ScopeGrantApproval {
+	t.Helper()
+	grant, reg, server := &v1alpha1.ScopeGrant{}, &v1alpha1.MCPClientRegistration{}, &v1alpha1.MCPServer{}
+	for object, of := range map[client.Object]string{grant: name + "-releases", reg: name, server: guarded} {
+		if err := b.Get(t.Context(), types.NamespacedName{Namespace: operator.TeamNamespace, Name: of}, object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{Namespace: server.Namespace, Name: grant.Name},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef:    v1alpha1.ApprovedServer{Name: server.Name, UID: string(server.UID)},
+			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
+			Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
+			Digest:       policy.Look(grant, reg, server).Digest(),
+			RequestedBy:  grant.Annotations[v1alpha1.AnnotationRequestedBy], Decision: v1alpha1.DecisionApproved,
+		},
+	}
 }

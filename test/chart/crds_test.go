@@ -19,8 +19,8 @@ const keepAnnotation = "helm.sh/resource-policy"
 func TestCRDs(t *testing.T) {
 	t.Parallel()
 	sources := byName(generatedCRDs(t))
-	if len(sources) != 5 {
-		t.Fatalf("%d CRDs are generated, want 5", len(sources))
+	if len(sources) != 6 {
+		t.Fatalf("%d CRDs are generated, want 6", len(sources))
 	}
 
 	t.Run("not kept, they are what was generated", func(t *testing.T) {

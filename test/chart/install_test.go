@@ -5,11 +5,15 @@ package chart
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
@@ -28,8 +32,15 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	want(t, plane, false, "role/mcp-registrar-watched -n payments", "pdb/mcp-registrar")
 	sample := "apiVersion: mcp-registrar.dev/v1alpha1\nkind: AuthorizationServer\nmetadata: {name: company}\n" +
 		"spec: {issuer: https://auth.example.com, dynamicRegistration: {}, allowedNamespaces: {from: All}}\n"
-	if err := plane.Apply(t.Context(), written(t, sample)); err != nil {
-		t.Fatal(err)
+	// Until it knows the schema of a new kind, the API server refuses what a mutating
+	// policy matches.
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		last = plane.Apply(ctx, written(t, sample))
+		return last == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("%v: %v", err, last)
 	}
 
 	values := valueSet{name: "watch-list"}

@@ -25,7 +25,7 @@ type reason struct {
 
 var reasons = []reason{
 	{
-		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants mcpclientregistrations", verbs: "get list watch",
+		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants scopegrantapprovals mcpclientregistrations", verbs: "get list watch",
 		because: "the facts of a decision",
 	},
 	{
@@ -38,11 +38,11 @@ var reasons = []reason{
 	},
 	{
 		group: "mcp-registrar.dev", verbs: "get patch update",
-		resources: "accessdenials/status authorizationservers/status mcpservers/status scopegrants/status mcpclientregistrations/status",
+		resources: "accessdenials/status authorizationservers/status mcpservers/status scopegrants/status scopegrantapprovals/status mcpclientregistrations/status",
 		because:   "reports",
 	},
 	{
-		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants mcpclientregistrations", verbs: "operate",
+		group: "mcp-registrar.dev", resources: "authorizationservers mcpservers scopegrants scopegrantapprovals mcpclientregistrations", verbs: "operate",
 		because: "the admission policies know the operator by it",
 	},
 	{
@@ -63,7 +63,7 @@ var reasons = []reason{
 	},
 	{
 		group: "admissionregistration.k8s.io", resources: "validatingadmissionpolicies validatingadmissionpolicybindings", verbs: "get list watch",
-		because: "an approval counts only while the policies that check who wrote it are in force",
+		because: "an approval counts only while the policies that note who gave it are in force",
 	},
 	{
 		group: "coordination.k8s.io", resources: "leases", verbs: "get list watch",
@@ -79,7 +79,7 @@ var reasons = []reason{
 	},
 	{
 		own: true, resources: "secrets", verbs: "get list watch create update patch delete",
-		because: "registration records, the key of the approvals' seals, and the credentials that AuthorizationServers name",
+		because: "registration records and the credentials that AuthorizationServers name",
 	},
 	{
 		own: true, group: "coordination.k8s.io", resources: "leases", verbs: "get create update",

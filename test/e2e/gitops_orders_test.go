@@ -16,7 +16,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -41,7 +40,11 @@ func TestApplyInRandomOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	admin := &person{name: "admin", home: t.TempDir()}
 	admin.kubeconfig = filepath.Join(admin.home, "kubeconfig")
-	if err := w.plane.Kubeconfig(admin.kubeconfig, w.plane.Config); err != nil {
+	robot, err := w.plane.UserConfig("system:serviceaccount:flux-system:kustomize-controller", "system:masters")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.plane.Kubeconfig(admin.kubeconfig, robot); err != nil {
 		t.Fatal(err)
 	}
 	sets := make([][]conditioned, randomOrders)
@@ -91,9 +94,6 @@ func (w *world) told(t *testing.T) []corev1.Event {
 // two registrations and four grants.
 func (s *scene) set(issuer string) []conditioned {
 	server := s.newServer()
-	server.Spec.Grants = &v1alpha1.GrantPolicy{PreApproved: []v1alpha1.PreApproval{{
-		Namespace: s.namespace, Client: "writer", Scopes: []v1alpha1.PreApprovedScope{"files:write"}, Until: metav1.NewTime(inAnHour()),
-	}}}
 	writes := s.newGrant("writer-writes", "writer", "files:write")
 	writes.Spec.Reason = "ticket FIN-1234"
 	return []conditioned{
@@ -101,6 +101,7 @@ func (s *scene) set(issuer string) []conditioned {
 		s.newRegistration("reader", v1alpha1.AuthMethodNone), s.newRegistration("writer", v1alpha1.AuthMethodClientSecretBasic),
 		s.newGrant("reader-reads", "reader", "files:read"), s.newGrant("writer-reads", "writer", "files:read"),
 		s.newGrant("writer-notes", "writer", "notes:read"), writes,
+		beforehand(s.namespace, server.Name, s.namespace, "writer", "files:write", inAnHour()),
 	}
 }
 

@@ -46,7 +46,7 @@ func newAccountable(t *testing.T, b *boundary, u upstream) accountable {
 	b.create(t, a.server)
 	a.team = &scene{world: b.world, as: b.as, namespace: ledgersTeam, server: a.server}
 	a.alice = b.newPerson(t, "alice", map[string]string{clientDeveloper: ledgersTeam})
-	a.olga = b.newPerson(t, "olga", map[string]string{serverOwner: b.namespace, grantApprover: ledgersTeam})
+	a.olga = b.newPerson(t, "olga", map[string]string{serverOwner: b.namespace, grantApprover: b.namespace})
 	return a
 }
 

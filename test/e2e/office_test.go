@@ -54,7 +54,7 @@ func newOffice(t *testing.T, w *world, as *devas.Server) *office {
 	o := &office{
 		scene: &scene{world: w, as: "devas", namespace: team, server: newInvoices("devas")}, as: as,
 		alice: w.newPerson(t, "alice", map[string]string{clientDeveloper: team}),
-		olga:  w.newPerson(t, "olga", map[string]string{serverOwner: billing, grantApprover: team}),
+		olga:  w.newPerson(t, "olga", map[string]string{serverOwner: billing, grantApprover: billing}),
 		bob:   w.newPerson(t, "bob", map[string]string{grantApprover: team}),
 	}
 	w.create(t, o.server)

@@ -6,9 +6,12 @@
 package e2e
 
 import (
+	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
 
@@ -77,8 +81,8 @@ func (w *world) newPerson(t *testing.T, name string, roles map[string]string) *p
 // roleActs is for each role something that it lets people do.
 var roleActs = map[string]authorizationv1.ResourceAttributes{
 	clientDeveloper: {Verb: "create", Resource: "scopegrants"},
-	grantApprover:   {Verb: "patch", Resource: "scopegrants", Subresource: "status"},
-	serverOwner:     {Verb: "grant", Resource: "mcpservers"},
+	grantApprover:   {Verb: "create", Resource: "scopegrantapprovals"},
+	serverOwner:     {Verb: "update", Resource: "mcpservers"},
 }
 
 // awaitMay waits until a user may do something in a namespace: the API server
@@ -173,32 +177,93 @@ func (w *world) youngestPolicy(t *testing.T) (youngest time.Time, err error) {
 	return youngest, nil
 }
 
-// approval is the command that a grant that waits for approval tells.
+// approval is the command by which an owner of the server approves a grant as the
+// server shows it, from the page about approvals.
 func (w *world) approval(t *testing.T, grant *v1alpha1.ScopeGrant) (command string) {
 	t.Helper()
-	NewWithT(t).Eventually(func() string {
-		var reason string
-		switch standing := w.ready(t, grant)(); standing {
-		case "False/" + v1alpha1.ReasonApprovalRequired, "False/" + v1alpha1.ReasonApprovalUnverified:
-			reason = meta.FindStatusCondition(grant.Status.Conditions, v1alpha1.ConditionReady).Message
-		default:
-			return standing
+	root, err := env.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &v1alpha1.MCPServer{}
+	key := client.ObjectKey{Namespace: grant.ServerNamespace(), Name: grant.Spec.ServerRef.Name}
+	NewWithT(t).Eventually(func() bool {
+		w.ready(t, grant)()
+		if err := w.Get(t.Context(), key, server); err != nil {
+			return false
 		}
-		_, after, found := strings.Cut(reason, "kubectl patch ")
-		if !found {
-			return reason
-		}
-		command = "kubectl patch " + after
-		return ""
-	}, patience, often).Should(BeEmpty(), "the condition does not say how to approve")
-	return command
+		return slices.ContainsFunc(server.Status.PendingGrants, func(p v1alpha1.PendingGrant) bool {
+			end, err := time.Parse(time.RFC3339, grant.Annotations[v1alpha1.AnnotationExpiresAt])
+			return err == nil && p.UID == string(grant.UID) && p.Generation == grant.Generation &&
+				p.ExpirationTime != nil && p.ExpirationTime.Time.Equal(end.Truncate(time.Second))
+		})
+	}, patience, often).Should(BeTrue(), "the server does not show the grant as it stands")
+	return fmt.Sprintf(`kubectl get mcpserver %s -n %s -o go-template-file=%s | awk 'BEGIN{RS="---\n"} /\n    name: %s\n    uid/' | kubectl create -f -`,
+		server.Name, server.Namespace, filepath.Join(root, "docs", "examples", "approvals.tmpl"), grant.Name)
 }
 
-// approve is the approval of a grant by the command that its condition tells.
+// approve is the approval of a grant by the command that the page tells.
 func (p *person) approve(t *testing.T, w *world, grant *v1alpha1.ScopeGrant) {
 	t.Helper()
 	command := w.approval(t, grant)
 	if said, err := p.shell(t, command); err != nil {
 		t.Fatalf("%s: %s: %v\n%s", p.name, command, err, said)
+	}
+}
+
+// approvals are the decisions about a grant.
+func (w *world) approvals(t *testing.T, grant *v1alpha1.ScopeGrant) []v1alpha1.ScopeGrantApproval {
+	t.Helper()
+	var list v1alpha1.ScopeGrantApprovalList
+	if err := w.List(t.Context(), &list, client.InNamespace(grant.ServerNamespace())); err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(list.Items, func(a v1alpha1.ScopeGrantApproval) bool {
+		return a.Spec.GrantRef == nil || a.Spec.GrantRef.UID != string(grant.UID)
+	})
+}
+
+// withdraw deletes what was decided about a grant.
+func (p *person) withdraw(t *testing.T, w *world, grant *v1alpha1.ScopeGrant) {
+	t.Helper()
+	for _, a := range w.approvals(t, grant) {
+		p.does(t, "delete", "mcpapproval", "-n", a.Namespace, a.Name)
+	}
+}
+
+// looked is a decision about a grant as it is, in nobody's name.
+func (w *world) looked(t *testing.T, grant *v1alpha1.ScopeGrant, decision v1alpha1.ApprovalDecision) *v1alpha1.ScopeGrantApproval {
+	t.Helper()
+	var reg v1alpha1.MCPClientRegistration
+	var server v1alpha1.MCPServer
+	for object, key := range map[client.Object]client.ObjectKey{
+		grant: client.ObjectKeyFromObject(grant), &reg: {Namespace: grant.Namespace, Name: grant.Spec.ClientRef.Name},
+		&server: {Namespace: grant.ServerNamespace(), Name: grant.Spec.ServerRef.Name},
+	} {
+		if err := w.Get(t.Context(), key, object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{Namespace: server.Namespace, GenerateName: grant.Name + "-"},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef:    v1alpha1.ApprovedServer{Name: server.Name, UID: string(server.UID)},
+			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
+			Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
+			Digest:       policy.Look(grant, &reg, &server).Digest(),
+			RequestedBy:  cmp.Or(grant.Annotations[v1alpha1.AnnotationRequestedBy], "nobody"), Decision: decision,
+		},
+	}
+}
+
+// beforehand approves a scope for a client before it asks.
+func beforehand(namespace, server, clientNamespace, name, scope string, until time.Time) *v1alpha1.ScopeGrantApproval {
+	return &v1alpha1.ScopeGrantApproval{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ScopeGrantApproval"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef: v1alpha1.ApprovedServer{Name: server}, ClientRef: &v1alpha1.ApprovedClient{Namespace: clientNamespace, Name: name},
+			Scopes: []string{scope}, Decision: v1alpha1.DecisionApproved, ExpirationTime: new(metav1.NewTime(until.Truncate(time.Second))),
+		},
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	. "github.com/onsi/gomega"
@@ -58,7 +57,7 @@ func TestRebuild(t *testing.T) {
 	repository.requireLapsed(t, second)
 	requireUntouched(t, as, left)
 	t.Run("an owner approves again what was approved in the status alone", func(t *testing.T) {
-		approver := second.newPerson(t, "ophelia", map[string]string{serverOwner: billing, grantApprover: team})
+		approver := second.newPerson(t, "ophelia", map[string]string{serverOwner: billing, grantApprover: billing})
 		approver.approve(t, second, repository.statusApproved)
 		awaitStandings(t, second, repository, approved)
 		requireClients(t, as, len(left), map[string]string{
@@ -82,10 +81,6 @@ func newRepository(t *testing.T, w *world, issuer string) *repository {
 	t.Helper()
 	s := &scene{world: w, as: "devas", namespace: team}
 	server := newInvoices("devas")
-	server.Spec.Grants = &v1alpha1.GrantPolicy{PreApproved: []v1alpha1.PreApproval{{
-		Namespace: team, Client: "importer", Scopes: []v1alpha1.PreApprovedScope{releaseScope},
-		Until: metav1.NewTime(inAnHour().Truncate(time.Second)),
-	}}}
 	r := &repository{
 		directory:      t.TempDir(),
 		statusApproved: s.grantOf("robot-releases", "robot", releaseScope),
@@ -108,6 +103,7 @@ func newRepository(t *testing.T, w *world, issuer string) *repository {
 	for _, object := range r.objects {
 		manifests = append(manifests, object)
 	}
+	manifests = append(manifests, beforehand(billing, "invoices", team, "importer", releaseScope, inAnHour()))
 	for i, manifest := range manifests {
 		content, err := yaml.Marshal(manifest)
 		if err != nil {
@@ -138,7 +134,7 @@ func (r *repository) apply(t *testing.T, w *world) *person {
 	if !warned {
 		t.Errorf("kubectl apply does not warn of the entry that has lapsed:\n%s", said)
 	}
-	return w.newPerson(t, "olga", map[string]string{serverOwner: billing, grantApprover: team})
+	return w.newPerson(t, "olga", map[string]string{serverOwner: billing, grantApprover: billing})
 }
 
 // want is the Ready condition of each object before anybody has approved.
@@ -215,7 +211,7 @@ func requireUntouched(t *testing.T, as *devas.Server, left []devas.Client) {
 // newPipeline is a user who applies everything, as a GitOps tool does.
 func (w *world) newPipeline(t *testing.T) *person {
 	t.Helper()
-	config, err := w.plane.UserConfig("pipeline", "system:masters")
+	config, err := w.plane.UserConfig("system:serviceaccount:flux-system:kustomize-controller", "system:masters")
 	if err != nil {
 		t.Fatal(err)
 	}

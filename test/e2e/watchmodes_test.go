@@ -191,7 +191,7 @@ func (v *watching) office(t *testing.T, name string, m watchMode) *office {
 	return &office{
 		scene: &scene{world: v.world, as: name, namespace: m.clients, server: server}, as: as,
 		alice: v.newPerson(t, "alice", map[string]string{clientDeveloper: m.clients}),
-		olga:  v.newPerson(t, "olga", map[string]string{serverOwner: m.servers, grantApprover: m.clients}),
+		olga:  v.newPerson(t, "olga", map[string]string{serverOwner: m.servers, grantApprover: m.servers}),
 	}
 }
 
@@ -220,7 +220,7 @@ func testNobodyChecked(t *testing.T, v *watching, o *office) *v1alpha1.ScopeGran
 	grant := o.grantHere("releases", "robot", releaseScope)
 	o.asks(t, grant)
 	g.Eventually(o.ready(t, grant), patience, often).Should(Equal("False/" + v1alpha1.ReasonApprovalRequired))
-	if err := o.olga.decide(t, grant, "Approved", grant.Generation); err != nil {
+	if err := o.olga.decide(t, o.world, grant, v1alpha1.DecisionApproved); err != nil {
 		t.Fatal(err)
 	}
 	g.Eventually(o.ready(t, grant), patience, often).Should(Equal("False/" + v1alpha1.ReasonApprovalUnverified))

@@ -18,6 +18,7 @@ import (
 	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -182,7 +183,13 @@ func (w *world) connect(t *testing.T, name, issuer string) {
 func (w *world) create(t *testing.T, objects ...client.Object) {
 	t.Helper()
 	for _, object := range objects {
-		if err := w.Create(t.Context(), object); err != nil {
+		err := w.Create(t.Context(), object)
+		// For some seconds after the CRDs were created, what stamps an object does not
+		// know its schema.
+		for begun := time.Now(); apierrors.IsServiceUnavailable(err) && time.Since(begun) < patience; err = w.Create(t.Context(), object) {
+			<-time.After(often)
+		}
+		if err != nil {
 			t.Fatalf("creating %T %s: %v", object, object.GetName(), err)
 		}
 	}

@@ -91,7 +91,7 @@ func TestHealthMessages(t *testing.T) {
 	remedies := map[string]string{
 		"MCPClientRegistration/expired": "move the annotation mcp-registrar.dev/expires-at forward to renew",
 		"ScopeGrant/lapsed":             "move the annotation mcp-registrar.dev/expires-at forward to renew",
-		"ScopeGrant/approval-required":  "kubectl patch scopegrant",
+		"ScopeGrant/approval-required":  "create a ScopeGrantApproval",
 		"AuthorizationServer/paused":    "remove the annotation to go on",
 	}
 	for name, remedy := range remedies {

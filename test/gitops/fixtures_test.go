@@ -21,7 +21,7 @@ import (
 )
 
 // kinds are the kinds of the product.
-var kinds = []string{"AuthorizationServer", "MCPServer", "MCPClientRegistration", "ScopeGrant", "AccessDenial"}
+var kinds = []string{"AuthorizationServer", "MCPServer", "MCPClientRegistration", "ScopeGrant", "ScopeGrantApproval", "AccessDenial"}
 
 // fixtures reads the objects as the reconcilers leave them.
 func fixtures(t *testing.T) []*unstructured.Unstructured {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -85,7 +86,7 @@ func NewStage(t testing.TB, o StageOptions) *Stage {
 		t.Fatal(err)
 	}
 	for _, object := range furniture(s.AS, o) {
-		if err := s.Create(t.Context(), object); err != nil {
+		if err := s.furnish(t.Context(), object); err != nil {
 			t.Fatalf("creating %T %s: %v", object, object.GetName(), err)
 		}
 	}
@@ -175,6 +176,18 @@ func authorizationServer(as *devas.Server, o StageOptions) *v1alpha1.Authorizati
 		server.Spec.DynamicRegistration = &v1alpha1.DynamicRegistration{}
 	}
 	return server
+}
+
+// furnish creates an object, again and again while the API server does not know the
+// schema of its kind: what stamps it needs that.
+func (s *Stage) furnish(ctx context.Context, object client.Object) error {
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := s.Create(ctx, object)
+		if apierrors.IsServiceUnavailable(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
 }
 
 // awaitAdmission waits until a grant could be created: an API server refuses

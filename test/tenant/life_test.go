@@ -129,6 +129,11 @@ func (l *life) enter(ctx context.Context) error {
 			return fmt.Errorf("grant: %w", err)
 		}
 	}
+	if l.approval != nil {
+		if err := l.world.Create(ctx, l.approval); err != nil {
+			return fmt.Errorf("approval: %w", err)
+		}
+	}
 	if err := l.send(ctx, "mcpclientregistrations", l.reg); err != nil {
 		return fmt.Errorf("registration: %w", err)
 	}
@@ -333,6 +338,9 @@ func (l *life) leave(ctx context.Context) error {
 	objects := []client.Object{l.server, l.reg, l.as}
 	for _, grant := range l.grants {
 		objects = append(objects, grant)
+	}
+	if l.approval != nil {
+		objects = append(objects, l.approval)
 	}
 	for _, object := range objects {
 		if err := l.world.Delete(ctx, object); client.IgnoreNotFound(err) != nil {

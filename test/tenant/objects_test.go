@@ -27,6 +27,8 @@ type objects struct {
 	server *v1alpha1.MCPServer
 	reg    *v1alpha1.MCPClientRegistration
 	grants []*v1alpha1.ScopeGrant
+	// approval is what an owner of the server said beforehand; nil for nothing.
+	approval *v1alpha1.ScopeGrantApproval
 	// managers is how many field managers apply something to the registration.
 	managers int
 	// ownIDs and switches are of the authorization server.
@@ -100,6 +102,9 @@ func (o *objects) renamed(name string) {
 	o.reg.Spec.Credentials = &v1alpha1.Credentials{SecretName: name}
 	for _, grant := range o.grants {
 		grant.Spec.ClientRef.Name = name
+	}
+	if o.approval != nil {
+		o.approval.Spec.ClientRef.Name = name
 	}
 }
 

@@ -114,16 +114,13 @@ var oddities = []oddity{
 	{name: "scopes above Read", make: func(d dice, o *objects) {
 		o.server.Spec.Scopes[0].Tier = pick(d, v1alpha1.TierWrite, v1alpha1.TierElevated)
 		o.grants[0].Spec.Reason = cut(d.mixed(1024), 1024)
-		o.server.Spec.Grants = &v1alpha1.GrantPolicy{PreApproved: []v1alpha1.PreApproval{{
-			Namespace: teamNamespace, Client: o.reg.Name, Scopes: []v1alpha1.PreApprovedScope{v1alpha1.PreApprovedScope(o.server.Spec.Scopes[0].Name)}, Until: metav1.NewTime(inAnHour()),
-		}}}
-	}},
-	{name: "many approvals beforehand", make: func(d dice, o *objects) {
-		o.server.Spec.Grants = &v1alpha1.GrantPolicy{}
-		for i := range 256 {
-			o.server.Spec.Grants.PreApproved = append(o.server.Spec.Grants.PreApproved, v1alpha1.PreApproval{
-				Namespace: "n", Client: fmt.Sprintf("%d%s", i, d.mixed(3)), Scopes: []v1alpha1.PreApprovedScope{"files:read"}, Until: metav1.NewTime(inAnHour()),
-			})
+		o.approval = &v1alpha1.ScopeGrantApproval{
+			ObjectMeta: metav1.ObjectMeta{Namespace: teamNamespace, GenerateName: "odd-"},
+			Spec: v1alpha1.ScopeGrantApprovalSpec{
+				ServerRef: v1alpha1.ApprovedServer{Name: o.server.Name}, ClientRef: &v1alpha1.ApprovedClient{Namespace: teamNamespace, Name: o.reg.Name},
+				Scopes: []string{string(o.server.Spec.Scopes[0].Name)}, Decision: v1alpha1.DecisionApproved, Reason: cut(d.mixed(1024), 1024),
+				ExpirationTime: new(metav1.NewTime(inAnHour())),
+			},
 		}
 	}},
 	{name: "guarded", make: func(d dice, o *objects) {

@@ -1,5 +1,5 @@
 -- The health of the kinds of mcp-registrar.dev, for Argo CD: one script for all
--- five. It needs no library. docs/gitops.md says what the states mean.
+-- six. It needs no library. docs/gitops.md says what the states mean.
 local status = obj.status or {}
 local conditions = {}
 for _, condition in ipairs(status.conditions or {}) do

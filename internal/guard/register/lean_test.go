@@ -91,7 +91,7 @@ func synthetic(i int) (*v1alpha1.MCPClientRegistration, *v1alpha1.ScopeGrant) {
 	}
 	grant.Status = v1alpha1.ScopeGrantStatus{
 		ObservedGeneration: 1, Basis: v1alpha1.BasisApproved, ExpiresAt: &end,
-		Approval: &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, Generation: 1, ApprovedBy: "dana.lee@example.com"},
+		Approval: &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, ApprovedBy: "dana.lee@example.com"},
 	}
 	return reg, grant
 }

@@ -112,7 +112,7 @@ func grantFor(name, client, serverNamespace string) *v1alpha1.ScopeGrant {
 	}
 	grant.Status = v1alpha1.ScopeGrantStatus{
 		Basis: v1alpha1.BasisApproved, ObservedGeneration: 1, ChangedTools: []string{"read"},
-		Approval: &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, ApprovedBy: "dana", Generation: 1},
+		Approval: &v1alpha1.Approval{Decision: v1alpha1.DecisionApproved, ApprovedBy: "dana"},
 	}
 	return grant
 }

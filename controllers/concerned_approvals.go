@@ -1,0 +1,114 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// The functions of this file name the objects that a decision about a grant
+// concerns, and the decisions that a change of another object does.
+
+// ofApproval names the clients that a decision is about.
+func (r *RegistrationReconciler) ofApproval(ctx context.Context, object client.Object) []reconcile.Request {
+	a, ok := object.(*v1alpha1.ScopeGrantApproval)
+	if !ok {
+		return nil
+	}
+	if ref := a.Spec.ClientRef; ref != nil {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}}}
+	}
+	return decidedAbout(ctx, r.Client, a, clientOf)
+}
+
+// ofApproval names the grants that a decision is about.
+func (r *ScopeGrantReconciler) ofApproval(ctx context.Context, object client.Object) []reconcile.Request {
+	a, ok := object.(*v1alpha1.ScopeGrantApproval)
+	if !ok {
+		return nil
+	}
+	if ref := a.Spec.ClientRef; ref != nil {
+		return grants(ctx, r.Client, self, client.InNamespace(ref.Namespace), client.MatchingFields{indexGrantClient: ref.Name})
+	}
+	return decidedAbout(ctx, r.Client, a, self)
+}
+
+// decidedAbout names what the grant concerns that somebody looked at, if it is there.
+func decidedAbout(ctx context.Context, reader client.Reader, a *v1alpha1.ScopeGrantApproval, name func(*v1alpha1.ScopeGrant) types.NamespacedName) []reconcile.Request {
+	ref := a.Spec.GrantRef
+	if ref == nil {
+		return nil
+	}
+	var grant v1alpha1.ScopeGrant
+	switch err := reader.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, &grant); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		logf.FromContext(ctx).Error(err, "Reading the grant of an approval")
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: name(&grant)}}
+}
+
+// approvals names decisions that are found by a list.
+func approvals(ctx context.Context, reader client.Reader, keep func(*v1alpha1.ScopeGrantApproval) bool, options ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.ScopeGrantApprovalList
+	return requests(ctx, reader, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			if keep(&list.Items[i]) {
+				keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
+			}
+		}
+		return keys
+	}, options...)
+}
+
+func lookedAt(a *v1alpha1.ScopeGrantApproval) bool { return a.Spec.GrantRef != nil }
+
+func (r *ApprovalReconciler) ofGrant(ctx context.Context, object client.Object) []reconcile.Request {
+	return approvals(ctx, r.Client, lookedAt, client.MatchingFields{indexApproval: aboutGrant(object.GetNamespace(), object.GetName())})
+}
+
+func (r *ApprovalReconciler) ofRegistration(ctx context.Context, object client.Object) []reconcile.Request {
+	var list v1alpha1.ScopeGrantList
+	err := r.List(ctx, &list, client.InNamespace(object.GetNamespace()), client.MatchingFields{indexGrantClient: object.GetName()})
+	if err != nil {
+		logf.FromContext(ctx).Error(err, "Listing the grants of a registration")
+		return nil
+	}
+	var found []reconcile.Request
+	for i := range list.Items {
+		found = append(found, r.ofGrant(ctx, &list.Items[i])...)
+	}
+	return found
+}
+
+func (r *ApprovalReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
+	return approvals(ctx, r.Client, func(a *v1alpha1.ScopeGrantApproval) bool {
+		return lookedAt(a) && a.Spec.ServerRef.Name == object.GetName()
+	}, client.InNamespace(object.GetNamespace()))
+}
+
+func (r *ApprovalReconciler) ofAdmission(ctx context.Context, _ client.Object) []reconcile.Request {
+	return approvals(ctx, r.Client, lookedAt)
+}
+
+// ofRegistration names the servers at which a client waits for approval: what is to
+// be looked at changed.
+func (r *MCPServerReconciler) ofRegistration(ctx context.Context, object client.Object) []reconcile.Request {
+	return grants(ctx, r.Client, func(grant *v1alpha1.ScopeGrant) types.NamespacedName {
+		if !awaitsApproval(grant) {
+			return types.NamespacedName{}
+		}
+		return r.serverOf(grant)
+	}, client.InNamespace(object.GetNamespace()), client.MatchingFields{indexGrantClient: object.GetName()})
+}

@@ -1,0 +1,169 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// ApprovalFacts are what is known about one decision of an owner of a server.
+type ApprovalFacts struct {
+	Approval *v1alpha1.ScopeGrantApproval
+	// GrantIs says whether the grant was found that was looked at, and Grant are
+	// the facts about it.
+	GrantIs Knowledge
+	Grant   GrantFacts
+}
+
+// ApprovalDecision is what is said of one decision of an owner of a server.
+type ApprovalDecision struct {
+	Verdict Verdict
+	// LookedAt is what was looked at, as far as it is known.
+	LookedAt Looked
+	// Next is when the answer can change with no event; zero means never.
+	Next time.Time
+}
+
+// Approval decides whether a decision of an owner of a server counts. The grant
+// itself is decided about by Grant.
+func Approval(f ApprovalFacts, now time.Time) ApprovalDecision {
+	d := ApprovalDecision{LookedAt: lookedAt(f)}
+	if until := approvedUntil(f.Approval); until.After(now) {
+		d.Next = until
+	}
+	d.Verdict = Verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted, Message: "the decision counts"}
+	if refusal := discounted(f, now); refusal != nil {
+		d.Verdict = *refusal
+	}
+	return d
+}
+
+// lookedAt is what was looked at: what was known before, or what is there now, if
+// that is what the approval is of.
+func lookedAt(f ApprovalFacts) Looked {
+	a := f.Approval
+	if known := Looked(a.Status.LookedAt); a.Spec.Digest != "" && known.Digest() == a.Spec.Digest {
+		return known
+	}
+	if f.GrantIs == Present && f.Grant.Registration != nil && f.Grant.Server.Object != nil {
+		if now := Look(f.Grant.Grant, f.Grant.Registration, f.Grant.Server.Object); now.Digest() == a.Spec.Digest && now.fits() {
+			return now
+		}
+	}
+	return nil
+}
+
+// fits reports whether status has room for every value.
+func (l Looked) fits() bool {
+	const most, longest = 256, 2048
+	return !slices.ContainsFunc(l, func(member v1alpha1.LookedAt) bool {
+		return len(member.Values) > most || slices.ContainsFunc(member.Values, func(v string) bool { return len(v) > longest })
+	})
+}
+
+// discounted says why a decision does not count; nil when it does.
+func discounted(f ApprovalFacts, now time.Time) *Verdict {
+	a := f.Approval
+	switch {
+	case over(a, now):
+		return &Verdict{Reason: v1alpha1.ReasonExpired, Message: "ended at " + approvedUntil(a).UTC().Format(time.RFC3339) + ": delete it, or create another with a later spec.expirationTime"}
+	case a.Spec.GrantRef == nil:
+		return nil
+	case f.GrantIs == Unknown:
+		return unknownVerdict("the ScopeGrant")
+	case f.GrantIs == Absent:
+		return &Verdict{Reason: v1alpha1.ReasonGrantNotFound, Message: "spec.grantRef: there is no ScopeGrant of that name: delete this ScopeGrantApproval"}
+	case a.Spec.GrantRef.UID != string(f.Grant.Grant.UID):
+		return voided("spec.grantRef: the ScopeGrant that was looked at was deleted, and another has its name")
+	case a.Spec.Decision == v1alpha1.DecisionDenied:
+		return nil
+	}
+	return unsound(f.Grant, a)
+}
+
+// unsound says why an approval of what was looked at does not count; nil when it does.
+func unsound(f GrantFacts, a *v1alpha1.ScopeGrantApproval) *Verdict {
+	verified := f.verified(a)
+	switch {
+	case f.RegistrationIs == Unknown:
+		return unknownVerdict("the MCPClientRegistration")
+	case f.Server.Is == Unknown:
+		return unknownVerdict("the MCPServer")
+	case verified == Unknown:
+		return unknownVerdict("whether the approval was checked")
+	case verified == Absent:
+		return &Verdict{Reason: v1alpha1.ReasonApprovalUnverified, Message: "nobody checked who created this, because the admission policies were not installed as they are now: create it again when they are"}
+	}
+	if why := Void(f, a); why != "" {
+		return voided(why)
+	}
+	return nil
+}
+
+func voided(why string) *Verdict {
+	return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: why + ": look at the grant again, and create another ScopeGrantApproval"}
+}
+
+// maxPendingNamed is how many scopes and tools the list of what waits names for
+// each grant, and maxPendingHosts how many hosts of redirect URIs.
+const (
+	maxPendingNamed  = 16
+	maxPendingHosts  = 8
+	maxPendingReason = 256
+)
+
+// Pending is a grant that waits for an owner of its server, as they have to look at
+// it.
+func Pending(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, server *v1alpha1.MCPServer) v1alpha1.PendingGrant {
+	pending := v1alpha1.PendingGrant{
+		Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation,
+		Client:       grant.Spec.ClientRef.Name,
+		Registration: v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
+		Digest:       Look(grant, reg, server).Digest(),
+		Owner:        reg.Annotations[v1alpha1.AnnotationOwner], AuthMethod: string(reg.Spec.TokenEndpointAuthMethod),
+		Reason: grant.Spec.Reason, RequestedBy: grant.Annotations[v1alpha1.AnnotationRequestedBy],
+		RedirectHosts: hostsOf(reg),
+	}
+	if runes := []rune(pending.Reason); len(runes) > maxPendingReason {
+		pending.Reason = string(runes[:maxPendingReason-1]) + "…"
+	}
+	if e := readEnd(grant); e.verdict == nil {
+		pending.ExpirationTime = new(metav1.NewTime(e.at.Truncate(time.Second)))
+	}
+	pending.Scopes, pending.ScopesOmitted = firstNamed(namesOf(grant.Spec.Scopes))
+	var tools []string
+	for _, scope := range server.Spec.Scopes {
+		if slices.Contains(grant.Spec.Scopes, scope.Name) {
+			tools = append(tools, scope.Tools...)
+		}
+	}
+	pending.Tools, pending.ToolsOmitted = firstNamed(tools)
+	return pending
+}
+
+func firstNamed(names []string) (first []string, omitted int32) {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	first = names[:min(len(names), maxPendingNamed)]
+	return first, int32(min(len(names)-len(first), 1<<20)) //nolint:gosec // Bounded.
+}
+
+func hostsOf(reg *v1alpha1.MCPClientRegistration) []string {
+	var hosts []string
+	for _, uri := range reg.Spec.RedirectURIs {
+		hosts = append(hosts, hostOf(string(uri)))
+	}
+	slices.Sort(hosts)
+	hosts = slices.Compact(hosts)
+	if more := len(hosts) - maxPendingHosts + 1; more > 1 {
+		hosts = append(hosts[:maxPendingHosts-1], fmt.Sprintf("and %d more", more))
+	}
+	return hosts
+}
