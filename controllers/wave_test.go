@@ -75,15 +75,15 @@ func TestWaveSharesReads(t *testing.T) {
 		due := func(i int) time.Time { return begin.Add(time.Duration(i) * time.Second / ends) }
 		for i := range ends {
 			l.versions[other(i)] = "1"
-			if i%10 == 0 {
-				go func() {
-					// In the last moment, and no cache has seen it yet.
-					time.Sleep(time.Until(due(i)) - time.Microsecond)
-					l.mu.Lock()
-					defer l.mu.Unlock()
-					l.versions[other(i)] = "2"
-				}()
-			}
+		}
+		for i := 0; i < ends; i += 10 {
+			go func() {
+				// In the last moment, and no cache has seen it yet.
+				time.Sleep(time.Until(due(i)) - time.Microsecond)
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.versions[other(i)] = "2"
+			}()
 		}
 		next, unchanged := make(chan int), make([]bool, ends)
 		var group sync.WaitGroup
