@@ -68,7 +68,8 @@ func endingAt(i int, version string) *v1alpha1.MCPClientRegistration {
 // taken for unchanged.
 func TestWaveSharesReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const ends, workers = 2000, 64
+		// With fewer at a time a list would serve too few to be worth its while.
+		const ends, workers = 2000, 128
 		l := &listed{versions: map[types.UID]string{}, takes: 50 * time.Millisecond}
 		w := crowded(l, clock.RealClock{})
 		begin := time.Now().Add(time.Second)
