@@ -44,9 +44,10 @@ func TestReadsTogether(t *testing.T) {
 			})
 		}
 		group.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			// The one before it waits to read for both.
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
 			defer cancel()
-			time.Sleep(time.Millisecond / 2)
+			time.Sleep(3 * time.Millisecond / 2)
 			if _, err := reads.read(ctx, "team", read); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("who ends early is told %v", err)
 			}

@@ -68,22 +68,23 @@ func endingAt(i int, version string) *v1alpha1.MCPClientRegistration {
 // taken for unchanged.
 func TestWaveSharesReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const ends, workers = 2000, 64
+		// With fewer at a time a list would serve too few to be worth its while.
+		const ends, workers = 2000, 128
 		l := &listed{versions: map[types.UID]string{}, takes: 50 * time.Millisecond}
 		w := crowded(l, clock.RealClock{})
 		begin := time.Now().Add(time.Second)
 		due := func(i int) time.Time { return begin.Add(time.Duration(i) * time.Second / ends) }
 		for i := range ends {
 			l.versions[other(i)] = "1"
-			if i%10 == 0 {
-				go func() {
-					// In the last moment, and no cache has seen it yet.
-					time.Sleep(time.Until(due(i)) - time.Microsecond)
-					l.mu.Lock()
-					defer l.mu.Unlock()
-					l.versions[other(i)] = "2"
-				}()
-			}
+		}
+		for i := 0; i < ends; i += 10 {
+			go func() {
+				// In the last moment, and no cache has seen it yet.
+				time.Sleep(time.Until(due(i)) - time.Microsecond)
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.versions[other(i)] = "2"
+			}()
 		}
 		next, unchanged := make(chan int), make([]bool, ends)
 		var group sync.WaitGroup

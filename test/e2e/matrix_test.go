@@ -14,6 +14,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/test/mcpserver"
 )
@@ -24,6 +26,10 @@ const (
 	// matrixLifetime is how long access tokens live there: no MCPServer may ask for less.
 	matrixLifetime = 30 * time.Second
 )
+
+// toolWithheld is a tool of what is granted that is not what it was when that was looked
+// at.
+const toolWithheld = mcpserver.ToolVoid
 
 // The scopes of the servers of the matrix: three to look, and one to write.
 const (
@@ -124,13 +130,13 @@ func newMatrix(t *testing.T, w *world) *matrix {
 // newServer is the MCPServer at an authorization server, under its name.
 func (m *matrix) newServer(as string) *v1alpha1.MCPServer {
 	server := newGuardedServer(m.namespace, as, as, m.guard.resource(as), nil)
-	server.Spec.EntryScope = scopeEnter
+	server.Spec.EntryScope, server.Spec.ToolChanges = scopeEnter, v1alpha1.ToolChangesWithhold
 	server.Spec.AccessTokenLifetimeSeconds = new(int32(matrixLifetime / time.Second))
 	server.Spec.Scopes = []v1alpha1.Scope{
-		{Name: scopeInvoices, Tier: v1alpha1.TierRead, Tools: []string{mcpserver.ToolRead, mcpserver.ToolFollow}},
+		{Name: scopeInvoices, Tier: v1alpha1.TierRead, Tools: []string{mcpserver.ToolRead, mcpserver.ToolFollow, toolWithheld}},
 		{Name: scopeListing, Tier: v1alpha1.TierRead, Tools: []string{mcpserver.ToolList}},
 		{Name: scopeContext, Tier: v1alpha1.TierRead},
-		{Name: scopePaying, Tier: v1alpha1.TierWrite, Tools: []string{mcpserver.ToolPay, mcpserver.ToolFollow}},
+		{Name: scopePaying, Tier: v1alpha1.TierWrite, Tools: []string{mcpserver.ToolPay, mcpserver.ToolFollow, toolWithheld}},
 	}
 	return server
 }
@@ -153,6 +159,8 @@ type cell struct {
 	holding
 	place
 	client loginClient
+	// withheld is a tool of the scope that the guard withholds; empty for none.
+	withheld string
 	// setting is what a person enters into the client.
 	setting loginSetting
 	reg     *v1alpha1.MCPClientRegistration
@@ -192,7 +200,7 @@ func (m *matrix) newCell(t *testing.T, client loginClient, as string, h holding)
 	at := m.at[as]
 	server := at.object.Name
 	c := &cell{
-		boundary: m.boundary, holding: h, client: client, row: row{client: client.name, version: client.version, as: as, registration: h.name},
+		boundary: m.boundary, holding: h, client: client, withheld: toolWithheld, row: row{client: client.name, version: client.version, as: as, registration: h.name},
 		place: place{at: at, server: server, endpoint: m.guard.resource(server), caller: &caller{guard: m.guard, path: "/" + server}},
 	}
 	c.register(t, client.name+"-"+as+"-"+strings.ReplaceAll(string(h.scope), ":", "-"))
@@ -210,10 +218,28 @@ func (c *cell) register(t *testing.T, name string) {
 	c.reg.Spec.RedirectURIs = []v1alpha1.RedirectURI{v1alpha1.RedirectURI(redirect)}
 	c.create(t, c.reg, c.grantAt(c.server, name, name, c.scope))
 	p := c.readyAtGuard(t, c.reg, scopeEnter, string(c.scope))
+	if c.withheld != "" {
+		c.withholds(t, name)
+	}
 	c.screen = newScreen(t, c.at.user, redirect)
 	c.awaitLetIn(t, p)
 	c.setting = loginSetting{endpoint: c.endpoint, clientID: p.id, redirect: redirect, browser: c.screen.url, grants: c.grants}
 	c.user = c.client.start(t, c.setting)
+}
+
+// withholds has the status of the grant say that a tool changed, as it does when the probe
+// finds that. No server of the matrix is probed, so that the operator leaves it.
+func (c *cell) withholds(t *testing.T, grant string) {
+	t.Helper()
+	given := c.grantAt(c.server, grant, grant, c.scope)
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(given), given); err != nil {
+		t.Fatal(err)
+	}
+	before := given.DeepCopy()
+	given.Status.ChangedTools = []string{c.withheld}
+	if err := c.Status().Patch(t.Context(), given, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // awaitLetIn waits until the guard lets the client call by a token of the test's own.
@@ -294,7 +320,11 @@ func (c *cell) callsGranted(t *testing.T) (works bool) {
 func (c *cell) callsOthers(t *testing.T, works bool) {
 	t.Helper()
 	shown := true
-	for tool, says := range map[string]string{c.denied: "the scope " + c.lacks, "no_such_tool": "no scope of the MCPServer"} {
+	refused := map[string]string{c.denied: "the scope " + c.lacks, "no_such_tool": "no scope of the MCPServer"}
+	if c.withheld != "" {
+		refused[c.withheld] = "the tool changed since"
+	}
+	for tool, says := range refused {
 		answer, openings := c.opens(c.calls(t, tool))
 		t.Logf("%s: %q", tool, answer.Message)
 		if answer.OK || len(openings) > 0 && !c.client.single {
