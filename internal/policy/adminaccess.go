@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -36,21 +35,7 @@ func (a AccessFact) Lacking() bool {
 // AdminAccess is what is known of the operator's own access to an authorization server,
 // as its condition says: Absent where it is lacking.
 func AdminAccess(as *v1alpha1.AuthorizationServer) Knowledge {
-	if as == nil {
-		return Unknown
-	}
-	c := apimeta.FindStatusCondition(as.Status.Conditions, v1alpha1.ConditionAdminAccess)
-	if c == nil || c.ObservedGeneration != as.Generation {
-		return Unknown
-	}
-	switch c.Status {
-	case metav1.ConditionTrue:
-		return Present
-	case metav1.ConditionFalse:
-		return Absent
-	case metav1.ConditionUnknown:
-	}
-	return Unknown
+	return learnt(as, v1alpha1.ConditionAdminAccess)
 }
 
 // judgeAccess is the verdict behind the condition AdminAccess; nil where there is

@@ -86,14 +86,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	x.forward(held)
 }
 
-// smallBody is how large a body is read before anything is asked: the refusal can then
-// say which request it is the answer to.
-const smallBody = 8 << 10
-
 // admit asks whether the client may call anything, and takes room, before a body is read
 // that is large, or whose size is not known. leave gives back the room.
 func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, receivedAt time.Time) (leave func(), ok bool) {
-	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
+	if r.ContentLength >= 0 && r.ContentLength <= guard.SmallBody {
 		return func() {}, true
 	}
 	asked := p.unread(r, route)
