@@ -159,19 +159,21 @@ func (a *Access) store(as *v1alpha1.AuthorizationServer, answer accessAnswer) {
 	delete(a.doubts, as.UID)
 }
 
-func (a *Access) shownOf(as *v1alpha1.AuthorizationServer, about string) policy.Knowledge {
+func (a *Access) shownOf(as *v1alpha1.AuthorizationServer, about string) policy.AccessFact {
 	if a == nil {
-		return policy.Unknown
+		return policy.AccessFact{}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch shown := a.shown[as.UID]; {
+	switch shown, seen := a.shown[as.UID]; {
+	case !seen:
+		return policy.AccessFact{Forgotten: true}
 	case shown.about != about:
-		return policy.Unknown
+		return policy.AccessFact{}
 	case shown.err == nil:
-		return policy.Present
+		return policy.AccessFact{Shown: policy.Present}
 	}
-	return policy.Absent
+	return policy.AccessFact{Shown: policy.Absent}
 }
 
 // aboutAccess tells one credential for one server from others, without telling it.
@@ -196,7 +198,7 @@ func (r *AuthorizationServerReconciler) access(ctx context.Context, as *v1alpha1
 	}
 	about := aboutAccess(as, config)
 	if !traits.ChecksAccess {
-		return policy.AccessFact{Shown: r.Access.shownOf(as, about)}, 0
+		return r.Access.shownOf(as, about), 0
 	}
 	last, left := r.Access.last(as, about, now)
 	if left > 0 {

@@ -138,15 +138,15 @@ func TestANewCredentialIsAnotherQuestion(t *testing.T) {
 		if answer, left := access.last(as, aboutAccess(as, config), begun); left > 0 || answer.err != nil {
 			t.Errorf("%s: %+v for %s", name, answer, left)
 		}
-		if access.shownOf(as, aboutAccess(as, config)) != policy.Unknown {
+		if access.shownOf(as, aboutAccess(as, config)).Shown != policy.Unknown {
 			t.Errorf("%s: shown", name)
 		}
 	}
-	if access.shownOf(as, aboutAccess(as, old)) != policy.Present {
+	if access.shownOf(as, aboutAccess(as, old)).Shown != policy.Present {
 		t.Error("what was shown is not known")
 	}
 	access.Forget(as.UID)
-	if _, left := access.last(as, aboutAccess(as, old), begun); left > 0 || access.shownOf(as, aboutAccess(as, old)) != policy.Unknown {
+	if _, left := access.last(as, aboutAccess(as, old), begun); left > 0 || access.shownOf(as, aboutAccess(as, old)).Shown != policy.Unknown {
 		t.Error("not forgotten")
 	}
 }

@@ -75,7 +75,9 @@ func New(machine clock.WithTicker, registerer prometheus.Registerer, log logr.Lo
 // Now implements clock.PassiveClock.
 func (c *Clock) Now() time.Time {
 	now := c.WithTicker.Now()
+	c.mu.Lock()
 	offset, known := c.since(now)
+	c.mu.Unlock()
 	if known && offset.apart() {
 		return now.Add(offset.middle())
 	}
@@ -88,15 +90,15 @@ func (c *Clock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 // Offset is by how much the API server's clock is ahead of the machine's; known is false
 // before the first answer. apart says that it is by more than Bound.
 func (c *Clock) Offset() (offset time.Duration, apart, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	s, known := c.since(c.WithTicker.Now())
 	return s.middle(), s.apart(), known
 }
 
 // since is where the offset lies now. The machine's clock may have been set meanwhile: how
-// much time has passed its monotonic clock says.
+// much time has passed its monotonic clock says. The lock is held.
 func (c *Clock) since(now time.Time) (span, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.at.IsZero() {
 		return span{}, false
 	}
@@ -115,13 +117,13 @@ func (c *Clock) observe(date, sent, received time.Time) {
 	took := received.Sub(sent)
 	behind := date.Sub(received.Round(0))
 	seen := span{behind, behind + took + time.Second}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if known, ok := c.since(received); ok {
 		if both, agree := known.and(seen); agree {
 			seen = both
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.at, c.offset = received, seen
 	if apart := seen.apart(); apart != c.told {
 		c.told = apart

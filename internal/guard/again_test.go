@@ -70,3 +70,28 @@ func TestWhatToLogInForAgain(t *testing.T) {
 		})
 	}
 }
+
+// Whose token is good and whose client may not call is told the first scopes as well.
+func TestWhatARefusedClientLogsInFor(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*world){
+		"revoked":   func(w *world) { w.client.Left = policy.RefusedRevoked },
+		"suspended": func(w *world) { w.client.Left = policy.RefusedSuspended },
+		"ended":     func(w *world) { w.client.EndsAt = testNow },
+		"not known": func(w *world) { w.token.ClientID = "c2" },
+		"denied": func(w *world) {
+			w.denials = []policy.DenialEntry{{Name: "d", AuthorizationServer: "main", ClientID: "c1"}}
+		},
+	} {
+		w, r := newWorld(), call("read_invoice")
+		w.server.EntryScope = "mcp:enter"
+		change(w)
+		admitted, leave := w.engine().Admit(t.Context(), r, 1)
+		leave()
+		for by, v := range map[string]Verdict{"Decide": w.engine().Decide(t.Context(), r), "Admit": admitted} {
+			if v.Status != 401 || !strings.HasSuffix(v.Challenge, ` scope="mcp:enter"`) {
+				t.Errorf("%s, %s: %d %q", name, by, v.Status, v.Challenge)
+			}
+		}
+	}
+}

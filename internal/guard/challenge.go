@@ -16,37 +16,40 @@ import (
 // §5.1) and its words. What no token helps against has no challenge, and is the
 // answer to the request where it has one: whoever is told by the status goes and
 // gets a token.
-func (e *Engine) refuse(server Server, m Message, v Verdict) Verdict {
+func (e *Engine) refuse(server Server, r Request, v Verdict) Verdict {
 	v.Server, v.Status, v.Code = server, v.Reason.status(), v.Reason.Code()
-	v.Text = v.words(m)
+	v.Text = v.words(r.Message)
 	switch {
 	case v.Status == http.StatusUnauthorized && v.Reason == TokenMissing:
-		v.Challenge = challengeOf(server, "", "", v.asks)
+		v.Challenge = challengeOf(server, "", "", e.asks(server, r, v))
 	case v.Status == http.StatusUnauthorized:
-		v.Challenge = challengeOf(server, "invalid_token", v.Text, v.asks)
+		v.Challenge = challengeOf(server, "invalid_token", v.Text, e.asks(server, r, v))
 	case v.Status == http.StatusBadRequest:
 		v.Challenge = challengeOf(server, "invalid_request", v.Text, nil)
 	case v.Reason == Reason(policy.RefusedScopeMissing):
 		v.Challenge = challengeOf(server, "insufficient_scope", v.Text, further(v.Token.Scopes, v.Decision.StepUp))
-	case v.Status == http.StatusForbidden && m.answerable():
+	case v.Status == http.StatusForbidden && r.Message.answerable():
 		v.Status = http.StatusOK
 	}
 	return v
 }
 
 // asks are the scopes to log in for: the first ones, and beside them what somebody had
-// whose token has expired, or whose session it is, as far as it is still granted. Who
-// logged in for the first scopes alone would have to log in again for each of the
+// whose token is not good any more, or whose session it is, as far as it is still granted.
+// Who logged in for the first scopes alone would have to log in again for each of the
 // others, and some clients give up on the second refusal of one request.
-func (e *Engine) asks(server Server, r Request, said Token) []string {
-	first := e.register.FirstScopes(server)
-	if said.ClientID == "" && r.Last != nil {
-		said.ClientID, said.Scopes = r.Last()
+func (e *Engine) asks(server Server, r Request, v Verdict) []string {
+	first, had := e.register.FirstScopes(server), v.Token
+	if had.ClientID == "" {
+		had = v.said
 	}
-	if said.ClientID == "" {
+	if had.ClientID == "" && r.Last != nil {
+		had.ClientID, had.Scopes = r.Last()
+	}
+	if had.ClientID == "" {
 		return first
 	}
-	return further(policy.StillGiven(e.facts(server, said), e.clock.Now()), first)
+	return further(policy.StillGiven(e.facts(server, had), e.clock.Now()), first)
 }
 
 // mostScopes is how long the scopes in a challenge may be together that a token

@@ -80,7 +80,7 @@ func (e *Engine) Admit(ctx context.Context, r Request, size int64) (v Verdict, r
 			return v, release
 		}
 		v.Reason = ClientBusy
-		v = e.refuse(v.Server, r.Message, v)
+		v = e.refuse(v.Server, r, v)
 	}
 	e.recorder.Record(r, v)
 	return v, func() {}
@@ -94,7 +94,7 @@ func (e *Engine) admit(ctx context.Context, r Request) Verdict {
 	v.Decision = policy.Caller(e.who(server, token), e.clock.Now())
 	if v.Decision.Refusal != "" {
 		v.Reason = Reason(v.Decision.Refusal)
-		return e.refuse(server, r.Message, v)
+		return e.refuse(server, r, v)
 	}
 	return e.crowded(server, r, v)
 }
@@ -105,7 +105,7 @@ func (e *Engine) crowded(server Server, r Request, v Verdict) Verdict {
 		return v
 	}
 	v.Reason = ClientBusy
-	return e.refuse(server, r.Message, v)
+	return e.refuse(server, r, v)
 }
 
 // Fresh says that the register may be relied on.
@@ -126,11 +126,11 @@ func (e *Engine) identify(ctx context.Context, r Request) (Server, Token, Verdic
 	}
 	raw, reason := bearer(r)
 	if reason != "" {
-		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reason, asks: e.asks(server, r, Token{})})
+		return server, Token{}, e.refuse(server, r, Verdict{Reason: reason})
 	}
 	token, err := e.tokens.Verify(ctx, server.question(raw))
 	if err != nil {
-		return server, Token{}, e.refuse(server, r.Message, Verdict{Reason: reasonOf(err), asks: e.asks(server, r, expired(err))})
+		return server, Token{}, e.refuse(server, r, Verdict{Reason: reasonOf(err), said: expired(err)})
 	}
 	return server, token, Verdict{Reason: ReasonAllowed, Token: token, Server: server}
 }
@@ -203,11 +203,11 @@ func (e *Engine) weigh(server Server, r Request, token Token) Verdict {
 	v.Decision = policy.Call(facts, e.clock.Now())
 	if v.Decision.Refusal != "" {
 		v.Reason = Reason(v.Decision.Refusal)
-		return e.refuse(server, m, v)
+		return e.refuse(server, r, v)
 	}
 	if r.Foreign != nil && r.Foreign(token) {
 		v.Reason = SessionForeign
-		return e.refuse(server, m, v)
+		return e.refuse(server, r, v)
 	}
 	v.SeesAll = server.Prober != "" && v.Decision.Client.Name == server.Prober && v.Decision.Client.Namespace == server.Namespace
 	return v

@@ -157,8 +157,7 @@ func (e *Engine) reconsider(h *holding, token Token, now time.Time) Verdict {
 	default:
 		return e.weigh(server, h.request, token)
 	}
-	ended.asks = e.asks(server, h.request, token)
-	return e.refuse(server, h.request.Message, ended)
+	return e.refuse(server, h.request, ended)
 }
 
 func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
@@ -198,7 +197,7 @@ func (h *holding) checked(e *Engine, token Token, err error) {
 	}
 	h.mu.Unlock()
 	if reason != ReasonAllowed {
-		h.stop(e.refuse(h.server, h.request.Message, Verdict{Reason: reason, Token: known, asks: e.asks(h.server, h.request, known)}))
+		h.stop(e.refuse(h.server, h.request, Verdict{Reason: reason, Token: known}))
 		return
 	}
 	e.review(h)

@@ -11,6 +11,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
+// SmallBody is how large a body is read before anything is asked, in bytes: the refusal
+// can then say which request it is the answer to.
+const SmallBody = 8 << 10
+
 const (
 	// DefaultRoom is how many bytes bodies of requests may take together.
 	DefaultRoom = 64 << 20

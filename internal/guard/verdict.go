@@ -30,8 +30,8 @@ type Verdict struct {
 	Server Server
 	// SeesAll says that the client may see every tool, though not call it.
 	SeesAll bool
-	// asks are the scopes to log in for, where the refusal is for want of a good token.
-	asks []string
+	// said is what a token says that has expired, and for no other reason is not good.
+	said Token
 }
 
 // Allowed says that the request may pass.

@@ -101,10 +101,10 @@ func ClientOf(reg *v1alpha1.MCPClientRegistration) ClientEntry {
 		entry.Left = RefusedRevoked
 	case reg.Spec.State == v1alpha1.StateSuspended:
 		entry.Left = RefusedSuspended
+	case !readable, revoking(reg.Status) && reg.Status.Revocation.Cause == v1alpha1.CauseExpired:
+		entry.Left = RefusedExpired
 	case revoking(reg.Status):
 		entry.Left = RefusedRevoked
-	case !readable:
-		entry.Left = RefusedExpired
 	case readOwner(reg) != nil:
 		entry.Left = RefusedRevoked
 	}

@@ -78,6 +78,9 @@ func TestCall(t *testing.T) {
 		{"the registration has no client yet", func(s *accessScene) { s.reg.Status.ClientID = "" }, RefusedUnknownClient, nil},
 		{"the registration is being deleted", func(s *accessScene) { s.reg.DeletionTimestamp = deleted }, RefusedRevoked, nil},
 		{"nobody answers for it", func(s *accessScene) { delete(s.reg.Annotations, v1alpha1.AnnotationOwner) }, RefusedRevoked, nil},
+		{"the operator is about to revoke it, because it ended", func(s *accessScene) {
+			s.reg.Status.Revocation = &v1alpha1.Revocation{ClientID: "c1", Cause: v1alpha1.CauseExpired}
+		}, RefusedExpired, nil},
 		{"the operator is about to revoke it", func(s *accessScene) { s.reg.Status.Revocation = &v1alpha1.Revocation{ClientID: "c1"} }, RefusedRevoked, nil},
 		{"the client before it was revoked", func(s *accessScene) { s.reg.Status.Revocation = &v1alpha1.Revocation{ClientID: "c0"} }, "", nil},
 		{"it is suspended", func(s *accessScene) { s.reg.Spec.State = v1alpha1.StateSuspended }, RefusedSuspended, nil},

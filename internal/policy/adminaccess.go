@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
@@ -21,6 +20,9 @@ type AccessFact struct {
 	Err   error
 	// Shown is what the last registration showed where the server cannot be asked.
 	Shown Knowledge
+	// Forgotten says that there was none since the operator was started: what status says
+	// of those before it stands.
+	Forgotten bool
 }
 
 // Lacking reports whether the server was asked, and does not let the operator manage
@@ -33,21 +35,7 @@ func (a AccessFact) Lacking() bool {
 // AdminAccess is what is known of the operator's own access to an authorization server,
 // as its condition says: Absent where it is lacking.
 func AdminAccess(as *v1alpha1.AuthorizationServer) Knowledge {
-	if as == nil {
-		return Unknown
-	}
-	c := apimeta.FindStatusCondition(as.Status.Conditions, v1alpha1.ConditionAdminAccess)
-	if c == nil || c.ObservedGeneration != as.Generation {
-		return Unknown
-	}
-	switch c.Status {
-	case metav1.ConditionTrue:
-		return Present
-	case metav1.ConditionFalse:
-		return Absent
-	case metav1.ConditionUnknown:
-	}
-	return Unknown
+	return learnt(as, v1alpha1.ConditionAdminAccess)
 }
 
 // judgeAccess is the verdict behind the condition AdminAccess; nil where there is
@@ -78,7 +66,7 @@ func accessShown(f AuthorizationServerFacts) *Verdict {
 	if d == nil || d.InitialAccessTokenSecretRef == nil {
 		return nil
 	}
-	switch f.Access.Shown {
+	switch shown := f.Access.shown(f.Server); shown {
 	case Present:
 		return &Verdict{Standing: Allowed, Reason: v1alpha1.ReasonGranted, Message: "the last registration was accepted with the initial access token"}
 	case Absent:
@@ -89,6 +77,18 @@ func accessShown(f AuthorizationServerFacts) *Verdict {
 	case Unknown:
 	}
 	return nil
+}
+
+// shown is what the last registration showed, before the operator was started if need be.
+func (a AccessFact) shown(as *v1alpha1.AuthorizationServer) Knowledge {
+	if !a.Forgotten {
+		return a.Shown
+	}
+	c := apimeta.FindStatusCondition(as.Status.Conditions, v1alpha1.ConditionAdminAccess)
+	if c == nil || c.Reason != v1alpha1.ReasonGranted && c.Reason != v1alpha1.ReasonUnauthorized {
+		return Unknown
+	}
+	return AdminAccess(as)
 }
 
 func credentialMissing(spec v1alpha1.AuthorizationServerSpec) string {

@@ -26,6 +26,16 @@ func TestAdminAccess(t *testing.T) {
 			f.Access.Shown = shown
 		}
 	}
+	// told is what status says, after a start of the operator.
+	told := func(status metav1.ConditionStatus, reason string, generations int64) func(*AuthorizationServerFacts) {
+		return func(f *AuthorizationServerFacts) {
+			token(Unknown)(f)
+			f.Access.Forgotten = true
+			f.Server.Status.Conditions = append(f.Server.Status.Conditions, metav1.Condition{
+				Type: v1alpha1.ConditionAdminAccess, Status: status, Reason: reason, ObservedGeneration: f.Server.Generation - generations,
+			})
+		}
+	}
 	unavailable := waitingFor(Undecided, v1alpha1.ReasonUnavailable, "")
 	cases := []struct {
 		name   string
@@ -61,6 +71,10 @@ func TestAdminAccess(t *testing.T) {
 		}, unavailable, nil},
 		{"a token that was taken", token(Present), verdict{Standing: Allowed, Reason: v1alpha1.ReasonGranted}, []string{"last registration"}},
 		{"a token that was refused", token(Absent), refusedFor(v1alpha1.ReasonUnauthorized, ""), []string{"renew it"}},
+		{"one that was taken before the operator was started", told(metav1.ConditionTrue, v1alpha1.ReasonGranted, 0),
+			verdict{Standing: Allowed, Reason: v1alpha1.ReasonGranted}, []string{"last registration"}},
+		{"one that was refused before", told(metav1.ConditionFalse, v1alpha1.ReasonUnauthorized, 0),
+			refusedFor(v1alpha1.ReasonUnauthorized, ""), []string{"renew it"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,7 +85,13 @@ func TestAdminAccess(t *testing.T) {
 		})
 	}
 	for name, change := range map[string]func(*AuthorizationServerFacts){
-		"a token that was not tried":  token(Unknown),
+		"a token that was not tried":    token(Unknown),
+		"one that was not there before": told(metav1.ConditionFalse, v1alpha1.ReasonCredentialsMissing, 0),
+		"what was told of another spec": told(metav1.ConditionTrue, v1alpha1.ReasonGranted, 1),
+		"another credential since the start": func(f *AuthorizationServerFacts) {
+			told(metav1.ConditionFalse, v1alpha1.ReasonUnauthorized, 0)(f)
+			f.Access.Forgotten = false
+		},
 		"no token, whatever is shown": func(f *AuthorizationServerFacts) { f.Access.Shown = Absent },
 	} {
 		if got := AuthorizationServer(serverFacts(change)); got.AdminAccess != nil {

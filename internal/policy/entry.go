@@ -62,18 +62,11 @@ func leastPowerful(scopes []CatalogueScope) []string {
 // server now, whatever became of the token: none of those that are not the server's, and
 // none to a client that may not call.
 func StillGiven(f CallFacts, now time.Time) []string {
-	f.Tool, f.Untied = "", false
-	if Call(f, now).Refusal != "" {
+	if Caller(f, now).Refusal != "" {
 		return nil
 	}
 	holding := Holding{Client: f.Clients[0], Grants: f.Grants}
-	var given []string
-	for _, scope := range f.Scopes {
-		if holding.has(f.Server, scope, now) {
-			given = append(given, scope)
-		}
-	}
-	return given
+	return slices.DeleteFunc(slices.Clone(f.Scopes), func(scope string) bool { return !holding.has(f.Server, scope, now) })
 }
 
 // Listed reports whether a list of tools shows one to a client: one that it may call

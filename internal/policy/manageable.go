@@ -53,10 +53,15 @@ func Described(f AuthorizationServerFacts) *v1alpha1.AuthorizationServer {
 // Manageable is what is known of the management of clients at a server: Absent
 // where it was shown to have none, as it is now.
 func Manageable(as *v1alpha1.AuthorizationServer) Knowledge {
+	return learnt(as, v1alpha1.ConditionManageable)
+}
+
+// learnt is what a condition says of a server as it is now.
+func learnt(as *v1alpha1.AuthorizationServer, condition string) Knowledge {
 	if as == nil {
 		return Unknown
 	}
-	c := apimeta.FindStatusCondition(as.Status.Conditions, v1alpha1.ConditionManageable)
+	c := apimeta.FindStatusCondition(as.Status.Conditions, condition)
 	if c == nil || c.ObservedGeneration != as.Generation {
 		return Unknown
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/contract"
 )
@@ -44,6 +46,7 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 		f.Add(op, uint16(401), "", `Bearer error="invalid_token"`, []byte(nil), false)
+		f.Add(op, uint16(201), "application/json", "\x00", []byte(`{"client_id":"c"}`), false)
 	}
 	w := newWorld(f)
 	server := w.connect(f)
@@ -83,7 +86,9 @@ func (c answeredCase) register(t *testing.T) {
 	var said struct {
 		ID string `json:"client_id"`
 	}
-	success := (c.stance.Status == 200 || c.stance.Status == 201) && !c.stance.Cut && c.stance.Header["Content-Type"] == "application/json"
+	// A header with control characters makes the whole no HTTP.
+	success := (c.stance.Status == 200 || c.stance.Status == 201) && !c.stance.Cut && c.stance.Header["Content-Type"] == "application/json" &&
+		httpguts.ValidHeaderFieldValue(c.stance.Header["WWW-Authenticate"])
 	printable := func(text string) bool {
 		return text != "" && len(text) < 4096 && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 	}

@@ -95,13 +95,10 @@ func (s *Service) Check(ctx context.Context, check *authv3.CheckRequest) (*authv
 	return allowed(s.options.PassToken(name)), nil
 }
 
-// smallBody is how large a body is read before anything is asked.
-const smallBody = 8 << 10
-
 // judge reads a request and decides about it. Who may call nothing has no large body
 // read.
 func (s *Service) judge(ctx context.Context, name guard.ServerName, asked *authv3.AttributeContext_HttpRequest, received time.Time) (guard.Request, guard.Verdict) {
-	if len(bodyOf(asked)) > smallBody {
+	if len(bodyOf(asked)) > guard.SmallBody {
 		unread := unread(name, asked, headerOf(asked))
 		unread.ReceivedAt = received
 		v, leave := s.options.Engine.Admit(ctx, unread, 0)

@@ -6,6 +6,7 @@ package proxy_test
 import (
 	"bufio"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -74,9 +75,7 @@ func TestTokensAreTakenFromOneHeaderOnly(t *testing.T) {
 		w := newWorld(t, fine)
 		r := w.request(http.MethodPost, "/mcp", addCall)
 		r.Header.Del("Authorization")
-		// So much the server takes in before it ends the connection: more would
-		// have this client hear of that instead of the answer.
-		r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(addCall), strings.NewReader(strings.Repeat(" ", 128<<10))))
+		r.ContentLength, r.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(addCall), strings.NewReader(strings.Repeat(" ", 2<<20))))
 		got := w.do(r)
 		w.refused(got, http.StatusUnauthorized, guard.TokenMissing)
 		if strings.Contains(got.body, `"id"`) {
@@ -303,5 +302,66 @@ func TestTheTokenIsPassedOnlyWhereConfigured(t *testing.T) {
 		if (got.header.Get("WWW-Authenticate") != "") != passed || (w.passed()[0].header.Get("Authorization") == "Bearer token-of-reader") != passed {
 			t.Errorf("passed %v: %+v, %+v", passed, got, w.passed()[0].header)
 		}
+	}
+}
+
+// A client that writes all of its request before it reads has a refusal that did not wait
+// for that too: closing at once resets the connection, and the answer is lost.
+func TestARefusedBodyIsReadOn(t *testing.T) {
+	w := newWorld(t, fine, func(o *proxy.Options) { o.MaxBody = 4 << 20 })
+	const token, closes = "Authorization: Bearer token-of-reader\r\n", "Connection: close\r\n"
+	for name, c := range map[string]struct {
+		header      string
+		size, sends int
+		chunked     bool
+		status      int
+	}{
+		"said how long":                 {"", 3 << 20, 3 << 20, false, http.StatusUnauthorized},
+		"said how long, and closes":     {closes, 3 << 20, 3 << 20, false, http.StatusUnauthorized},
+		"in chunks, and closes":         {closes, 3 << 20, 3 << 20, true, http.StatusUnauthorized},
+		"too large, without a token":    {closes, 6 << 20, 6 << 20, false, http.StatusUnauthorized},
+		"too large, and closes":         {token + closes, 6 << 20, 6 << 20, false, http.StatusRequestEntityTooLarge},
+		"too large in chunks":           {token + closes, 6 << 20, 6 << 20, true, http.StatusRequestEntityTooLarge},
+		"waits to be asked for it":      {"Expect: 100-continue\r\n", 3 << 20, 0, false, http.StatusUnauthorized},
+		"never sends it, and listens":   {"", 3 << 20, 0, false, http.StatusUnauthorized},
+		"sends a part, and then closes": {closes, 3 << 20, 1 << 20, false, http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			head := "POST /mcp HTTP/1.1\r\nHost: guard\r\nContent-Type: application/json\r\n" + c.header
+			body := strings.Repeat(" ", c.sends)
+			if c.chunked {
+				head, body = head+"Transfer-Encoding: chunked\r\n\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", c.size, body)
+			} else {
+				head += fmt.Sprintf("Content-Length: %d\r\n\r\n", c.size)
+			}
+			for range 5 {
+				w.answersWriter(t, head+body, c.status)
+			}
+		})
+	}
+	if n := len(w.passed()); n > 0 {
+		t.Errorf("%d passed", n)
+	}
+}
+
+// answersWriter holds that who writes a whole request before it reads has an answer.
+func (w *world) answersWriter(t *testing.T, request string, status int) {
+	t.Helper()
+	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.front.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if _, err := io.WriteString(connection, request); err != nil {
+		t.Fatalf("writing the request: %v", err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatalf("reading the answer: %v", err)
+	}
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != status || !json.Valid(said) {
+		t.Errorf("%d: %s, %v", response.StatusCode, said, err)
 	}
 }

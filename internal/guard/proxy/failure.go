@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 )
@@ -26,9 +27,11 @@ func (p *Proxy) refuse(w http.ResponseWriter, request guard.Request, verdict gua
 	if verdict.Status == http.StatusMethodNotAllowed {
 		header.Set("Allow", "POST, GET, DELETE")
 	}
+	body := verdict.Body(request.Message.ID)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
 	prepare(header, verdict.Status)
 	w.WriteHeader(verdict.Status)
-	p.send(w, verdict.Body(request.Message.ID))
+	p.send(w, body)
 }
 
 // prepare sets what all of the guard's own answers have.

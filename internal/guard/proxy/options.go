@@ -69,6 +69,8 @@ const (
 	maxAnswer = 4 << 20
 	// bodyTime is how long a client may take to send a body.
 	bodyTime = 30 * time.Second
+	// lingerTime is how long the body of a refused request is read on.
+	lingerTime = 5 * time.Second
 	// stallTime is how long a client that may not go on may take to read what is
 	// on its way.
 	stallTime = time.Second

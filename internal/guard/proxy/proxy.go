@@ -6,6 +6,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -62,10 +63,14 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	receivedAt := p.clock.Now()
 	leave, admitted := p.admit(w, r, route, receivedAt)
 	if !admitted {
+		p.linger(w, r)
 		return
 	}
 	defer leave()
 	body, fault := p.readBody(w, r)
+	if fault != nil && fault.Reason == guard.RequestTooLarge {
+		defer p.linger(w, r)
+	}
 	x := &exchange{proxy: p, route: route, w: w, control: http.NewResponseController(w), incoming: r, body: body, leave: leave}
 	x.watch.start(p.clock)
 	x.request = understand(r, body, fault)
@@ -86,14 +91,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	x.forward(held)
 }
 
-// smallBody is how large a body is read before anything is asked: the refusal can then
-// say which request it is the answer to.
-const smallBody = 8 << 10
-
 // admit asks whether the client may call anything, and takes room, before a body is read
 // that is large, or whose size is not known. leave gives back the room.
 func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, receivedAt time.Time) (leave func(), ok bool) {
-	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
+	if r.ContentLength >= 0 && r.ContentLength <= guard.SmallBody {
 		return func() {}, true
 	}
 	asked := p.unread(r, route)
@@ -105,6 +106,24 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, rece
 		p.refuse(w, asked, v)
 	}
 	return leave, v.Allowed()
+}
+
+// linger reads on after a refusal that came before the end of the body, for a while and
+// for nothing: a connection that is closed while the client still writes is reset, and takes
+// the refusal with it (RFC 9112 §9.6). Who waits to be asked for the body sends none.
+func (p *Proxy) linger(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 || r.Header.Get("Expect") != "" {
+		return
+	}
+	control := http.NewResponseController(w)
+	if err := control.Flush(); err != nil {
+		return
+	}
+	limit := light(lingerTime, func() { p.expire(control.SetReadDeadline) })
+	defer limit.putOut()
+	if _, err := io.CopyN(io.Discard, r.Body, 2*p.maxBody); err != nil && !errors.Is(err, io.EOF) {
+		p.log.V(1).Info("The rest of a refused body did not arrive", "cause", err.Error())
+	}
 }
 
 // takes is how much memory the body of a request may take: one whose size is not known is
