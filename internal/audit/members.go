@@ -23,7 +23,7 @@ func readMembers(raw []byte) (line, error) {
 	if err != nil {
 		return line{}, err
 	}
-	l := line{previous: texts["previoushash"], kind: Type(texts["type"])}
+	l := line{previous: texts["previoushash"], kind: Type(texts["type"]), keyID: texts["keyid"], mac: texts["mac"]}
 	l.Chain, l.Hash = texts["chain"], texts["hash"]
 	if err := l.Sequence.UnmarshalText([]byte(texts["sequence"])); err != nil {
 		return line{}, err
@@ -36,14 +36,21 @@ func readMembers(raw []byte) (line, error) {
 	return l, nil
 }
 
-// attributes reads the members that every line must have, and checks those
-// that can have one form only.
+// attributes reads the members that every line must have and those of a line
+// with a key, and checks those that can have one form only.
 func attributes(members map[string]json.RawMessage) (map[string]string, error) {
 	texts := map[string]string{}
 	for _, name := range []string{"specversion", "id", "source", "type", "time", "datacontenttype", "chain", "sequence", "previoushash", "hash"} {
 		var text string
 		if err := json.Unmarshal(members[name], &text); err != nil || text == "" {
 			return nil, fmt.Errorf("the member %q is missing, empty or not a string", name)
+		}
+		texts[name] = text
+	}
+	for _, name := range []string{"keyid", "mac"} {
+		var text string
+		if raw, there := members[name]; there && (json.Unmarshal(raw, &text) != nil || text == "") {
+			return nil, fmt.Errorf("the member %q is empty or not a string", name)
 		}
 		texts[name] = text
 	}

@@ -41,6 +41,7 @@ func (f *file) standing(size int64, known Position) (state, error) {
 	if !ok || head.Chain == known.Chain && head.Sequence < known.Sequence {
 		head = known
 	}
+	head = f.furthest(head)
 	offset := max(0, size-window)
 	content := make([]byte, size-offset)
 	if _, err := f.file.ReadAt(content, offset); err != nil && !errors.Is(err, io.EOF) {
@@ -57,6 +58,20 @@ func (f *file) standing(size int64, known Position) (state, error) {
 	return s, nil
 }
 
+// furthest returns the head that was published, if the other is behind it in the
+// same chain, or there is no other.
+func (f *file) furthest(head Position) Position {
+	for _, p := range f.published {
+		if p.Chain == head.Chain && p.Sequence > head.Sequence {
+			head = p.Position
+		}
+	}
+	if newest := len(f.published) - 1; head.Sequence == 0 && newest >= 0 {
+		return f.published[newest].Position
+	}
+	return head
+}
+
 // judge decides whether the chain at the end of the file goes on, and returns
 // what is wrong with the file.
 func (f *file) judge(s *state, end ending, head Position) error {
@@ -65,6 +80,8 @@ func (f *file) judge(s *state, end ending, head Position) error {
 		return nil
 	case !end.found:
 		return fmt.Errorf("%s does not end with a line of the audit stream: a new chain begins; verify the file", f.path)
+	case !f.keys.IsZero() && !f.keys.wrote(end.last):
+		return fmt.Errorf("%s ends with a line that was not written with a key of this program: a new chain begins; verify the file", f.path)
 	case !agrees(head, end.last):
 		return fmt.Errorf("%s ends with sequence %d of chain %s, but sequence %d of chain %s was written: a new chain begins; verify the file",
 			f.path, end.last.Sequence, end.last.Chain, head.Sequence, head.Chain)

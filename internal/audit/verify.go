@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Expect says what Verify is to find.
@@ -16,6 +17,18 @@ type Expect struct {
 	// Sequence is what the last line must have at least: the value of the
 	// metric mcp_registrar_audit_sequence. 0 expects nothing.
 	Sequence Sequence
+	// Hash are the first digits of the hash that the line with that Sequence must
+	// have, as a number: the value of the metric mcp_registrar_audit_hash. 0 expects
+	// nothing.
+	Hash uint64
+	// Keys are those that lines may be sealed with, the newest first. If there are
+	// any, a line without one of them is a damage.
+	Keys Keys
+	// Published are heads that were published, the oldest first: each must be among
+	// the lines if its chain is.
+	Published []Published
+	// Unfinished: the stream goes on elsewhere, and need not reach the newest of them.
+	Unfinished bool
 	// Head must be among the lines, if it is not nil.
 	Head *Position
 	// IgnoreOtherLines skips lines that are not of the stream, as in the
@@ -43,12 +56,22 @@ type Report struct {
 	Continues *Position
 	// AfterHead is the number of lines after the expected head.
 	AfterHead int
+	// Keyed is the number of whole lines that bear a key.
+	Keyed int
+	// Authentic is the number of whole lines that are shown to be written by who
+	// has the keys.
+	Authentic int
+	// Elsewhere is the number of published heads whose chain is not there.
+	Elsewhere int
 }
 
 // Verify reads a stream. If anything was altered, removed, moved or added, the
 // error is a Damages. Any other error means that the stream could not be read.
 func Verify(r io.Reader, expect Expect) (Report, error) {
-	v := &verifier{expect: expect, ended: map[string]Position{}}
+	v := &verifier{expect: expect, ended: map[string]Position{}, awaited: map[Position]bool{}}
+	for _, head := range expect.Published {
+		v.awaited[head.Position] = false
+	}
 	reader := bufio.NewReader(r)
 	var raw []byte
 	for {
@@ -98,6 +121,11 @@ type verifier struct {
 	// pending are lines that were cut off, until a line names them.
 	pending  []pending
 	headSeen bool
+	// awaited are the published heads, and whether each was found.
+	awaited map[Position]bool
+	// unlike: the line with the expected number has another hash.
+	unlike int
+	seals  seals
 }
 
 type pending struct {
@@ -134,6 +162,21 @@ func (v *verifier) line(raw []byte, closed bool) {
 	v.settle(l.stream.TornLines)
 	v.report.Lost += l.stream.LostEvents
 	v.follow(l)
+	v.authenticate(l)
+	v.reach(l)
+}
+
+// reach compares a line with those that are expected.
+func (v *verifier) reach(l line) {
+	if _, awaited := v.awaited[l.Position]; awaited {
+		v.awaited[l.Position] = true
+	}
+	if v.expect.Hash != 0 && l.Sequence == v.expect.Sequence {
+		v.unlike = 0
+		if hashNumber(l.Hash) != v.expect.Hash {
+			v.unlike = v.number
+		}
+	}
 	if v.expect.Head != nil && l.Position == *v.expect.Head {
 		v.headSeen, v.report.AfterHead = true, 0
 	} else if v.headSeen {
@@ -253,6 +296,10 @@ func (v *verifier) end() {
 	if len(v.pending) > 0 {
 		v.settle(nil)
 	}
+	v.endPublished()
+	if v.unlike > 0 {
+		v.damage(v.unlike, fmt.Sprintf("sequence %d has another hash than expected: lines were removed, and others written in their place", v.expect.Sequence), adviseCompare)
+	}
 	last := v.report.Last.Sequence
 	switch head := v.expect.Head; {
 	case v.report.Events == 0 && len(v.damages) == 0:
@@ -263,6 +310,23 @@ func (v *verifier) end() {
 	case last < v.expect.Sequence:
 		v.damage(v.number, fmt.Sprintf("the last line has sequence %d, expected %d: %d after it missing", last, v.expect.Sequence,
 			v.expect.Sequence-last), adviseCompare)
+	}
+}
+
+// endPublished looks for the published heads.
+func (v *verifier) endPublished() {
+	for i, head := range v.expect.Published {
+		_, here := v.ended[head.Chain]
+		here = here || head.Chain == v.report.Last.Chain
+		newest := i == len(v.expect.Published)-1 && !v.expect.Unfinished
+		switch {
+		case v.awaited[head.Position]:
+		case here, newest:
+			v.damage(v.number, fmt.Sprintf("the head that was published at %s is not there, sequence %d of chain %s: lines were removed at the end, or replaced",
+				head.At.UTC().Format(time.RFC3339), head.Sequence, head.Chain), adviseCompare)
+		default:
+			v.report.Elsewhere++
+		}
 	}
 }
 

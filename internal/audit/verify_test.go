@@ -99,7 +99,7 @@ func forged(t *testing.T, entries ...func(*Position) entry) []byte {
 	var out []byte
 	for _, make := range entries {
 		e := make(&last)
-		line, position, err := seal("/test", last, e)
+		line, position, err := seal("/test", key{}, last, e)
 		if err != nil {
 			t.Fatal(err)
 		}
