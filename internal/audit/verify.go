@@ -61,8 +61,8 @@ type Report struct {
 	// Authentic is the number of whole lines that are shown to be written by who
 	// has the keys.
 	Authentic int
-	// Elsewhere is the number of published heads whose chain is not there.
-	Elsewhere int
+	// Elsewhere are the published heads whose chain is not there.
+	Elsewhere []Published
 }
 
 // Verify reads a stream. If anything was altered, removed, moved or added, the
@@ -325,7 +325,7 @@ func (v *verifier) endPublished() {
 			v.damage(v.number, fmt.Sprintf("the head that was published at %s is not there, sequence %d of chain %s: lines were removed at the end, or replaced",
 				head.At.UTC().Format(time.RFC3339), head.Sequence, head.Chain), adviseCompare)
 		default:
-			v.report.Elsewhere++
+			v.report.Elsewhere = append(v.report.Elsewhere, head)
 		}
 	}
 }
