@@ -258,7 +258,7 @@ func (c *auditCheck) proof(report audit.Report) []string {
 	case !c.expect.Keys.IsZero():
 		return nil
 	case report.Keyed > 0:
-		return []string{"no key was given: " + counted(report.Keyed, "line") + " of them bear one, which was not checked; give --key"}
+		return []string{"no key was given: " + counted(report.Keyed, "line") + " bear one, which was not checked; give --key"}
 	}
 	return []string{"no key was given, and no line bears one: whoever can write the file may have written them"}
 }

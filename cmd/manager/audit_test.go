@@ -208,7 +208,7 @@ func TestAuditVerifyAgainstWhoCanWriteTheFile(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"no key, and lines have one", []string{"audit"}, 3, "audit: NOT PROVEN: 5 events in 1 chain, the last with sequence 5; no key was given: 5 lines of them bear one, which was not checked; give --key\n", ""},
+		{"no key, and lines have one", []string{"audit"}, 3, "audit: NOT PROVEN: 5 events in 1 chain, the last with sequence 5; no key was given: 5 lines bear one, which was not checked; give --key\n", ""},
 		{"no key, and no line has one", []string{"unkeyed"}, 3, "unkeyed: NOT PROVEN: 5 events in 1 chain, the last with sequence 5; no key was given, and no line bears one: whoever can write the file may have written them\n", ""},
 		{"no line has the key", []string{"--key=key", "unkeyed"}, 1, "unkeyed: DAMAGED", "unkeyed: line 1: the line bears no key: it was written by somebody who has none; so with 4 after it; if the program had no key then"},
 		{"rewritten whole", []string{"--key=key", "forged"}, 1, "forged: DAMAGED", "which is not among those given: it was written with another key; so with 4 after it; name a key file"},
