@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"time"
 
@@ -63,8 +62,8 @@ func (r *record) publish(mgr manager.Manager, counted *controllers.Metrics) erro
 	return mgr.Add(r.heads)
 }
 
-// close ends the record and, where this replica led, publishes where it ended. The
-// context may have ended.
+// close ends the record and, where this replica led, publishes where it ended; that it
+// cannot is logged only. The context may have ended.
 func (r *record) close(ctx context.Context) error {
 	if r.stream == nil {
 		return nil
@@ -72,8 +71,10 @@ func (r *record) close(ctx context.Context) error {
 	err := r.stream.Close()
 	select {
 	case <-r.elected:
-		return errors.Join(err, r.heads.Publish(context.WithoutCancel(ctx)))
+		if err := r.heads.Publish(context.WithoutCancel(ctx)); err != nil {
+			ctrl.Log.WithName("audit").Error(err, "The end of the audit record cannot be published")
+		}
 	default:
-		return err
 	}
+	return err
 }
