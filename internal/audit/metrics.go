@@ -62,7 +62,7 @@ func newHeadCollector() *headCollector {
 		sequence: prometheus.NewDesc("mcp_registrar_audit_sequence",
 			"Sequence number of the last line of the audit stream: what \"manager audit verify --expect-sequence\" takes.", nil, nil),
 		hash: prometheus.NewDesc("mcp_registrar_audit_hash",
-			"First 12 hexadecimal digits of the hash of that line, as a number: what \"manager audit verify --expect-hash\" takes.", nil, nil),
+			"First 12 hexadecimal digits of the hash of the last line of the audit stream, as a number: what \"manager audit verify --expect-hash\" takes.", nil, nil),
 	}
 	c.last.Store(&Position{})
 	return c

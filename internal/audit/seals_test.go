@@ -10,9 +10,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // testKeys are keys of which each is a number, the newest first.
@@ -270,6 +273,7 @@ func TestPublishedHeadsShowTheEnd(t *testing.T) {
 		"an earlier chain cut":              {slices.Concat(bytes.Join(lines(other)[:2], nil), stream), Expect{Published: []Published{old, head}}, "is not there, sequence 3"},
 		"both whole":                        {slices.Concat(other, stream), Expect{Published: []Published{old, head}}, ""},
 		"rewritten at the end with our key": {fork, Expect{Published: []Published{published(t, stream, 4, at)}}, "is not there, sequence 4"},
+		"the numbers of the later of two":   {slices.Concat(other, keyed(t, keys, 5), stream), Expect{Sequence: 5, Hash: hashNumber(head.Hash)}, ""},
 		"a fork, by what it has itself":     {fork, Expect{Published: []Published{published(t, fork, 5, at)}}, ""},
 		"a fork, by the metrics":            {fork, Expect{Sequence: 5, Hash: hashNumber(head.Hash)}, "sequence 5 has another hash"},
 		"the numbers of the metrics":        {stream, Expect{Sequence: 5, Hash: hashNumber(head.Hash)}, ""},
@@ -396,6 +400,65 @@ func TestPublishedHeadsAreRead(t *testing.T) {
 		if heads, err := ParsePublished([]byte(bad)); err == nil {
 			t.Errorf("%s is read as %v", bad, heads)
 		}
+	}
+}
+
+// The name of a key and its mac come together, also for who has no key to check.
+func TestALineBearsItsKeyWholeOrNotAtAll(t *testing.T) {
+	ours := testKeys(t, 1)
+	whole := strings.TrimSuffix(string(lines(keyed(t, ours, 2))[1]), "\n")
+	l, err := read([]byte(whole))
+	if err != nil || l.keyID != ours.keys[0].id || !ours.wrote(l) {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	nameless := strings.TrimSuffix(string(resealed(t, keyed(t, ours, 1), 1, key{}, same)), "\n")
+	plain, err := read([]byte(nameless))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := func(change func(string) string) string {
+		body := change(whole[:len(whole)-keyedSealLength])
+		return body + sealStart + hashOf([]byte(body)) + macStart + ours.keys[0].mac(hashOf([]byte(body))) + sealEnd
+	}
+	for name, raw := range map[string]string{
+		"no mac":            strings.Replace(whole, macStart+l.mac, "", 1),
+		"no name":           strings.Replace(nameless, plain.Hash+sealEnd, plain.Hash+macStart+ours.keys[0].mac(plain.Hash)+sealEnd, 1),
+		"an empty name":     sealed(func(body string) string { return strings.Replace(body, `"keyid":"`+l.keyID, `"keyid":"`, 1) }),
+		"a name no string":  sealed(func(body string) string { return strings.Replace(body, `"keyid":"`+l.keyID+`"`, `"keyid":1`, 1) }),
+		"two names":         sealed(func(body string) string { return body + `,"keyid":"` + l.keyID + `"` }),
+		"a mac in capitals": strings.Replace(whole, l.mac, strings.ToUpper(l.mac), 1),
+		"a second mac":      sealed(func(body string) string { return body + `,"mac":"` + l.mac + `"` }),
+	} {
+		if raw == whole {
+			t.Fatalf("%s changes nothing", name)
+		}
+		if got, err := read([]byte(raw)); err == nil || errors.Is(err, errAltered) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestTheMetricsShowTheHead(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	var out bytes.Buffer
+	o := options(Stdout, unwelcome(t))
+	o.Stdout, o.Registerer = &out, registry
+	record(t, o, 2)
+	head := published(t, out.Bytes(), 3, time.Time{})
+	number, err := strconv.ParseUint(head.Hash[:12], 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]float64{}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		found[family.GetName()] = family.GetMetric()[0].GetGauge().GetValue()
+	}
+	if found["mcp_registrar_audit_sequence"] != 3 || uint64(found["mcp_registrar_audit_hash"]) != number || number == 0 {
+		t.Errorf("%v, want %d", found, number)
 	}
 }
 
