@@ -196,7 +196,7 @@ func auditKeys(path string) (audit.Keys, error) {
 	if path == "" {
 		return audit.Keys{}, nil
 	}
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(path) //nolint:gosec // The file that the flag names.
 	if err != nil {
 		return audit.Keys{}, fmt.Errorf("reading --audit-key-file: %w", err)
 	}

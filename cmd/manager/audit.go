@@ -117,7 +117,7 @@ func auditCommand(arguments []string, stdin io.Reader, stdout, stderr io.Writer)
 // read reads the keys and the published heads, if files of them are named.
 func (c *auditCheck) read(keyFile, headFile string) error {
 	if keyFile != "" {
-		content, err := os.ReadFile(keyFile)
+		content, err := os.ReadFile(keyFile) //nolint:gosec // The file that the user names.
 		if err != nil {
 			return fmt.Errorf("reading --key: %w", err)
 		}
@@ -126,7 +126,7 @@ func (c *auditCheck) read(keyFile, headFile string) error {
 		}
 	}
 	if headFile != "" {
-		content, err := os.ReadFile(headFile)
+		content, err := os.ReadFile(headFile) //nolint:gosec // The file that the user names.
 		if err != nil {
 			return fmt.Errorf("reading --head: %w", err)
 		}

@@ -47,12 +47,8 @@ func attributes(members map[string]json.RawMessage) (map[string]string, error) {
 		}
 		texts[name] = text
 	}
-	for _, name := range []string{"keyid", "mac"} {
-		var text string
-		if raw, there := members[name]; there && (json.Unmarshal(raw, &text) != nil || text == "") {
-			return nil, fmt.Errorf("the member %q is empty or not a string", name)
-		}
-		texts[name] = text
+	if err := keyAttributes(members, texts); err != nil {
+		return nil, err
 	}
 	_, timeErr := time.Parse(timeLayout, texts["time"])
 	switch {
@@ -66,6 +62,22 @@ func attributes(members map[string]json.RawMessage) (map[string]string, error) {
 		return nil, errors.New("the time is not RFC 3339 with nanoseconds in UTC")
 	}
 	return texts, nil
+}
+
+// keyAttributes adds the members that only a line with a key has.
+func keyAttributes(members map[string]json.RawMessage, texts map[string]string) error {
+	for _, name := range []string{"keyid", "mac"} {
+		raw, there := members[name]
+		if !there {
+			continue
+		}
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil || text == "" {
+			return fmt.Errorf("the member %q is empty or not a string", name)
+		}
+		texts[name] = text
+	}
+	return nil
 }
 
 // object splits a JSON object into its members. It refuses a member that is

@@ -68,3 +68,38 @@ func parseHead(content []byte) (Published, error) {
 	}
 	return head, nil
 }
+
+// reach compares a line with those that are expected.
+func (v *verifier) reach(l line) {
+	if _, awaited := v.awaited[l.Position]; awaited {
+		v.awaited[l.Position] = true
+	}
+	if v.expect.Hash != 0 && l.Sequence == v.expect.Sequence {
+		v.unlike = 0
+		if hashNumber(l.Hash) != v.expect.Hash {
+			v.unlike = v.number
+		}
+	}
+	if v.expect.Head != nil && l.Position == *v.expect.Head {
+		v.headSeen, v.report.AfterHead = true, 0
+	} else if v.headSeen {
+		v.report.AfterHead++
+	}
+}
+
+// endPublished looks for the published heads.
+func (v *verifier) endPublished() {
+	for i, head := range v.expect.Published {
+		_, here := v.ended[head.Chain]
+		here = here || head.Chain == v.report.Last.Chain
+		newest := i == len(v.expect.Published)-1 && !v.expect.Unfinished
+		switch {
+		case v.awaited[head.Position]:
+		case here, newest:
+			v.damage(v.number, fmt.Sprintf("the head that was published at %s is not there, sequence %d of chain %s: lines were removed at the end, or replaced",
+				head.At.UTC().Format(time.RFC3339), head.Sequence, head.Chain), adviseCompare)
+		default:
+			v.report.Elsewhere = append(v.report.Elsewhere, head)
+		}
+	}
+}

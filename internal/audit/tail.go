@@ -41,13 +41,13 @@ func (f *file) standing(size int64, known Position) (state, error) {
 	if !ok || head.Chain == known.Chain && head.Sequence < known.Sequence {
 		head = known
 	}
-	head = f.furthest(head)
 	offset := max(0, size-window)
 	content := make([]byte, size-offset)
 	if _, err := f.file.ReadAt(content, offset); err != nil && !errors.Is(err, io.EOF) {
 		return state{}, fmt.Errorf("reading the end of %s: %w", f.path, err)
 	}
 	end := readEnding(content, offset == 0)
+	head = f.furthest(head, end)
 	s := state{torn: end.torn, unclosed: end.unclosed, finding: finding}
 	if head.Sequence > 0 {
 		s.continues = &head
@@ -58,15 +58,20 @@ func (f *file) standing(size int64, known Position) (state, error) {
 	return s, nil
 }
 
-// furthest returns the head that was published, if the other is behind it in the
-// same chain, or there is no other.
-func (f *file) furthest(head Position) Position {
+// furthest returns the head that was published, if it is further in the chain of the
+// file than the other. Where nothing says which chain the file had, the newest says
+// what it goes on from.
+func (f *file) furthest(head Position, end ending) Position {
+	chain := head.Chain
+	if head.Sequence == 0 && end.found {
+		chain = end.last.Chain
+	}
 	for _, p := range f.published {
-		if p.Chain == head.Chain && p.Sequence > head.Sequence {
+		if p.Chain == chain && p.Sequence > head.Sequence {
 			head = p.Position
 		}
 	}
-	if newest := len(f.published) - 1; head.Sequence == 0 && newest >= 0 {
+	if newest := len(f.published) - 1; head.Sequence == 0 && !end.found && newest >= 0 {
 		return f.published[newest].Position
 	}
 	return head

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 )
 
 // Expect says what Verify is to find.
@@ -166,24 +165,6 @@ func (v *verifier) line(raw []byte, closed bool) {
 	v.reach(l)
 }
 
-// reach compares a line with those that are expected.
-func (v *verifier) reach(l line) {
-	if _, awaited := v.awaited[l.Position]; awaited {
-		v.awaited[l.Position] = true
-	}
-	if v.expect.Hash != 0 && l.Sequence == v.expect.Sequence {
-		v.unlike = 0
-		if hashNumber(l.Hash) != v.expect.Hash {
-			v.unlike = v.number
-		}
-	}
-	if v.expect.Head != nil && l.Position == *v.expect.Head {
-		v.headSeen, v.report.AfterHead = true, 0
-	} else if v.headSeen {
-		v.report.AfterHead++
-	}
-}
-
 // settle compares lines that were cut off with those that the next whole line
 // names.
 func (v *verifier) settle(named []tornLine) {
@@ -311,36 +292,4 @@ func (v *verifier) end() {
 		v.damage(v.number, fmt.Sprintf("the last line has sequence %d, expected %d: %d after it missing", last, v.expect.Sequence,
 			v.expect.Sequence-last), adviseCompare)
 	}
-}
-
-// endPublished looks for the published heads.
-func (v *verifier) endPublished() {
-	for i, head := range v.expect.Published {
-		_, here := v.ended[head.Chain]
-		here = here || head.Chain == v.report.Last.Chain
-		newest := i == len(v.expect.Published)-1 && !v.expect.Unfinished
-		switch {
-		case v.awaited[head.Position]:
-		case here, newest:
-			v.damage(v.number, fmt.Sprintf("the head that was published at %s is not there, sequence %d of chain %s: lines were removed at the end, or replaced",
-				head.At.UTC().Format(time.RFC3339), head.Sequence, head.Chain), adviseCompare)
-		default:
-			v.report.Elsewhere = append(v.report.Elsewhere, head)
-		}
-	}
-}
-
-// marks are in every line of a stream.
-var marks = [][]byte{[]byte(`"specversion":"1.0"`), []byte(`,"chain":"`), []byte(`,"previoushash":"`), []byte(sealStart)}
-
-// foreign says whether a line is of another origin. A line with two marks of
-// the stream is not, so that no small change of a line makes it one.
-func foreign(raw []byte) bool {
-	found := 0
-	for _, mark := range marks {
-		if bytes.Contains(raw, mark) {
-			found++
-		}
-	}
-	return found < 2
 }
