@@ -31,7 +31,7 @@ func ofRecord(_ context.Context, object client.Object) []reconcile.Request {
 // ofCredential names the authorization servers whose initial access token, or
 // whose administrator's credentials, a Secret holds.
 func (r *AuthorizationServerReconciler) ofCredential(ctx context.Context, object client.Object) []reconcile.Request {
-	if secret, ok := object.(*corev1.Secret); !ok || secret.Type == v1alpha1.SecretTypeRecord {
+	if secret, ok := object.(*corev1.Secret); !ok || internal(secret) {
 		return nil
 	}
 	var list v1alpha1.AuthorizationServerList

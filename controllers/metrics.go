@@ -19,6 +19,7 @@ type Metrics struct {
 	listed   *prometheus.GaugeVec
 	probes   *prometheus.CounterVec
 	putBack  prometheus.Counter
+	headless prometheus.Counter
 }
 
 // NewMetrics registers the metrics.
@@ -54,7 +55,11 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		Name: "mcp_registrar_history_restarts_total",
 		Help: "1 while the operator ends because the API server was put back to an earlier state; the next process begins at 0.",
 	})
-	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed, m.probes, m.putBack)
+	m.headless = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "mcp_registrar_audit_publish_failures_total",
+		Help: "Times that the end of the audit stream could not be published in the ConfigMap mcp-registrar-audit-heads.",
+	})
+	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed, m.probes, m.putBack, m.headless)
 	return m
 }
 
@@ -63,6 +68,14 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 func (m *Metrics) PutBack() {
 	if m != nil {
 		m.putBack.Inc()
+	}
+}
+
+// unpublished says that the end of the audit stream could not be published. A nil
+// Metrics takes no note.
+func (m *Metrics) unpublished() {
+	if m != nil {
+		m.headless.Inc()
 	}
 }
 

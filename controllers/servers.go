@@ -109,7 +109,7 @@ func (s *Servers) administrator(ctx context.Context, config authserver.Config) (
 	}
 	config.AdminID = string(secret.Data[v1alpha1.SecretKeyAdminID])
 	config.AdminPassword = authserver.NewSecret(string(secret.Data[v1alpha1.SecretKeyAdminSecret]))
-	if apierrors.IsNotFound(err) || config.AdminID == "" || config.AdminPassword.IsZero() || secret.Type == v1alpha1.SecretTypeRecord {
+	if apierrors.IsNotFound(err) || config.AdminID == "" || config.AdminPassword.IsZero() || internal(&secret) {
 		return config, fmt.Errorf("%w: %w", errInitialAccess,
 			&authserver.Error{Kind: authserver.Unauthorized, Op: "reading the operator's credentials"})
 	}
@@ -146,10 +146,16 @@ func (s *Servers) InitialAccessToken(ctx context.Context, as *v1alpha1.Authoriza
 		return authserver.Secret{}, policy.Unknown, fmt.Errorf("reading the initial access token: %w", err)
 	}
 	token := authserver.NewSecret(string(secret.Data[ref.Key]))
-	if apierrors.IsNotFound(err) || token.IsZero() || secret.Type == v1alpha1.SecretTypeRecord {
+	if apierrors.IsNotFound(err) || token.IsZero() || internal(&secret) {
 		return authserver.Secret{}, policy.Absent, nil
 	}
 	return token, policy.Present, nil
+}
+
+// internal says whether a Secret is one that the operator keeps for itself, so that
+// no AuthorizationServer can have it sent to a server as a credential.
+func internal(secret *corev1.Secret) bool {
+	return secret.Type == v1alpha1.SecretTypeRecord || secret.Type == v1alpha1.SecretTypeAuditKey
 }
 
 // administered is a server at which every call carries the operator's own

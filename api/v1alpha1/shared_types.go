@@ -161,6 +161,10 @@ const SecretTypeCredentials = "mcp-registrar.dev/credentials"
 // SecretTypeRecord is the type of a registration record.
 const SecretTypeRecord = "mcp-registrar.dev/registration-record"
 
+// SecretTypeAuditKey is the type of the Secret that holds the keys of the audit
+// stream.
+const SecretTypeAuditKey = "mcp-registrar.dev/audit-key"
+
 // AuthorizationServerReference names an AuthorizationServer.
 type AuthorizationServerReference struct {
 	// name of the AuthorizationServer (cluster-scoped).

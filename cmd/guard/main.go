@@ -181,8 +181,28 @@ func openRecord(s settings, registerer prometheus.Registerer, log logr.Logger) (
 	if s.auditLog == audit.Disabled {
 		return nil, nil //nolint:nilnil // No stream is a setting, not a fault.
 	}
+	keys, err := auditKeys(s.auditKeyFile)
+	if err != nil {
+		return nil, err
+	}
 	return audit.Open(audit.Options{
-		Path: s.auditLog, Stdout: os.Stdout, Source: "/mcp-guard/" + s.leaseNamespace + "/" + s.identity, Now: time.Now, Registerer: registerer,
+		Path: s.auditLog, Keys: keys, Stdout: os.Stdout, Source: "/mcp-guard/" + s.leaseNamespace + "/" + s.identity, Now: time.Now, Registerer: registerer,
 		Report: func(err error) { log.WithName("audit").Error(err, "Writing the record of calls") },
 	})
+}
+
+// auditKeys reads the keys of the record of calls; none where no file is named.
+func auditKeys(path string) (audit.Keys, error) {
+	if path == "" {
+		return audit.Keys{}, nil
+	}
+	content, err := os.ReadFile(path) //nolint:gosec // The file that the flag names.
+	if err != nil {
+		return audit.Keys{}, fmt.Errorf("reading --audit-key-file: %w", err)
+	}
+	keys, err := audit.ParseKeys(content)
+	if err != nil {
+		return audit.Keys{}, fmt.Errorf("reading --audit-key-file %s: %w", path, err)
+	}
+	return keys, nil
 }

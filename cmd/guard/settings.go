@@ -49,7 +49,7 @@ type settings struct {
 	maxRequests                        int
 	origins                            []string
 	upstreamIdle                       time.Duration
-	auditLog                           string
+	auditLog, auditKeyFile             string
 	logLevel, logFormat                string
 	// version says that nothing else is asked for.
 	version bool
@@ -75,6 +75,8 @@ func parse(flags *flag.FlagSet, arguments []string) (settings, error) {
 	flags.Int64Var(&s.maxBody, "max-body-bytes", 4<<20, "How large the body of a request may be.")
 	flags.StringVar(&s.auditLog, "audit-log", "-",
 		`Where the record of calls is written: a file, "-" for the standard output, or "disabled".`)
+	flags.StringVar(&s.auditKeyFile, "audit-key-file", "",
+		"File with the keys that the record of calls is sealed with: a key a line, each 64 hexadecimal digits, the newest first. Left out, whoever can write the record can write another one that fits.")
 	flags.StringVar(&s.logLevel, "log-level", "info", "What is logged: debug, info or error.")
 	flags.StringVar(&s.logFormat, "log-format", "json", "How logs are written: json or console.")
 	var err error

@@ -9,42 +9,85 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 )
 
 // Exit codes of the subcommand audit.
 const (
-	auditFine    = 0
-	auditDamaged = 1
-	auditUsage   = 2
+	auditFine     = 0
+	auditDamaged  = 1
+	auditUsage    = 2
+	auditUnproven = 3
 )
 
-const auditHelp = `usage: manager audit verify [--expect-sequence N] [--ignore-other-lines] FILE...
+const auditHelp = `usage: manager audit verify --key FILE [--head FILE] [--expect-sequence N [--expect-hash N]] [--ignore-other-lines] FILE...
 
-Checks that no line of an audit stream was altered, removed, moved or added.
-FILE - is the standard input. If FILE.head is there, FILE must reach the line
-that it names. Several files are parts of one stream, the oldest first.
+Checks that every line of an audit stream was written by who has the key, and
+that none was altered, removed, moved or added. --head and --expect-sequence show
+what was removed at the end. FILE - is the standard input. If FILE.head is there,
+FILE must reach the line that it names. Several files are parts of one stream, the
+oldest first.
 
-Exit code 0: all is as it was written. 1: something is damaged. 2: wrong usage,
-or a file cannot be read.
+Exit code 0: all is as it was written by who has the key. 1: something is damaged.
+2: wrong usage, or a file cannot be read. 3: no key was given; the lines fit, and
+whoever can write the file may have written them.
 
 `
 
-// auditCommand is the subcommand audit. arguments are what follows that word.
-func auditCommand(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	c := &auditCheck{stdin: stdin, stdout: stdout, stderr: stderr}
+// auditFlags are what the flags of the subcommand say.
+type auditFlags struct {
+	sequence          uint64
+	hash              float64
+	keyFile, headFile string
+	ignore            bool
+}
+
+func (f *auditFlags) define(stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet("manager audit verify", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
 		fmt.Fprint(stderr, auditHelp)
 		flags.PrintDefaults()
 	}
-	expect := flags.Uint64("expect-sequence", 0,
+	flags.Uint64Var(&f.sequence, "expect-sequence", 0,
 		"Sequence number that the last line must have at least: the value of the metric mcp_registrar_audit_sequence. 0 expects nothing.")
-	flags.BoolVar(&c.ignore, "ignore-other-lines", false,
+	flags.Float64Var(&f.hash, "expect-hash", 0,
+		"With --expect-sequence: what the hash of that line begins with, the value of the metric mcp_registrar_audit_hash. 0 expects nothing.")
+	flags.StringVar(&f.keyFile, "key", "",
+		"Key file: a key a line, the newest first. The operator's is the member keys of the Secret mcp-registrar-audit-key.")
+	flags.StringVar(&f.headFile, "head", "",
+		"File with the head that was published, or with all: the data of the ConfigMap mcp-registrar-audit-heads, as JSON.")
+	flags.BoolVar(&f.ignore, "ignore-other-lines", false,
 		"Skip lines that are not of the stream, as in the captured log of a pod.")
+	return flags
+}
+
+// check says what is wrong with the arguments, and whether the usage is to be
+// shown.
+func (f *auditFlags) check(files []string) (wrong string, usage bool) {
+	late := lateFlag(files)
+	switch {
+	case len(files) == 0:
+		return `No file is named; "-" is the standard input.`, true
+	case late != "":
+		return fmt.Sprintf("%q stands after a file: flags come before the files; a file of that name is written ./%[1]s.", late), false
+	case f.sequence > 0 && len(files) > 1:
+		return "--expect-sequence is about one file: name only the last one.", false
+	case f.hash != 0 && (f.sequence == 0 || f.hash < 0 || f.hash >= 1<<48):
+		return "--expect-hash is the value of a metric, and of a line: give the number of that by --expect-sequence.", false
+	}
+	return "", false
+}
+
+// auditCommand is the subcommand audit. arguments are what follows that word.
+func auditCommand(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &auditCheck{stdin: stdin, stdout: stdout, stderr: stderr}
+	var f auditFlags
+	flags := f.define(stderr)
 	if len(arguments) == 0 || arguments[0] != "verify" {
 		fmt.Fprintln(stderr, `The subcommand audit needs the word "verify".`)
 		flags.Usage()
@@ -55,19 +98,43 @@ func auditCommand(arguments []string, stdin io.Reader, stdout, stderr io.Writer)
 		return auditFine
 	case err != nil:
 		return auditUsage
-	case flags.NArg() == 0:
-		fmt.Fprintln(stderr, `No file is named; "-" is the standard input.`)
-		flags.Usage()
-		return auditUsage
-	case lateFlag(flags.Args()) != "":
-		fmt.Fprintf(stderr, "%q stands after a file: flags come before the files; a file of that name is written ./%[1]s.\n", lateFlag(flags.Args()))
-		return auditUsage
-	case *expect > 0 && flags.NArg() > 1:
-		fmt.Fprintln(stderr, "--expect-sequence is about one file: name only the last one.")
+	}
+	if wrong, usage := f.check(flags.Args()); wrong != "" {
+		fmt.Fprintln(stderr, wrong)
+		if usage {
+			flags.Usage()
+		}
 		return auditUsage
 	}
-	c.expect = audit.Sequence(*expect)
+	c.expect = audit.Expect{Sequence: audit.Sequence(f.sequence), Hash: uint64(f.hash), IgnoreOtherLines: f.ignore}
+	if err := c.read(f.keyFile, f.headFile); err != nil {
+		fmt.Fprintln(stderr, err)
+		return auditUsage
+	}
 	return c.files(flags.Args())
+}
+
+// read reads the keys and the published heads, if files of them are named.
+func (c *auditCheck) read(keyFile, headFile string) error {
+	if keyFile != "" {
+		content, err := os.ReadFile(keyFile) //nolint:gosec // The file that the user names.
+		if err != nil {
+			return fmt.Errorf("reading --key: %w", err)
+		}
+		if c.expect.Keys, err = audit.ParseKeys(content); err != nil {
+			return fmt.Errorf("reading --key %s: %w", keyFile, err)
+		}
+	}
+	if headFile != "" {
+		content, err := os.ReadFile(headFile) //nolint:gosec // The file that the user names.
+		if err != nil {
+			return fmt.Errorf("reading --head: %w", err)
+		}
+		if c.expect.Published, err = audit.ParsePublished(content); err != nil {
+			return fmt.Errorf("reading --head %s: %w", headFile, err)
+		}
+	}
+	return nil
 }
 
 // lateFlag is the first of the files that looks like a flag; empty where none does.
@@ -84,14 +151,18 @@ func lateFlag(files []string) string {
 type auditCheck struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	expect         audit.Sequence
-	ignore         bool
+	expect         audit.Expect
 }
 
 func (c *auditCheck) files(names []string) int {
 	code := auditFine
+	if c.expect.Keys.IsZero() {
+		code = auditUnproven
+	}
 	var before audit.Report
+	elsewhere := c.expect.Published
 	for i, name := range names {
+		c.expect.Unfinished = i < len(names)-1
 		report, err := c.file(name)
 		var damages audit.Damages
 		if err != nil && !errors.As(err, &damages) {
@@ -110,13 +181,18 @@ func (c *auditCheck) files(names []string) int {
 		}
 		c.print(name, report, damages, i > 0)
 		before = report
+		elsewhere = slices.DeleteFunc(slices.Clone(elsewhere), func(head audit.Published) bool { return !slices.Contains(report.Elsewhere, head) })
+	}
+	for _, head := range elsewhere {
+		fmt.Fprintf(c.stdout, "not looked at: chain %s, published at %s with sequence %d, is in none of the files\n",
+			head.Chain, head.At.UTC().Format(time.RFC3339), head.Sequence)
 	}
 	return code
 }
 
 // file checks one file against the head beside it.
 func (c *auditCheck) file(name string) (audit.Report, error) {
-	expect := audit.Expect{Sequence: c.expect, IgnoreOtherLines: c.ignore}
+	expect := c.expect
 	if name == "-" {
 		return audit.Verify(c.stdin, expect)
 	}
@@ -148,12 +224,15 @@ func (c *auditCheck) print(name string, report audit.Report, damages audit.Damag
 		fmt.Fprintf(c.stderr, "%s: %v\n", name, damage)
 	}
 	verdict := "complete"
-	if len(damages) > 0 {
+	switch {
+	case len(damages) > 0:
 		verdict = "DAMAGED"
+	case c.expect.Keys.IsZero():
+		verdict = "NOT PROVEN"
 	}
 	fmt.Fprintf(c.stdout, "%s: %s: %s in %s, the last with sequence %d", name, verdict,
 		counted(report.Events, "event"), counted(report.Chains, "chain"), report.Last.Sequence)
-	var notes []string
+	notes := c.proof(report)
 	if report.Continues != nil && !partOfMany {
 		notes = append(notes, fmt.Sprintf("goes on after sequence %d of chain %s: verify the file before it too, in front of this one",
 			report.Continues.Sequence, report.Continues.Chain))
@@ -171,6 +250,17 @@ func (c *auditCheck) print(name string, report audit.Report, damages audit.Damag
 		notes = append(notes, counted(report.AfterHead, "line")+" after the one that the head names")
 	}
 	fmt.Fprintln(c.stdout, strings.Join(append([]string{""}, notes...), "; "))
+}
+
+// proof says what was not looked at for want of a key.
+func (c *auditCheck) proof(report audit.Report) []string {
+	switch {
+	case !c.expect.Keys.IsZero():
+		return nil
+	case report.Keyed > 0:
+		return []string{"no key was given: " + counted(report.Keyed, "line") + " bear one, which was not checked; give --key"}
+	}
+	return []string{"no key was given, and no line bears one: whoever can write the file may have written them"}
 }
 
 // counted is a number with its noun.

@@ -35,7 +35,6 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/controllers"
 	"github.com/mcp-registrar/mcp-registrar/internal/agreedtime"
-	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/connect"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
 	"github.com/mcp-registrar/mcp-registrar/internal/command"
@@ -90,29 +89,14 @@ func run(ctx context.Context, s settings) error {
 	if err := awaitMissing(mgr, config, wanted, s.watchNamespaces); err != nil {
 		return err
 	}
-	recorder, closeRecord, err := openRecord(s, cluster)
+	record, err := openRecord(ctx, mgr, s, cluster, now)
 	if err != nil {
 		return err
 	}
-	if err := setup(ctx, mgr, s, cluster, now, recorder); err != nil {
-		return errors.Join(err, closeRecord())
+	if err := setup(ctx, mgr, s, cluster, now, record); err != nil {
+		return errors.Join(err, record.close(ctx))
 	}
-	return errors.Join(mgr.Start(ctx), closeRecord())
-}
-
-// openRecord opens the audit record.
-func openRecord(s settings, cluster string) (recorder audit.Recorder, closeRecord func() error, err error) {
-	if s.auditLog == audit.Disabled {
-		return audit.Discard, func() error { return nil }, nil
-	}
-	stream, err := audit.Open(audit.Options{
-		Path: s.auditLog, Stdout: os.Stdout, Source: "/clusters/" + cluster + "/mcp-registrar", Now: time.Now, Registerer: metrics.Registry,
-		Report: func(err error) { ctrl.Log.WithName("audit").Error(err, "Writing the audit record") },
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return stream, stream.Close, nil
+	return errors.Join(mgr.Start(ctx), record.close(ctx))
 }
 
 func newManager(config *rest.Config, s settings) (manager.Manager, error) {
@@ -166,7 +150,7 @@ func watched(namespaces []string) map[string]cache.Config {
 }
 
 // setup gives the reconcilers what they need.
-func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string, now *agreedtime.Clock, recorder audit.Recorder) error {
+func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string, now *agreedtime.Clock, record *record) error {
 	measured, err := instrumented.NewMetrics(metrics.Registry, now.Now)
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
@@ -179,13 +163,16 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 	if err := errors.Join(history.Holds(ctx), mgr.Add(history)); err != nil {
 		return fmt.Errorf("adding the look at the history of the API server: %w", err)
 	}
+	if err := record.publish(mgr, counted); err != nil {
+		return fmt.Errorf("adding the publication of the audit record's end: %w", err)
+	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
 		Clock: now,
 		Connector: connect.New(connect.Options{
 			Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate, Documents: documents.host,
 		}),
 		Metrics: counted, History: history,
-		Audit: recorder, Cluster: cluster, Namespace: s.operatorNamespace,
+		Audit: record.recorder, Cluster: cluster, Namespace: s.operatorNamespace,
 		WatchNamespaces: s.watchNamespaces, Workers: s.concurrent,
 		Prober: s.prober(), ProbeInterval: s.probeInterval,
 	})

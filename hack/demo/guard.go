@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/test/mcpserver"
 )
 
@@ -54,6 +55,9 @@ func (w *world) startGuard(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := os.WriteFile(w.callsKey(), audit.NewKey(), 0o600); err != nil {
+		return err
+	}
 	w.guard, err = w.spawn(ctx, "guard", config,
 		"--server="+serverNamespace+"/"+serverName+"="+server.URL(),
 		"--bind-address=127.0.0.1:0",
@@ -62,6 +66,7 @@ func (w *world) startGuard(ctx context.Context) error {
 		"--identity=demo",
 		"--lease-namespace="+serverNamespace,
 		"--audit-log="+w.callsLog(),
+		"--audit-key-file="+w.callsKey(),
 	)
 	if err != nil {
 		return err
@@ -73,6 +78,9 @@ func (w *world) startGuard(ctx context.Context) error {
 
 // callsLog is where the guard writes its record of calls.
 func (w *world) callsLog() string { return filepath.Join(w.dir, "calls.log") }
+
+// callsKey is where the key of that record is.
+func (w *world) callsKey() string { return filepath.Join(w.dir, "calls.key") }
 
 // installGuardAccount applies what a guard needs of the cluster.
 func (w *world) installGuardAccount(ctx context.Context) error {

@@ -207,6 +207,6 @@ or, with Node, by the Inspector:
 
 What you call is on record too. Nobody altered it:
 
-  go run ./cmd/manager audit verify %[5]s
-`, shortLived, v1alpha1.AnnotationExpiresAt, time.Now().Add(term).UTC().Format(time.RFC3339), w.guardURL, w.callsLog())
+  go run ./cmd/manager audit verify --key %[6]s %[5]s
+`, shortLived, v1alpha1.AnnotationExpiresAt, time.Now().Add(term).UTC().Format(time.RFC3339), w.guardURL, w.callsLog(), w.callsKey())
 }

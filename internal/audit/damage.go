@@ -17,6 +17,9 @@ const (
 	adviseOther     = "if this is the captured log of a program that also writes other lines, use --ignore-other-lines; otherwise compare it with a copy that was kept elsewhere"
 	adviseMixed     = "take the chains apart by their member \"chain\" and verify each"
 	adviseBeginning = "put the part of the stream before it in front"
+	adviseKey       = "take the line as forged; compare it with a copy of the stream that was kept elsewhere"
+	adviseKeys      = "name a key file with every key that was in use since; if it has them, take the line as forged"
+	adviseUnkeyed   = "if the program had no key then, verify that part without one; otherwise take the line as forged"
 	adviseCut       = "if the manager runs, verify again; otherwise start it, so that it closes the line and records that"
 )
 

@@ -63,7 +63,7 @@ func TestDocumentedExamplesAreWhatIsWritten(t *testing.T) {
 	if !bytes.Equal(updated, content(t, page)) {
 		t.Error("docs/audit.md has other examples than are written: run this test with -update")
 	}
-	report, err := Verify(bytes.NewReader(documented(t)), Expect{Sequence: Sequence(len(Types()) + 1)})
+	report, err := Verify(bytes.NewReader(documented(t)), Expect{Sequence: Sequence(len(Types()) + 1), Keys: exampleKeys(t)})
 	if err != nil || report.Torn != 1 || report.Lost != 1 {
 		t.Errorf("%+v, %v", report, err)
 	}
@@ -119,9 +119,11 @@ func TestTypesAreAllConstants(t *testing.T) {
 func TestDocumentedByHandCheck(t *testing.T) {
 	stream := documented(t)
 	first := bytes.TrimSuffix(lines(stream)[0], []byte("\n"))
-	want := "\n" + hashOf(first[:len(first)-75]) + "  -\n"
-	if !strings.Contains(string(content(t, page)), want) {
-		t.Errorf("the worked example should end with %s", want)
+	hash := hashOf(first[:len(first)-148])
+	for _, want := range []string{"\n" + hash + "  -\n", "\n" + hash + "\n", "= " + exampleKeys(t).keys[0].mac(hash) + "\n"} {
+		if !strings.Contains(string(content(t, page)), want) {
+			t.Errorf("the worked example should have %s", want)
+		}
 	}
 	follows(t, lines(stream)[0])
 }
@@ -136,7 +138,7 @@ func TestDocumentedPythonCheck(t *testing.T) {
 		t.Fatal("the page has no Python check")
 	}
 	run := func(stream []byte) (string, error) {
-		command := exec.CommandContext(t.Context(), python, "-c", string(match[1]))
+		command := exec.CommandContext(t.Context(), python, "-c", string(match[1]), exampleKey)
 		command.Stdin = bytes.NewReader(stream)
 		out, err := command.CombinedOutput()
 		return string(out), err
@@ -147,9 +149,11 @@ func TestDocumentedPythonCheck(t *testing.T) {
 	}
 	split := lines(stream)
 	for name, damaged := range map[string][]byte{
-		"altered": bytes.Replace(stream, []byte("jane"), []byte("joan"), 1),
-		"removed": bytes.Join(slices.Delete(slices.Clone(split), 3, 4), nil),
-		"torn":    bytes.Join(slices.DeleteFunc(slices.Clone(split), func(l []byte) bool { return !bytes.HasSuffix(l, []byte("}\n")) }), nil),
+		"rewritten without the key": resealed(t, lines(stream)[0], 1, key{}, same),
+		"rewritten with another":    resealed(t, lines(stream)[0], 1, key{exampleKeys(t).keys[0].id, make([]byte, keyLength)}, same),
+		"altered":                   bytes.Replace(stream, []byte("jane"), []byte("joan"), 1),
+		"removed":                   bytes.Join(slices.Delete(slices.Clone(split), 3, 4), nil),
+		"torn":                      bytes.Join(slices.DeleteFunc(slices.Clone(split), func(l []byte) bool { return !bytes.HasSuffix(l, []byte("}\n")) }), nil),
 	} {
 		if out, err := run(damaged); err == nil {
 			t.Errorf("%s: %s", name, out)
@@ -157,11 +161,26 @@ func TestDocumentedPythonCheck(t *testing.T) {
 	}
 }
 
+// exampleKey is the key of the examples, as in the page.
+var exampleKey = strings.Repeat("0a1b2c3d", 8)
+
+func exampleKeys(t *testing.T) Keys {
+	t.Helper()
+	if !strings.Contains(string(content(t, page)), exampleKey) {
+		t.Error("the page does not show the key of the examples")
+	}
+	keys, err := ParseKeys([]byte(exampleKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
 // examples writes a stream with a line of each type, as in the page.
 func examples(t *testing.T) []byte {
 	t.Helper()
 	out := &faulty{}
-	s, err := openStream(Options{Path: Stdout, Stdout: out, Source: "/clusters/7d0f/mcp-registrar", Now: clock(), Patience: time.Minute},
+	s, err := openStream(Options{Path: Stdout, Stdout: out, Source: "/clusters/7d0f/mcp-registrar", Keys: exampleKeys(t), Now: clock(), Patience: time.Minute},
 		func() string { return "h4tqzk5c2v7rjm3xw6y2bdnf7e" })
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,10 @@ const renames = 3
 type file struct {
 	path string
 	file *os.File
+	// keys are those that the last line may bear.
+	keys Keys
+	// published are the heads that a file of their chain must reach.
+	published []Published
 	// size is how long the file was after the last write; negative if it has to
 	// be read.
 	size int64

@@ -81,7 +81,7 @@ func ended(t *testing.T, s *Stream, v *valve, want string, lost uint64, failures
 	if got := kinds(v.out.Bytes()); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	report, err := Verify(bytes.NewReader(v.out.Bytes()), Expect{Sequence: Sequence(testutil.ToFloat64(s.metrics.sequence))})
+	report, err := Verify(bytes.NewReader(v.out.Bytes()), Expect{Sequence: Sequence(float64(s.metrics.head.last.Load().Sequence))})
 	if err != nil || report.Lost != lost {
 		t.Errorf("%+v, %v", report, err)
 	}

@@ -18,10 +18,13 @@ const (
 	maxLine = 1 << 20
 	// timeLayout is RFC 3339 with nanoseconds, always of the same width.
 	timeLayout = "2006-01-02T15:04:05.000000000Z"
-	// sealStart and sealEnd enclose the hash at the end of each line.
-	sealStart, sealEnd = `,"hash":"`, `"}`
-	hashLength         = 2 * sha256.Size
-	sealLength         = len(sealStart) + hashLength + len(sealEnd)
+	// sealStart and sealEnd enclose the hash at the end of each line; macStart
+	// parts it from the mac, if the line bears a key.
+	sealStart, macStart, sealEnd = `,"hash":"`, `","mac":"`, `"}`
+
+	hashLength      = 2 * sha256.Size
+	sealLength      = len(sealStart) + hashLength + len(sealEnd)
+	keyedSealLength = sealLength + len(macStart) + hashLength
 )
 
 // Sequence numbers the lines of a chain from 1. In JSON it is a string of 20
@@ -113,12 +116,14 @@ type envelope struct {
 	Chain           string   `json:"chain"`
 	Sequence        Sequence `json:"sequence"`
 	PreviousHash    string   `json:"previoushash"`
+	KeyID           string   `json:"keyid,omitempty"`
 }
 
 // seal makes the line that follows last, with its newline. The hash is that of
 // the line's own bytes up to the hash member, which is the last one: the comma
-// before it is not hashed.
-func seal(source string, last Position, e entry) ([]byte, Position, error) {
+// before it is not hashed. With a key, the line names it, and the HMAC-SHA-256
+// of the hash follows that.
+func seal(source string, with key, last Position, e entry) ([]byte, Position, error) {
 	position := Position{Chain: last.Chain, Sequence: last.Sequence + 1}
 	number, err := position.Sequence.MarshalText()
 	if err != nil {
@@ -127,14 +132,18 @@ func seal(source string, last Position, e entry) ([]byte, Position, error) {
 	encoded, err := encodeJSON(envelope{
 		SpecVersion: "1.0", ID: position.Chain + "-" + string(number), Source: source, Type: e.kind, Subject: e.subject,
 		Time: e.at.UTC().Format(timeLayout), DataContentType: "application/json", Data: e.data,
-		Chain: position.Chain, Sequence: position.Sequence, PreviousHash: last.Hash,
+		Chain: position.Chain, Sequence: position.Sequence, PreviousHash: last.Hash, KeyID: with.id,
 	})
 	if err != nil {
 		return nil, Position{}, err
 	}
 	body := bytes.TrimSuffix(encoded, []byte("}"))
 	position.Hash = hashOf(body)
-	line := append(body, sealStart+position.Hash+sealEnd+"\n"...)
+	line := append(body, sealStart+position.Hash...)
+	if with.id != "" {
+		line = append(line, macStart+with.mac(position.Hash)...)
+	}
+	line = append(line, sealEnd+"\n"...)
 	if len(line) > maxLine {
 		return nil, Position{}, fmt.Errorf("the event has %d bytes, more than %d", len(line), maxLine)
 	}
@@ -154,6 +163,9 @@ type line struct {
 	Position
 	previous string
 	kind     Type
+	// keyID names the key that the line was sealed with, by its own account, and
+	// mac is to show it; both are empty if there was none.
+	keyID, mac string
 	// stream is the data of an event about the stream itself.
 	stream streamData
 }
@@ -161,7 +173,7 @@ type line struct {
 // read reads a line, without its newline. With errAltered it returns what the
 // line claims, as far as it can be read.
 func read(raw []byte) (line, error) {
-	body, hash, ok := unseal(raw)
+	body, hash, mac, ok := unseal(raw)
 	if !ok {
 		return line{}, errUnsealed
 	}
@@ -169,17 +181,28 @@ func read(raw []byte) (line, error) {
 	if hashOf(body) != hash {
 		return l, errAltered
 	}
+	if err == nil && (l.keyID == "") != (mac == "") {
+		err = errors.New("it names a key and does not bear it, or the other way round")
+	}
 	return l, err
 }
 
-// unseal splits a line into what is hashed and the hash.
-func unseal(raw []byte) (body []byte, hash string, ok bool) {
+// unseal splits a line into what is hashed, the hash and the mac, which is empty
+// in a line without a key.
+func unseal(raw []byte) (body []byte, hash, mac string, ok bool) {
+	if at := len(raw) - keyedSealLength; at >= 0 && bytes.HasPrefix(raw[at:], []byte(sealStart)) {
+		hash = string(raw[at+len(sealStart):][:hashLength])
+		mac = string(raw[len(raw)-len(sealEnd)-hashLength:][:hashLength])
+		if string(raw[at:]) == sealStart+hash+macStart+mac+sealEnd && isHash(hash) && isHash(mac) {
+			return raw[:at], hash, mac, true
+		}
+	}
 	if len(raw) < sealLength {
-		return nil, "", false
+		return nil, "", "", false
 	}
 	body, tail := raw[:len(raw)-sealLength], raw[len(raw)-sealLength:]
 	hash = string(tail[len(sealStart) : len(sealStart)+hashLength])
-	return body, hash, string(tail) == sealStart+hash+sealEnd && isHash(hash)
+	return body, hash, "", string(tail) == sealStart+hash+sealEnd && isHash(hash)
 }
 
 func isHash(text string) bool {

@@ -23,7 +23,7 @@ func readMembers(raw []byte) (line, error) {
 	if err != nil {
 		return line{}, err
 	}
-	l := line{previous: texts["previoushash"], kind: Type(texts["type"])}
+	l := line{previous: texts["previoushash"], kind: Type(texts["type"]), keyID: texts["keyid"], mac: texts["mac"]}
 	l.Chain, l.Hash = texts["chain"], texts["hash"]
 	if err := l.Sequence.UnmarshalText([]byte(texts["sequence"])); err != nil {
 		return line{}, err
@@ -36,8 +36,8 @@ func readMembers(raw []byte) (line, error) {
 	return l, nil
 }
 
-// attributes reads the members that every line must have, and checks those
-// that can have one form only.
+// attributes reads the members that every line must have and those of a line
+// with a key, and checks those that can have one form only.
 func attributes(members map[string]json.RawMessage) (map[string]string, error) {
 	texts := map[string]string{}
 	for _, name := range []string{"specversion", "id", "source", "type", "time", "datacontenttype", "chain", "sequence", "previoushash", "hash"} {
@@ -46,6 +46,9 @@ func attributes(members map[string]json.RawMessage) (map[string]string, error) {
 			return nil, fmt.Errorf("the member %q is missing, empty or not a string", name)
 		}
 		texts[name] = text
+	}
+	if err := keyAttributes(members, texts); err != nil {
+		return nil, err
 	}
 	_, timeErr := time.Parse(timeLayout, texts["time"])
 	switch {
@@ -59,6 +62,22 @@ func attributes(members map[string]json.RawMessage) (map[string]string, error) {
 		return nil, errors.New("the time is not RFC 3339 with nanoseconds in UTC")
 	}
 	return texts, nil
+}
+
+// keyAttributes adds the members that only a line with a key has.
+func keyAttributes(members map[string]json.RawMessage, texts map[string]string) error {
+	for _, name := range []string{"keyid", "mac"} {
+		raw, there := members[name]
+		if !there {
+			continue
+		}
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil || text == "" {
+			return fmt.Errorf("the member %q is empty or not a string", name)
+		}
+		texts[name] = text
+	}
+	return nil
 }
 
 // object splits a JSON object into its members. It refuses a member that is

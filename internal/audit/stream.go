@@ -36,6 +36,12 @@ type Options struct {
 	// Source is the source attribute of every event: a URI reference that names
 	// the cluster and the operator in it. Required.
 	Source string
+	// Keys are what lines are sealed with: the newest of them. Without any, who can
+	// write the file can write another one that fits.
+	Keys Keys
+	// Published are the heads of the stream that were published before. A file
+	// that does not reach the one of its chain is not gone on with.
+	Published []Published
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Patience is how long Open, Record and Close wait for what is written. Zero
@@ -104,14 +110,14 @@ func openStream(options Options, newChain func() string) (*Stream, error) {
 	case options.Path == Stdout:
 		to = output{options.Stdout}
 	default:
-		to = &file{path: options.Path}
+		to = &file{path: options.Path, keys: options.Keys, published: options.Published}
 	}
 	m, err := newMetrics(options.Registerer)
 	if err != nil {
 		return nil, err
 	}
 	s := newStream(options, m)
-	s.writer = &writer{source: options.Source, now: s.now, newChain: newChain, metrics: m, complaints: s.complaints, losses: s.losses, sink: to}
+	s.writer = &writer{source: options.Source, keys: options.Keys, now: s.now, newChain: newChain, metrics: m, complaints: s.complaints, losses: s.losses, sink: to}
 	go s.work()
 	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("opening audit stream: %w", errors.Join(err, s.Close()))
@@ -143,6 +149,13 @@ func (s *Stream) begin() error {
 		return nil
 	}
 	return t.err
+}
+
+// Head returns the last whole line of the stream, and false where there is none
+// yet.
+func (s *Stream) Head() (Position, bool) {
+	head := *s.metrics.head.last.Load()
+	return head, head.Sequence > 0
 }
 
 // Record implements Recorder. An event whose line was not written in time is

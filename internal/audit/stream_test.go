@@ -149,7 +149,7 @@ func TestAWriteThatFails(t *testing.T) {
 			if got := kinds(out.Bytes()); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
-			report, err := Verify(bytes.NewReader(out.Bytes()), Expect{Sequence: Sequence(testutil.ToFloat64(s.metrics.sequence))})
+			report, err := Verify(bytes.NewReader(out.Bytes()), Expect{Sequence: Sequence(float64(s.metrics.head.last.Load().Sequence))})
 			if err != nil || report.Lost != c.lost {
 				t.Errorf("%+v, %v", report, err)
 			}

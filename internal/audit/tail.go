@@ -47,6 +47,7 @@ func (f *file) standing(size int64, known Position) (state, error) {
 		return state{}, fmt.Errorf("reading the end of %s: %w", f.path, err)
 	}
 	end := readEnding(content, offset == 0)
+	head = f.furthest(head, end)
 	s := state{torn: end.torn, unclosed: end.unclosed, finding: finding}
 	if head.Sequence > 0 {
 		s.continues = &head
@@ -57,6 +58,25 @@ func (f *file) standing(size int64, known Position) (state, error) {
 	return s, nil
 }
 
+// furthest returns the head that was published, if it is further in the chain of the
+// file than the other. Where nothing says which chain the file had, the newest says
+// what it goes on from.
+func (f *file) furthest(head Position, end ending) Position {
+	chain := head.Chain
+	if head.Sequence == 0 && end.found {
+		chain = end.last.Chain
+	}
+	for _, p := range f.published {
+		if p.Chain == chain && p.Sequence > head.Sequence {
+			head = p.Position
+		}
+	}
+	if newest := len(f.published) - 1; head.Sequence == 0 && !end.found && newest >= 0 {
+		return f.published[newest].Position
+	}
+	return head
+}
+
 // judge decides whether the chain at the end of the file goes on, and returns
 // what is wrong with the file.
 func (f *file) judge(s *state, end ending, head Position) error {
@@ -65,6 +85,8 @@ func (f *file) judge(s *state, end ending, head Position) error {
 		return nil
 	case !end.found:
 		return fmt.Errorf("%s does not end with a line of the audit stream: a new chain begins; verify the file", f.path)
+	case !f.keys.IsZero() && !f.keys.wrote(end.last):
+		return fmt.Errorf("%s ends with a line that was not written with a key of this program: a new chain begins; verify the file", f.path)
 	case !agrees(head, end.last):
 		return fmt.Errorf("%s ends with sequence %d of chain %s, but sequence %d of chain %s was written: a new chain begins; verify the file",
 			f.path, end.last.Sequence, end.last.Chain, head.Sequence, head.Chain)

@@ -16,6 +16,18 @@ type Expect struct {
 	// Sequence is what the last line must have at least: the value of the
 	// metric mcp_registrar_audit_sequence. 0 expects nothing.
 	Sequence Sequence
+	// Hash are the first digits of the hash that the line with that Sequence must
+	// have, as a number: the value of the metric mcp_registrar_audit_hash. 0 expects
+	// nothing.
+	Hash uint64
+	// Keys are those that lines may be sealed with, the newest first. If there are
+	// any, a line without one of them is a damage.
+	Keys Keys
+	// Published are heads that were published, the oldest first: each must be among
+	// the lines if its chain is.
+	Published []Published
+	// Unfinished: the stream goes on elsewhere, and need not reach the newest of them.
+	Unfinished bool
 	// Head must be among the lines, if it is not nil.
 	Head *Position
 	// IgnoreOtherLines skips lines that are not of the stream, as in the
@@ -43,12 +55,22 @@ type Report struct {
 	Continues *Position
 	// AfterHead is the number of lines after the expected head.
 	AfterHead int
+	// Keyed is the number of whole lines that bear a key.
+	Keyed int
+	// Authentic is the number of whole lines that are shown to be written by who
+	// has the keys.
+	Authentic int
+	// Elsewhere are the published heads whose chain is not there.
+	Elsewhere []Published
 }
 
 // Verify reads a stream. If anything was altered, removed, moved or added, the
 // error is a Damages. Any other error means that the stream could not be read.
 func Verify(r io.Reader, expect Expect) (Report, error) {
-	v := &verifier{expect: expect, ended: map[string]Position{}}
+	v := &verifier{expect: expect, ended: map[string]Position{}, awaited: map[Position]bool{}}
+	for _, head := range expect.Published {
+		v.awaited[head.Position] = false
+	}
 	reader := bufio.NewReader(r)
 	var raw []byte
 	for {
@@ -98,6 +120,11 @@ type verifier struct {
 	// pending are lines that were cut off, until a line names them.
 	pending  []pending
 	headSeen bool
+	// awaited are the published heads, and whether each was found.
+	awaited map[Position]bool
+	// unlike: the line with the expected number has another hash.
+	unlike int
+	seals  seals
 }
 
 type pending struct {
@@ -134,11 +161,8 @@ func (v *verifier) line(raw []byte, closed bool) {
 	v.settle(l.stream.TornLines)
 	v.report.Lost += l.stream.LostEvents
 	v.follow(l)
-	if v.expect.Head != nil && l.Position == *v.expect.Head {
-		v.headSeen, v.report.AfterHead = true, 0
-	} else if v.headSeen {
-		v.report.AfterHead++
-	}
+	v.authenticate(l)
+	v.reach(l)
 }
 
 // settle compares lines that were cut off with those that the next whole line
@@ -253,6 +277,10 @@ func (v *verifier) end() {
 	if len(v.pending) > 0 {
 		v.settle(nil)
 	}
+	v.endPublished()
+	if v.unlike > 0 {
+		v.damage(v.unlike, fmt.Sprintf("sequence %d has another hash than expected: lines were removed, and others written in their place", v.expect.Sequence), adviseCompare)
+	}
 	last := v.report.Last.Sequence
 	switch head := v.expect.Head; {
 	case v.report.Events == 0 && len(v.damages) == 0:
@@ -264,19 +292,4 @@ func (v *verifier) end() {
 		v.damage(v.number, fmt.Sprintf("the last line has sequence %d, expected %d: %d after it missing", last, v.expect.Sequence,
 			v.expect.Sequence-last), adviseCompare)
 	}
-}
-
-// marks are in every line of a stream.
-var marks = [][]byte{[]byte(`"specversion":"1.0"`), []byte(`,"chain":"`), []byte(`,"previoushash":"`), []byte(sealStart)}
-
-// foreign says whether a line is of another origin. A line with two marks of
-// the stream is not, so that no small change of a line makes it one.
-func foreign(raw []byte) bool {
-	found := 0
-	for _, mark := range marks {
-		if bytes.Contains(raw, mark) {
-			found++
-		}
-	}
-	return found < 2
 }

@@ -99,7 +99,7 @@ func forged(t *testing.T, entries ...func(*Position) entry) []byte {
 	var out []byte
 	for _, make := range entries {
 		e := make(&last)
-		line, position, err := seal("/test", last, e)
+		line, position, err := seal("/test", key{}, last, e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,6 +258,10 @@ func follows(t *testing.T, stream []byte) {
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte(""), false)
 	f.Add([]byte("{}\n"), true)
+	nobodys, err := ParseKeys(NewKey())
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, stream []byte, ignore bool) {
 		report, err := Verify(bytes.NewReader(stream), Expect{IgnoreOtherLines: ignore})
 		if err == nil && report.Torn == 0 && report.Ignored == 0 {
@@ -267,6 +271,9 @@ func FuzzVerify(f *testing.F) {
 			if l, err := read(bytes.TrimSuffix(raw, []byte("\n"))); err == nil && (l.Chain == "" || !isHash(l.Hash)) {
 				t.Errorf("accepted %q", raw)
 			}
+		}
+		if _, err := Verify(bytes.NewReader(stream), Expect{IgnoreOtherLines: ignore, Keys: nobodys}); err == nil {
+			t.Errorf("accepted for a key that wrote nothing: %q", stream)
 		}
 		if err == nil && report.Events == 0 {
 			t.Error("nothing is accepted")

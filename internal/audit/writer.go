@@ -13,6 +13,7 @@ import (
 // writer writes the lines. One goroutine uses it, and may hang in it.
 type writer struct {
 	source     string
+	keys       Keys
 	now        func() time.Time
 	newChain   func() string
 	metrics    *metrics
@@ -30,12 +31,15 @@ func (w *writer) start() error {
 		return err
 	}
 	err := w.prepare()
-	w.metrics.sequence.Set(float64(w.state.last.Sequence))
+	w.reached(w.state.last)
 	if err := errors.Join(err, w.release(true)); err != nil {
 		w.complaints.about(failure, fmt.Errorf("starting audit stream: %w", err))
 	}
 	return nil
 }
+
+// reached shows the last line.
+func (w *writer) reached(last Position) { w.metrics.head.last.Store(&last) }
 
 // put writes an entry after everything that has to precede it. The sink must be
 // acquired.
@@ -116,7 +120,7 @@ func (w *writer) writeOwn(kind Type, data streamData) error {
 // write writes one line and follows what became of it. A line that lacks only
 // its newline is written: the next line closes it.
 func (w *writer) write(e entry) error {
-	line, position, err := seal(w.source, w.state.last, e)
+	line, position, err := seal(w.source, w.keys.newest(), w.state.last, e)
 	if err != nil {
 		return err
 	}
@@ -129,7 +133,7 @@ func (w *writer) write(e entry) error {
 	case n >= len(line)-1:
 		w.state = state{last: position, unclosed: n < len(line)}
 		w.metrics.events.WithLabelValues(string(e.kind)).Inc()
-		w.metrics.sequence.Set(float64(position.Sequence))
+		w.reached(position)
 		return nil
 	case n > start:
 		w.state.torn = append(w.state.torn, torn(line[start:n]))

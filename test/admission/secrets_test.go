@@ -37,6 +37,8 @@ func TestTheOperatorWritesItsOwnSecretsOnly(t *testing.T) {
 	mine := given(t, operator, secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, own))
 	stripped := given(t, operator, secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, own))
 	must(t, admin, patching(stripped, fields{"metadata": fields{"labels": fields{v1alpha1.LabelManagedBy: nil}}}))
+	keys := given(t, operator, secretOf(v1alpha1.SecretTypeAuditKey, systemNamespace, own))
+	kept := []string{"makes the keys of its audit stream and does not change or delete them"}
 	doomed := given(t, operator, secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, own))
 	must(t, admin, patching(doomed, fields{"metadata": fields{"labels": fields{v1alpha1.LabelManagedBy: nil}}}))
 	create := func(secret *corev1.Secret) func(*testing.T, client.Client) error {
@@ -72,6 +74,11 @@ func TestTheOperatorWritesItsOwnSecretsOnly(t *testing.T) {
 		{"its own without the label", operator, write(mine, nil), secretsOnly, label},
 		{"credentials", operator, create(secretOf(v1alpha1.SecretTypeCredentials, clientsNamespace, own)), "", nil},
 		{"a record", operator, create(secretOf(v1alpha1.SecretTypeRecord, systemNamespace, own)), "", nil},
+		{"keys of the audit stream", operator, create(secretOf(v1alpha1.SecretTypeAuditKey, systemNamespace, own)), "", nil},
+		{"keys of the audit stream without the label", operator, create(secretOf(v1alpha1.SecretTypeAuditKey, systemNamespace, nil)), secretsOnly, label},
+		{"keys of the audit stream changed", operator, write(keys, own), secretsOnly, kept},
+		{"keys of the audit stream deleted", operator, remove(keys), secretsOnly, kept},
+		{"keys of the audit stream changed by a cluster admin", admin, write(keys, own), "", nil},
 		{"its own changed", operator, write(mine, own), "", nil},
 		{"its own that lost the label, mended", operator, write(stripped, own), "", nil},
 		{"its own deleted", operator, remove(mine), "", nil},

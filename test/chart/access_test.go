@@ -83,6 +83,7 @@ var ownAccess = []question{
 	{verb: "update", resource: "core/secrets"},
 	{verb: "delete", resource: "core/secrets"},
 	{verb: "update", resource: "coordination/leases"},
+	{verb: "create", resource: "core/configmaps"},
 	{verb: "operate", resource: "mcp/mcpclientregistrations"},
 }
 

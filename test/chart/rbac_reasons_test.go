@@ -79,7 +79,11 @@ var reasons = []reason{
 	},
 	{
 		own: true, resources: "secrets", verbs: "get list watch create update patch delete",
-		because: "registration records and the credentials that AuthorizationServers name",
+		because: "registration records, the keys of the audit stream, and the credentials that AuthorizationServers name",
+	},
+	{
+		own: true, resources: "configmaps", verbs: "get create update",
+		because: "where the audit stream ends, so that lines that are removed there are missed",
 	},
 	{
 		own: true, group: "coordination.k8s.io", resources: "leases", verbs: "get create update",

@@ -61,10 +61,7 @@ type auditGrant struct {
 	Generation int64
 }
 
-type auditDecision struct {
-	By         string
-	Generation int64
-}
+type auditDecision struct{ By string }
 
 // TestAudit lives through a client's life and reads the audit record of it.
 func TestAudit(t *testing.T) {
@@ -77,6 +74,7 @@ func TestAudit(t *testing.T) {
 	w.seen.logs = append(w.seen.logs, file)
 
 	ids := o.lifeOnRecord(t)
+	o.keepAuditKey(t, file)
 	t.Run("the record is complete", func(t *testing.T) { testVerifies(t, file, "1 chain") })
 	t.Run("it tells who, what, where and by which object", func(t *testing.T) { testTold(t, o, file, ids) })
 	t.Run("what was altered is found", func(t *testing.T) { testTampering(t, file) })
@@ -203,17 +201,30 @@ func testTold(t *testing.T, o *office, file string, ids []string) {
 	elevated := of(lines, "ScopeGrant/team-a/robot-releases")
 	g.Expect(kinds(elevated)).To(Equal([]string{"grant.requested", "grant.approved"}))
 	g.Expect(elevated[0].Data.RequestedBy).To(Equal("alice"))
-	g.Expect(elevated[1].Data.Decision).To(Equal(&auditDecision{By: "olga", Generation: 1}))
+	g.Expect(elevated[1].Data.Decision).To(Equal(&auditDecision{By: "olga"}))
 	reads := of(lines, "ScopeGrant/team-a/robot-reads")
 	g.Expect(kinds(reads)).To(Equal([]string{"grant.requested", "grant.requested"}))
 	g.Expect(reads[1].Data.Generation).To(BeEquivalentTo(2))
 	g.Expect(reads[1].Data.ChangedBy).To(Equal("alice"))
 }
 
-// verifyAudit runs the subcommand as a person would.
-func verifyAudit(t *testing.T, file string) (said string, code int) {
+// keepAuditKey puts the key of the operator's record beside it, for verifyAudit.
+func (o *office) keepAuditKey(t *testing.T, file string) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), binary(t), "audit", "verify", file)
+	var secret corev1.Secret
+	if err := o.Get(t.Context(), client.ObjectKey{Namespace: operatorNamespace, Name: "mcp-registrar-audit-key"}, &secret); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file+".key", secret.Data["keys"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// verifyAudit runs the subcommand as a person would, with the key beside the file.
+func verifyAudit(t *testing.T, file string, further ...string) (said string, code int) {
+	t.Helper()
+	arguments := append([]string{"audit", "verify", "--key=" + file + ".key"}, further...)
+	command := exec.CommandContext(t.Context(), binary(t), append(arguments, file)...)
 	output, err := command.CombinedOutput()
 	if command.ProcessState == nil {
 		t.Fatal(err)
@@ -245,11 +256,15 @@ func testTampering(t *testing.T, file string) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "audit.jsonl")
-			head, err := os.ReadFile(file + ".head")
-			if err != nil {
-				t.Fatal(err)
+			beside := map[string][]byte{copied: bytes.Join(altered, nil)}
+			for _, suffix := range []string{".head", ".key"} {
+				content, err := os.ReadFile(file + suffix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				beside[copied+suffix] = content
 			}
-			for path, content := range map[string][]byte{copied: bytes.Join(altered, nil), copied + ".head": head} {
+			for path, content := range beside {
 				if err := os.WriteFile(path, content, 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -260,6 +275,40 @@ func testTampering(t *testing.T, file string) {
 			}
 			t.Log(said)
 		})
+	}
+}
+
+// requirePublishedEnd wants the end of a stopped manager's record in the ConfigMap, and
+// a file that lost its last line found by it.
+func (o *office) requirePublishedEnd(t *testing.T, file string) {
+	t.Helper()
+	var published corev1.ConfigMap
+	if err := o.Get(t.Context(), client.ObjectKey{Namespace: operatorNamespace, Name: "mcp-registrar-audit-heads"}, &published); err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(published.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heads, cut := filepath.Join(t.TempDir(), "heads"), filepath.Join(t.TempDir(), "cut")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.keepAuditKey(t, cut)
+	for path, content := range map[string][]byte{heads: encoded, cut: content[:bytes.LastIndexByte(content[:len(content)-1], '\n')+1]} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said, code := verifyAudit(t, file, "--head="+heads); code != 0 {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	if said, code := verifyAudit(t, cut); code != 0 {
+		t.Errorf("cut, without the published head: exit code %d: %s", code, said)
+	}
+	if said, code := verifyAudit(t, cut, "--head="+heads); code != 1 || !strings.Contains(said, "the head that was published") {
+		t.Errorf("cut: exit code %d: %s", code, said)
 	}
 }
 
@@ -284,6 +333,7 @@ func edited(lines [][]byte, old, next string) [][]byte {
 func testRecordGoesOn(t *testing.T, o *office, file string) {
 	before := readAudit(t, file)
 	o.manager.stop(t)
+	o.requirePublishedEnd(t, file)
 	o.startManager(t)
 	reg, _ := o.robot(t, "later")
 	after := readAudit(t, file)

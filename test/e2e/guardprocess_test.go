@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 )
 
 const (
@@ -96,7 +97,7 @@ func (g *guard) start(t *testing.T, w *world, kubeconfig string, servers []strin
 	t.Helper()
 	arguments := []string{
 		"--bind-address=" + g.address, "--metrics-bind-address=" + g.metrics, "--health-probe-bind-address=" + g.health,
-		"--audit-log=" + g.audit, "--identity=" + g.name, "--lease-namespace=" + guardNamespace, "--log-level=debug",
+		"--audit-log=" + g.audit, "--audit-key-file=" + g.auditKey(t), "--identity=" + g.name, "--lease-namespace=" + guardNamespace, "--log-level=debug",
 	}
 	for _, server := range servers {
 		arguments = append(arguments, "--server="+server)
@@ -120,6 +121,19 @@ func (g *guard) start(t *testing.T, w *world, kubeconfig string, servers []strin
 	w.seen.logs = append(w.seen.logs, g.log, g.audit)
 	w.seen.mu.Unlock()
 	NewWithT(t).Eventually(g.readiness(t), patience, often).Should(Equal(http.StatusOK), "the guard is not ready")
+}
+
+// auditKey is the file with the key of the guard's record, beside it for verifyAudit.
+func (g *guard) auditKey(t *testing.T) string {
+	t.Helper()
+	path := g.audit + ".key"
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if err := os.WriteFile(path, audit.NewKey(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // readiness is the status of /readyz; 0 while nobody answers.
