@@ -13,6 +13,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -68,13 +69,14 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 	if err != nil {
 		return nil, nil, wrap("listing grants", err)
 	}
-	counts := &v1alpha1.GrantCounts{}
+	counts, clients := &v1alpha1.GrantCounts{}, map[types.NamespacedName]bool{}
 	var waiting []*v1alpha1.ScopeGrant
 	for i := range grants.Items {
 		grant := &grants.Items[i]
 		switch {
 		case grant.Status.Basis != "":
 			counts.InForce++
+			clients[clientOf(grant)] = true
 			if meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired) {
 				waiting = append(waiting, grant)
 			}
@@ -83,6 +85,7 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 			waiting = append(waiting, grant)
 		}
 	}
+	counts.Clients = count32(len(clients))
 	slices.SortFunc(waiting, func(a, b *v1alpha1.ScopeGrant) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
