@@ -130,7 +130,7 @@ func (r *crashRig) open(t *testing.T, method v1alpha1.TokenEndpointAuthMethod) *
 	}
 	as := &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.AuthorizationServerSpec{
 		Issuer: "https://" + name + ".example.com", DynamicRegistration: &v1alpha1.DynamicRegistration{},
-		AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+		AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 	}}
 	c.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, as, c.server("files"))
 	as.Status = v1alpha1.AuthorizationServerStatus{

@@ -84,6 +84,7 @@ func (d *directory) teams(one, two *world) []client.Object {
 		&v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: d.name}, Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: d.as.Issuer(), DynamicRegistration: &v1alpha1.DynamicRegistration{},
 			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: admitted}},
+			AllowedServers:    &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		}},
 		server, two.server("files"), one.beforehand("machine", "files:write"),
 	}
