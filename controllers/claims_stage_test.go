@@ -10,7 +10,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -33,7 +32,7 @@ func TestAResourceOfAnotherTenant(t *testing.T) {
 	s := newStage(t, "taken")
 	first := s.squatted()
 	s.create(first)
-	told := events.NewFakeRecorder(100)
+	told := &toldOf{}
 	s.servers.Recorder = told
 	s.begin()
 	server := s.storedServer(t)
@@ -43,18 +42,15 @@ func TestAResourceOfAnotherTenant(t *testing.T) {
 	if text := fmt.Sprintf("%+v", server.Status); strings.Contains(text, "elsewhere") || strings.Contains(text, "first") {
 		t.Errorf("its status tells of another tenant: %s", text)
 	}
-	said := drain(told)
+	said := told.about(v1alpha1.ReasonResourceTaken)
 	named := func(text string) bool {
 		return strings.Contains(text, "elsewhere/first") && strings.Contains(text, "team-elsewhere@example.com")
 	}
-	count := 0
-	for _, text := range said {
-		if named(text) {
-			count++
-		}
+	if len(said["AuthorizationServer company"]) != 1 || !named(said["AuthorizationServer company"][0]) {
+		t.Errorf("the platform team is told %q", said)
 	}
-	if count != 1 {
-		t.Errorf("the platform team is told %d times: %q", count, said)
+	if own := said["MCPServer "+s.server.Name]; len(own) != 1 || strings.Contains(own[0], "elsewhere") {
+		t.Errorf("the server team is told %q", own)
 	}
 	if err := s.Delete(t.Context(), first); err != nil {
 		t.Fatal(err)
@@ -96,17 +92,4 @@ func (s *stage) storedServer(t *testing.T) *v1alpha1.MCPServer {
 		t.Fatal(err)
 	}
 	return &server
-}
-
-// drain is what was told so far.
-func drain(recorder *events.FakeRecorder) []string {
-	var said []string
-	for {
-		select {
-		case text := <-recorder.Events:
-			said = append(said, text)
-		default:
-			return said
-		}
-	}
 }

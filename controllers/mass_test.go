@@ -5,11 +5,19 @@ package controllers
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
@@ -114,5 +122,84 @@ func TestWhereARevocationIsCounted(t *testing.T) {
 	s.seen.facts.Grants = nil
 	if got := s.inCommon(v1alpha1.CauseNoGrantInForce, "company"); len(got) != 1 || got[0].GetName() != "company" {
 		t.Errorf("without grants: %v", got)
+	}
+}
+
+// toldOf keeps events.
+type toldOf struct {
+	events.EventRecorder
+	mu   sync.Mutex
+	said []toldEvent
+}
+
+type toldEvent struct{ of, kind, reason, text string }
+
+// Eventf implements events.EventRecorder.
+func (r *toldOf) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	object := regarding.(client.Object)
+	name := reflect.TypeOf(object).Elem().Name() + " " + object.GetName()
+	r.said = append(r.said, toldEvent{name, kind, reason, fmt.Sprintf(note, args...)})
+}
+
+// about are the warnings with a reason, by the object that they are about.
+func (r *toldOf) about(reason string) map[string][]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := map[string][]string{}
+	for _, e := range r.said {
+		if e.reason == reason && e.kind == corev1.EventTypeWarning {
+			found[e.of] = append(found[e.of], e.text)
+		}
+	}
+	return found
+}
+
+// TestManyRevocationsAreTold: when the MCPServer that ten clients live on goes, it has a
+// warning, once; the same ten that are deleted are told of at their AuthorizationServer.
+func TestManyRevocationsAreTold(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, want string
+		cause      v1alpha1.RevocationCause
+		end        func(s *stage) error
+	}{
+		{"server", "MCPServer invoices", v1alpha1.CauseNoGrantInForce, func(s *stage) error { return s.Delete(s.t.Context(), s.server) }},
+		{"authorization-server", "AuthorizationServer company", v1alpha1.CauseAuthorizationServerGone, func(s *stage) error { return s.Delete(s.t.Context(), s.issuer) }},
+		{"deleted", "AuthorizationServer company", v1alpha1.CauseDeleted, func(s *stage) error {
+			return s.DeleteAllOf(s.t.Context(), &v1alpha1.MCPClientRegistration{}, client.InNamespace(clientsPlace))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, "client-0")
+			told := &toldOf{}
+			s.registrations.Recorder = told
+			for i := 1; i < massSize; i++ {
+				reg, grant := s.reg.DeepCopy(), s.grant.DeepCopy()
+				name := fmt.Sprintf("client-%d", i)
+				reg.Name, reg.UID, grant.Name, grant.UID, grant.Spec.ClientRef.Name = name, types.UID(name), name, types.UID(name+"-grant"), name
+				s.create(reg, grant)
+			}
+			s.begin()
+			if live := len(s.as.Clients()); live != massSize {
+				t.Fatalf("%d clients live", live)
+			}
+			if err := c.end(s); err != nil {
+				t.Fatal(err)
+			}
+			s.settle()
+			if live := len(s.as.Clients()); live != 0 {
+				t.Fatalf("%d clients live on", live)
+			}
+			got := told.about("MassRevocation")
+			if len(got) != 1 || len(got[c.want]) != 1 || !strings.Contains(got[c.want][0], string(c.cause)) {
+				t.Errorf("told: %q", got)
+			}
+			if counted := testutil.ToFloat64(s.registrations.Metrics.masses.WithLabelValues(string(c.cause))); counted != 1 {
+				t.Errorf("counted %v times", counted)
+			}
+		})
 	}
 }
