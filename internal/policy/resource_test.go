@@ -61,8 +61,8 @@ func claimants(r *rand.Rand) []Claimant {
 	return all
 }
 
-// verdictsOn asks for each of the servers, with all of them in some order.
-func verdictsOn(all []Claimant, order []int) []Verdict {
+// factsOn are those about each of the servers, with all of them in some order.
+func factsOn(all []Claimant, order []int) []ServerFacts {
 	as := authorizationServer(func(as *v1alpha1.AuthorizationServer) {
 		as.Spec.AllowedServers = &v1alpha1.AllowedNamespaces{
 			From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"mcp": "yes"}},
@@ -72,11 +72,19 @@ func verdictsOn(all []Claimant, order []int) []Verdict {
 	for i, at := range order {
 		others[i] = all[at]
 	}
-	verdicts := make([]Verdict, len(all))
+	facts := make([]ServerFacts, len(all))
 	for i, c := range all {
-		verdicts[i] = Server(ServerFacts{
+		facts[i] = ServerFacts{
 			Server: c.Server, AuthorizationServer: found(as), Namespace: c.Namespace, Claims: ClaimsFact{Is: Present, Others: others},
-		})
+		}
+	}
+	return facts
+}
+
+func verdictsOn(all []Claimant, order []int) []Verdict {
+	var verdicts []Verdict
+	for _, f := range factsOn(all, order) {
+		verdicts = append(verdicts, Server(f))
 	}
 	return verdicts
 }
@@ -105,6 +113,11 @@ func TestOneSpeaksForAResource(t *testing.T) {
 			t.Fatalf("seed %d: another order, another answer:\n%+v\n%+v", seed, verdicts, again)
 		}
 		speakers := speaking(all, verdicts)
+		for i, f := range factsOn(all, r.Perm(len(all))) {
+			if has := speakers[ClaimKey(f.Server)]; len(has) == 1 && verdicts[i].Reason == v1alpha1.ReasonResourceTaken && Speaker(f) != all[has[0]].Server {
+				t.Fatalf("seed %d: %s is told of as the one that speaks before %s", seed, Speaker(f).Name, f.Server.Name)
+			}
+		}
 		for key, open := range admitted(all) {
 			if len(open.unknown) == 0 && len(open.present) > 0 && len(speakers[key]) != 1 || len(speakers[key]) > 1 {
 				t.Fatalf("seed %d: %s: %d speak of %+v", seed, key, len(speakers[key]), open)
