@@ -30,6 +30,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
 
@@ -194,6 +195,12 @@ func listByField(ctx context.Context, next client.WithWatch, list client.ObjectL
 		// Nothing is decided in these tests.
 		approvals.Items = nil
 		return nil
+	}
+	if servers, ok := list.(*v1alpha1.MCPServerList); ok {
+		claim, _ := options.FieldSelector.RequiresExactMatch("claim")
+		err := next.List(ctx, list)
+		servers.Items = slices.DeleteFunc(servers.Items, func(server v1alpha1.MCPServer) bool { return policy.ClaimKey(&server) != claim })
+		return err
 	}
 	grants, ok := list.(*v1alpha1.ScopeGrantList)
 	if !ok {
