@@ -224,6 +224,9 @@ func TestDefinitionsAreNotDeletedByAccident(t *testing.T) {
 			var crd apiextensionsv1.CustomResourceDefinition
 			return isGone(c.Get(t.Context(), client.ObjectKey{Name: "authorizationservers.mcp-registrar.dev"}, &crd))
 		})
+		if err := remove("accessdenials"); err != nil {
+			t.Errorf("another definition without the one that tells of clients: %v", err)
+		}
 	})
 }
 
