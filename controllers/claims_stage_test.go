@@ -18,7 +18,7 @@ import (
 // squatted is a server of another tenant with the resource of the stage's, and older.
 func (s *stage) squatted() *v1alpha1.MCPServer {
 	first := s.server.DeepCopy()
-	first.ObjectMeta = stageMeta("elsewhere", "first", "team-elsewhere@example.com")
+	first.ObjectMeta = stageMeta("warehouse", "first", "team-warehouse@example.com")
 	first.CreationTimestamp = metav1.NewTime(s.server.CreationTimestamp.Add(-time.Hour))
 	first.Spec.Resource += "/"
 	return first
@@ -39,17 +39,17 @@ func TestAResourceOfAnotherTenant(t *testing.T) {
 	if got := refusedFor(server); got != v1alpha1.ReasonResourceTaken {
 		t.Fatalf("the second is %s", got)
 	}
-	if text := fmt.Sprintf("%+v", server.Status); strings.Contains(text, "elsewhere") || strings.Contains(text, "first") {
+	if text := fmt.Sprintf("%+v", server.Status); strings.Contains(text, "warehouse") || strings.Contains(text, "first") {
 		t.Errorf("its status tells of another tenant: %s", text)
 	}
 	said := told.about(v1alpha1.ReasonResourceTaken)
 	named := func(text string) bool {
-		return strings.Contains(text, "elsewhere/first") && strings.Contains(text, "team-elsewhere@example.com")
+		return strings.Contains(text, "warehouse/first") && strings.Contains(text, "team-warehouse@example.com")
 	}
 	if len(said["AuthorizationServer company"]) != 1 || !named(said["AuthorizationServer company"][0]) {
 		t.Errorf("the platform team is told %q", said)
 	}
-	if own := said["MCPServer "+s.server.Name]; len(own) != 1 || strings.Contains(own[0], "elsewhere") {
+	if own := said["MCPServer "+s.server.Name]; len(own) != 1 || strings.Contains(own[0], "warehouse") {
 		t.Errorf("the server team is told %q", own)
 	}
 	if err := s.Delete(t.Context(), first); err != nil {

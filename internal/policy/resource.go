@@ -60,7 +60,7 @@ func serverResourceIsItsOwn(f ServerFacts) *Verdict {
 	case first != nil:
 		return &Verdict{
 			Reason:  v1alpha1.ReasonResourceTaken,
-			Message: "spec.resource: another MCPServer has this resource at this AuthorizationServer: use a resource of your own, for example https://mcp.example.com/invoices, or ask the platform team",
+			Message: "spec.resource: another MCPServer has this resource at this AuthorizationServer: use a resource of your own, for example https://mcp.example.com/team-a/files, or ask the platform team",
 		}
 	case unknown:
 		return unknownVerdict("the namespace of another MCPServer")
