@@ -149,6 +149,21 @@ func definitions() map[string]bool {
 	}
 }
 
+// foreign is the definition of another product.
+func foreign() *apiextensionsv1.CustomResourceDefinition {
+	return &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: "things.example.com"},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "example.com", Scope: apiextensionsv1.ClusterScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "things", Kind: "Thing"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+				Name: "v1", Served: true, Storage: true,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}},
+			}},
+		},
+	}
+}
+
 // A definition goes with all of its objects: by accident only where no client lives. It
 // has a control plane of its own, whose definitions are deleted in the end.
 func TestDefinitionsAreNotDeletedByAccident(t *testing.T) {
@@ -224,7 +239,10 @@ func TestDefinitionsAreNotDeletedByAccident(t *testing.T) {
 			var crd apiextensionsv1.CustomResourceDefinition
 			return isGone(c.Get(t.Context(), client.ObjectKey{Name: "authorizationservers.mcp-registrar.dev"}, &crd))
 		})
-		if err := remove("accessdenials"); err != nil {
+		if err := c.Create(t.Context(), foreign()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Delete(t.Context(), foreign()); err != nil {
 			t.Errorf("another definition without the one that tells of clients: %v", err)
 		}
 	})
