@@ -237,7 +237,7 @@ func (d *directory) checkEvents(t *testing.T, serial int) (waited []string) {
 			}
 		}
 		return len(ready)
-	}, eventually, often).Should(Equal(12), func() string { return fmt.Sprint("order ", serial, slices.Sorted(maps.Keys(ready))) })
+	}, eventually, often).Should(Equal(13), func() string { return fmt.Sprint("order ", serial, slices.Sorted(maps.Keys(ready))) })
 	for _, event := range d.told(t) {
 		if event.Type != corev1.EventTypeNormal {
 			t.Errorf("order %d: %s %s about %s %s: %s", serial, event.Type, event.Reason, event.Regarding.Kind, event.Regarding.Name, event.Note)
