@@ -415,7 +415,7 @@ func TestServerTellsWhichGrantsWait(t *testing.T) {
 		side.create(t, side.registration("reader", public, time.Now().Add(time.Hour)))
 	}
 	w.create(t, w.grant("reader", time.Now().Add(time.Hour), "files:read"))
-	w.serverTells(t, v1alpha1.GrantCounts{InForce: 1}, 0)
+	w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Clients: 1}, 0)
 	written := shared.writes.to("mcpservers", w.namespace, "files")
 	g.Expect(written).To(BeNumerically(">", 0))
 	var made []*v1alpha1.ScopeGrant
@@ -429,7 +429,7 @@ func TestServerTellsWhichGrantsWait(t *testing.T) {
 			made = append(made, grant)
 		}
 	}
-	pending := w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Pending: 60}, 50)
+	pending := w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Clients: 1, Pending: 60}, 50)
 	writes := shared.writes.to("mcpservers", w.namespace, "files") - written
 	most := 3 + int(time.Since(begun)/gathering)
 	g.Expect(writes).To(And(BeNumerically(">", 0), BeNumerically("<=", most)), "writes for 60 grants at once")
@@ -444,11 +444,11 @@ func TestServerTellsWhichGrantsWait(t *testing.T) {
 	for _, grant := range made[:40] {
 		w.remove(t, grant)
 	}
-	pending = w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Pending: 20}, 20)
+	pending = w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Clients: 1, Pending: 20}, 20)
 	g.Expect(pending[0].Name).To(Equal("wait-00"))
 	edit(t, w, made[59], func(grant *v1alpha1.ScopeGrant) { grant.Spec.Reason = "ticket 2" })
 	g.Eventually(func() (generations []int64) {
-		for _, one := range w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Pending: 20}, 20) {
+		for _, one := range w.serverTells(t, v1alpha1.GrantCounts{InForce: 1, Clients: 1, Pending: 20}, 20) {
 			if one.Namespace == made[59].Namespace && one.Name == made[59].Name {
 				generations = append(generations, one.Generation)
 			}

@@ -156,7 +156,7 @@ func (s *step) tell(ctx context.Context, event lifecycle.Event) {
 	case lifecycle.KeysUnsettled:
 		log.Error(event.Err, "Keys cannot be settled: the authorization server may accept those of before", "tryingAgainAt", record.KeysSettleAt)
 	case lifecycle.ClientRevoked:
-		s.Metrics.Revoked(record.Cause, record.DeletedAt.Sub(record.DueAt))
+		s.revoked(record.Cause, record.DeletedAt.Sub(record.DueAt), record.Connection.Name)
 		s.taken(audit.ClientRevoked, record)
 	case lifecycle.RevocationVerified, lifecycle.ClientVanished, lifecycle.ClientReleased:
 		s.taken(auditTypes[event.Kind], record)
@@ -178,7 +178,7 @@ func (s *step) disabled(event lifecycle.Event) {
 	e.Data.Removed, e.Data.Cause = []string{"enabled"}, string(verdict.Cause)
 	s.Audit.Record(e)
 	if !event.Before.Disabled {
-		s.Metrics.Revoked(verdict.Cause, s.Clock.Now().Sub(verdict.DueAt))
+		s.revoked(verdict.Cause, s.Clock.Now().Sub(verdict.DueAt), event.Record.Connection.Name)
 	}
 }
 
@@ -265,5 +265,6 @@ func timeAt(t *metav1.Time) time.Time {
 const (
 	kindRegistration        = "MCPClientRegistration"
 	kindAuthorizationServer = "AuthorizationServer"
+	kindMCPServer           = "MCPServer"
 	kindGrant               = "ScopeGrant"
 )

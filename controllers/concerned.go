@@ -93,8 +93,9 @@ func (r *RegistrationReconciler) ofAuthorizationServer(ctx context.Context, obje
 // ofNamespace names the registrations of a namespace, and those that hold
 // grants of its servers.
 func (r *RegistrationReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return append(registrations(ctx, r.Client, client.InNamespace(object.GetName())),
+	found := append(registrations(ctx, r.Client, client.InNamespace(object.GetName())),
 		ofServersIn(ctx, r.Client, object.GetName(), clientOf)...)
+	return append(found, grantsBehind(ctx, r.Client, object, clientOf)...)
 }
 
 // ofServersIn names what the grants of the servers of a namespace concern.
@@ -108,7 +109,8 @@ func ofServersIn(ctx context.Context, reader client.Reader, namespace string, na
 }
 
 func (r *RegistrationReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
-	return grants(ctx, r.Client, clientOf, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()})
+	return append(grants(ctx, r.Client, clientOf, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()}),
+		grantsBehind(ctx, r.Client, object, clientOf)...)
 }
 
 func grants(ctx context.Context, reader client.Reader, name func(*v1alpha1.ScopeGrant) types.NamespacedName, options ...client.ListOption) []reconcile.Request {
@@ -132,12 +134,14 @@ func (r *ScopeGrantReconciler) ofRegistration(ctx context.Context, object client
 }
 
 func (r *ScopeGrantReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
-	return grants(ctx, r.Client, self, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()})
+	return append(grants(ctx, r.Client, self, client.MatchingFields{indexGrantServer: object.GetNamespace() + "/" + object.GetName()}),
+		grantsBehind(ctx, r.Client, object, self)...)
 }
 
 func (r *ScopeGrantReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return append(grants(ctx, r.Client, self, client.InNamespace(object.GetName())),
+	found := append(grants(ctx, r.Client, self, client.InNamespace(object.GetName())),
 		ofServersIn(ctx, r.Client, object.GetName(), self)...)
+	return append(found, grantsBehind(ctx, r.Client, object, self)...)
 }
 
 func (r *MCPServerReconciler) ofAuthorizationServer(ctx context.Context, object client.Object) []reconcile.Request {
@@ -145,7 +149,7 @@ func (r *MCPServerReconciler) ofAuthorizationServer(ctx context.Context, object 
 }
 
 func (r *MCPServerReconciler) ofNamespace(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.servers(ctx, client.InNamespace(object.GetName()))
+	return append(r.servers(ctx, client.InNamespace(object.GetName())), r.ofClaim(ctx, object)...)
 }
 
 func (r *MCPServerReconciler) servers(ctx context.Context, options ...client.ListOption) []reconcile.Request {

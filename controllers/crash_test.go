@@ -30,6 +30,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
 
@@ -130,7 +131,7 @@ func (r *crashRig) open(t *testing.T, method v1alpha1.TokenEndpointAuthMethod) *
 	}
 	as := &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.AuthorizationServerSpec{
 		Issuer: "https://" + name + ".example.com", DynamicRegistration: &v1alpha1.DynamicRegistration{},
-		AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+		AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 	}}
 	c.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, as, c.server("files"))
 	as.Status = v1alpha1.AuthorizationServerStatus{
@@ -194,6 +195,12 @@ func listByField(ctx context.Context, next client.WithWatch, list client.ObjectL
 		// Nothing is decided in these tests.
 		approvals.Items = nil
 		return nil
+	}
+	if servers, ok := list.(*v1alpha1.MCPServerList); ok {
+		claim, _ := options.FieldSelector.RequiresExactMatch("claim")
+		err := next.List(ctx, list)
+		servers.Items = slices.DeleteFunc(servers.Items, func(server v1alpha1.MCPServer) bool { return policy.ClaimKey(&server) != claim })
+		return err
 	}
 	grants, ok := list.(*v1alpha1.ScopeGrantList)
 	if !ok {

@@ -30,8 +30,11 @@ type Grants struct {
 // Observe adds the server of a grant and what its owners decided. What could not
 // be learnt is unknown, and its error comes along.
 func (g *Grants) Observe(ctx context.Context, facts *policy.GrantFacts) error {
-	var errs [4]error
+	var errs [5]error
 	facts.Server, errs[0] = g.server(ctx, facts.Grant)
+	if facts.Server.Object != nil {
+		facts.ServerClaims, errs[4] = claims(ctx, g.Client, facts.Server.Object)
+	}
 	facts.AdmissionIs, facts.AdmissionSince, errs[1] = g.Admission.Is(ctx)
 	facts.ServerNamespace, errs[2] = getNamespace(ctx, g.Client, facts.Grant.ServerNamespace())
 	facts.Approvals, facts.ApprovalsAre, errs[3] = g.approvals(ctx, facts.Grant)

@@ -13,6 +13,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -42,19 +43,29 @@ type MCPServerReconciler struct {
 // Reconcile reports on one server.
 func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MCPServer) (ctrl.Result, error) {
 	now := r.Clock.Now()
-	as, asErr := getAuthorizationServer(ctx, r.Client, server.Spec.AuthorizationServerRef.Name)
-	namespace, nsErr := getNamespace(ctx, r.Client, server.Namespace)
+	facts, factsErr := r.observe(ctx, server)
 	counts, waiting, countErr := r.count(ctx, server)
 	pending, pendingErr := r.pending(ctx, server, waiting)
-	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace})
+	verdict := policy.Server(facts)
 	after := server.DeepCopy()
 	if countErr == nil && pendingErr == nil {
 		after.Status.Grants, after.Status.PendingGrants = counts, pending
 		after.Status.PendingGrantsOmitted = count32(len(waiting) - min(len(waiting), maxPending))
 	}
-	live, liveErr := r.protect(ctx, after, policy.ProbeSubject{Server: server, AuthorizationServer: as, Verdict: verdict}, now)
+	live, liveErr := r.protect(ctx, after, policy.ProbeSubject{Server: server, AuthorizationServer: facts.AuthorizationServer, Verdict: verdict}, now)
 	entries := append([]entry{accepted(v1alpha1.ConditionAccepted, verdict)}, live...)
-	return r.report(ctx, server, after, entries, errors.Join(asErr, nsErr, countErr, pendingErr, liveErr), now)
+	return r.report(ctx, facts, after, entries, errors.Join(factsErr, countErr, pendingErr, liveErr), now)
+}
+
+// observe gathers what it takes to accept a server. What could not be learnt is unknown,
+// and its error comes along.
+func (r *MCPServerReconciler) observe(ctx context.Context, server *v1alpha1.MCPServer) (policy.ServerFacts, error) {
+	facts := policy.ServerFacts{Server: server}
+	var errs [3]error
+	facts.AuthorizationServer, errs[0] = getAuthorizationServer(ctx, r.Client, server.Spec.AuthorizationServerRef.Name)
+	facts.Namespace, errs[1] = getNamespace(ctx, r.Client, server.Namespace)
+	facts.Claims, errs[2] = claims(ctx, r.Client, server)
+	return facts, errors.Join(errs[:]...)
 }
 
 // maxPending is how many pending grants the status of a server names.
@@ -68,13 +79,14 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 	if err != nil {
 		return nil, nil, wrap("listing grants", err)
 	}
-	counts := &v1alpha1.GrantCounts{}
+	counts, clients := &v1alpha1.GrantCounts{}, map[types.NamespacedName]bool{}
 	var waiting []*v1alpha1.ScopeGrant
 	for i := range grants.Items {
 		grant := &grants.Items[i]
 		switch {
 		case grant.Status.Basis != "":
 			counts.InForce++
+			clients[clientOf(grant)] = true
 			if meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired) {
 				waiting = append(waiting, grant)
 			}
@@ -83,6 +95,7 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 			waiting = append(waiting, grant)
 		}
 	}
+	counts.Clients = count32(len(clients))
 	slices.SortFunc(waiting, func(a, b *v1alpha1.ScopeGrant) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
@@ -114,7 +127,8 @@ func awaitsApproval(grant *v1alpha1.ScopeGrant) bool {
 		(accepted.Reason == v1alpha1.ReasonApprovalRequired || accepted.Reason == v1alpha1.ReasonApprovalUnverified)
 }
 
-func (r *MCPServerReconciler) report(ctx context.Context, server, after *v1alpha1.MCPServer, entries []entry, observed error, now time.Time) (ctrl.Result, error) {
+func (r *MCPServerReconciler) report(ctx context.Context, facts policy.ServerFacts, after *v1alpha1.MCPServer, entries []entry, observed error, now time.Time) (ctrl.Result, error) {
+	server := facts.Server
 	after.Status.ObservedGeneration = server.Generation
 	after.Status.Conditions = conditions(server.Status.Conditions, server.Generation, now, entries...)
 	if observed == nil && settling(server, after.Status.Conditions, now) {
@@ -124,5 +138,6 @@ func (r *MCPServerReconciler) report(ctx context.Context, server, after *v1alpha
 	if m := classify(err); m.happened {
 		return m.result(err)
 	}
+	r.tellOfClaim(ctx, server, after, facts)
 	return ctrl.Result{}, nil
 }

@@ -18,6 +18,7 @@ type Metrics struct {
 	managed  *prometheus.GaugeVec
 	listed   *prometheus.GaugeVec
 	probes   *prometheus.CounterVec
+	masses   *prometheus.CounterVec
 	putBack  prometheus.Counter
 	headless prometheus.Counter
 }
@@ -47,9 +48,14 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		Name: "mcp_registrar_probe_results_total",
 		Help: "Probes of live MCP servers, by the reason of the condition Protected that they led to.",
 	}, []string{"result"})
+	m.masses = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mcp_registrar_mass_revocations_total",
+		Help: "How often 10 clients were revoked within a minute for one cause at one MCPServer or AuthorizationServer, which has a Warning event then. Counted at most once in a minute for each.",
+	}, []string{"cause"})
 	// From the start, so that the first revocation is seen as an increase.
 	for _, cause := range causes {
 		m.lateness.WithLabelValues(cause)
+		m.masses.WithLabelValues(cause)
 	}
 	m.putBack = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "mcp_registrar_history_restarts_total",
@@ -59,7 +65,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 		Name: "mcp_registrar_audit_publish_failures_total",
 		Help: "Times that the end of the audit stream could not be published in the ConfigMap mcp-registrar-audit-heads.",
 	})
-	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed, m.probes, m.putBack, m.headless)
+	registerer.MustRegister(m.lateness, m.orphans, m.managed, m.listed, m.probes, m.masses, m.putBack, m.headless)
 	return m
 }
 
@@ -82,6 +88,11 @@ func (m *Metrics) unpublished() {
 // Revoked observes how late a revocation was.
 func (m *Metrics) Revoked(cause v1alpha1.RevocationCause, lateness time.Duration) {
 	m.lateness.WithLabelValues(string(cause)).Observe(max(0, lateness).Seconds())
+}
+
+// RevokedMany counts that many clients were revoked at one time.
+func (m *Metrics) RevokedMany(cause v1alpha1.RevocationCause) {
+	m.masses.WithLabelValues(string(cause)).Inc()
 }
 
 // Probed counts a probe of a live server.

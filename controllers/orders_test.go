@@ -84,6 +84,7 @@ func (d *directory) teams(one, two *world) []client.Object {
 		&v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: d.name}, Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: d.as.Issuer(), DynamicRegistration: &v1alpha1.DynamicRegistration{},
 			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: admitted}},
+			AllowedServers:    &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		}},
 		server, two.server("files"), one.beforehand("machine", "files:write"),
 	}
@@ -236,7 +237,7 @@ func (d *directory) checkEvents(t *testing.T, serial int) (waited []string) {
 			}
 		}
 		return len(ready)
-	}, eventually, often).Should(Equal(12), func() string { return fmt.Sprint("order ", serial, slices.Sorted(maps.Keys(ready))) })
+	}, eventually, often).Should(Equal(13), func() string { return fmt.Sprint("order ", serial, slices.Sorted(maps.Keys(ready))) })
 	for _, event := range d.told(t) {
 		if event.Type != corev1.EventTypeNormal {
 			t.Errorf("order %d: %s %s about %s %s: %s", serial, event.Type, event.Reason, event.Regarding.Kind, event.Regarding.Name, event.Note)

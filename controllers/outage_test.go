@@ -113,7 +113,7 @@ func newHour(t *testing.T, ahead time.Duration) *hour {
 	h.put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}},
 		&v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: "auth"}, Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: issuer, DynamicRegistration: &v1alpha1.DynamicRegistration{},
-			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 			DriftCheckSeconds: new(int32(7 * 24 * 3600)),
 		}})
 	server := (&world{name: "auth", namespace: "team"}).server("files")

@@ -227,9 +227,10 @@ func share(uid types.UID) float64 {
 func (p *Probes) observe(ctx context.Context, server *v1alpha1.MCPServer) (policy.ProbeSubject, error) {
 	as, asErr := getAuthorizationServer(ctx, p.Client, server.Spec.AuthorizationServerRef.Name)
 	namespace, nsErr := getNamespace(ctx, p.Client, server.Namespace)
-	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace})
+	others, claimErr := claims(ctx, p.Client, server)
+	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace, Claims: others})
 	s := policy.ProbeSubject{Server: server, AuthorizationServer: as, Verdict: verdict}
-	return s, errors.Join(asErr, nsErr, p.observeClient(ctx, &s))
+	return s, errors.Join(asErr, nsErr, claimErr, p.observeClient(ctx, &s))
 }
 
 // observeClient reads the client that a server names, and the server's grants.

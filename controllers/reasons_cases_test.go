@@ -220,6 +220,7 @@ var serverCases = []reasonCase{
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"mcp-servers": "allowed"}}}
 		s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: serversPlace}})
 	}},
+	{"resource-taken", "False/ResourceTaken", func(s *stage) { s.create(s.squatted()) }},
 	{"bad-pattern", "Unknown/AuthorizationServerNotReady", func(s *stage) { s.ownersMatch("(") }},
 	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.AuthorizationServer"] = true }},
 	{"protected", "True/Ready", func(s *stage) { s.showing(func(*policy.ProbeFacts) {}) }},

@@ -279,7 +279,7 @@ func (s *stage) prepare(name string) {
 		ObjectMeta: metav1.ObjectMeta{Name: "company", UID: "company", Generation: 1, CreationTimestamp: metav1.NewTime(begun.Add(-time.Hour)), Annotations: map[string]string{}},
 		Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: "https://auth.example.com", DynamicRegistration: &v1alpha1.DynamicRegistration{},
-			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, Policy: &v1alpha1.RegistrationPolicy{},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, Policy: &v1alpha1.RegistrationPolicy{},
 		},
 		Status: v1alpha1.AuthorizationServerStatus{ObservedGeneration: -1},
 	}

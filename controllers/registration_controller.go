@@ -58,6 +58,7 @@ type RegistrationReconciler struct {
 
 	written written
 	rush    rush
+	mass    mass
 	// liveGrants are the grants of a namespace, past the cache.
 	liveGrants together[string, *v1alpha1.ScopeGrantList]
 	// announced are the registrations whose request is on the audit record

@@ -75,6 +75,7 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		{&v1alpha1.ScopeGrantApproval{}, indexApproval, about},
 		{&v1alpha1.MCPClientRegistration{}, indexRegistration, byAuthorizationServer},
 		{&v1alpha1.MCPServer{}, indexRegistration, byAuthorizationServer},
+		{&v1alpha1.MCPServer{}, indexClaim, claimOf},
 		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
 		{&v1alpha1.MCPClientRegistration{}, indexWaits, waitsIn},
 		{&v1alpha1.AccessDenial{}, indexDenied, deniedRegistration},
@@ -175,6 +176,7 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 	b := ctrl.NewControllerManagedBy(mgr).Named("mcpserver").
 		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(comesOrGoes())).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&v1alpha1.ScopeGrant{}, later(r.serverOf)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration), builder.WithPredicates(changed, updatesOnly())).
@@ -295,6 +297,11 @@ func updatesOnly() predicate.Predicate {
 		CreateFunc: func(event.CreateEvent) bool { return false },
 		DeleteFunc: func(event.DeleteEvent) bool { return false },
 	}
+}
+
+// comesOrGoes passes an object that is new or gone.
+func comesOrGoes() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 }
 
 // usableChanged passes an AuthorizationServer whose spec or discovery changed,

@@ -135,7 +135,7 @@ func newWorldIn(t *testing.T, c client.Client, cluster *env.ControlPlane, option
 		ObjectMeta: metav1.ObjectMeta{Name: w.name},
 		Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: as.Issuer(), DynamicRegistration: &v1alpha1.DynamicRegistration{},
-			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
 	}
 	if options.Hydra {

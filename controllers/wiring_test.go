@@ -28,7 +28,7 @@ func (w *world) server(name string) *v1alpha1.MCPServer {
 	return &v1alpha1.MCPServer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name, Annotations: identity(time.Now().Add(time.Hour))},
 		Spec: v1alpha1.MCPServerSpec{
-			Resource:               "https://mcp.example.com/" + name,
+			Resource:               "https://mcp.example.com/" + w.namespace + "/" + name,
 			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: w.name},
 			Scopes: []v1alpha1.Scope{
 				{Name: "files:read", Tier: v1alpha1.TierRead}, {Name: "notes:read", Tier: v1alpha1.TierRead},

@@ -80,6 +80,7 @@ var reasons = map[string]bool{
 	"Rejected":                     true,
 	"Released":                     true,
 	"ResourceMismatch":             true,
+	"ResourceTaken":                true,
 	"Revoked":                      true,
 	"Revoking":                     true,
 	"RoleMissing":                  true,

@@ -118,7 +118,8 @@ type AuthorizationServerSpec struct {
 
 	// allowedServers says whose MCPServers are accepted. The authorization
 	// server issues a scope for whatever server it was granted for: whoever
-	// may list a scope may give it. Left out, those of every namespace.
+	// may list a scope may give it. Left out, none are. Of those that name one
+	// resource the first is accepted, by creation, then by namespace and name.
 	// +optional
 	AllowedServers *AllowedNamespaces `json:"allowedServers,omitempty"`
 

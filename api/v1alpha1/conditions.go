@@ -209,6 +209,9 @@ const (
 	// ReasonNamespaceNotAllowed: the AuthorizationServer does not admit this
 	// namespace; ask the platform team.
 	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+	// ReasonResourceTaken: another MCPServer has the resource at this
+	// AuthorizationServer; use another, or ask the platform team.
+	ReasonResourceTaken = "ResourceTaken"
 	// ReasonManagementUnsupported: clients of this authorization server
 	// cannot be managed, so none may be registered.
 	ReasonManagementUnsupported = "ManagementUnsupported"

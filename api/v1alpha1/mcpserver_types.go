@@ -337,6 +337,10 @@ type GrantCounts struct {
 	// pending: grants that wait for the approval of the server's owners.
 	// +required
 	Pending int32 `json:"pending"`
+	// clients: registrations that have a grant in force. They lose it when the
+	// server is deleted, which has to be confirmed while there are any.
+	// +required
+	Clients int32 `json:"clients"`
 }
 
 // PendingGrant is a grant that waits for approval, as an owner of the server has

@@ -41,6 +41,12 @@ const (
 	// may name who paused and why.
 	AnnotationPaused = "mcp-registrar.dev/paused"
 
+	// AnnotationConfirmDeletion on an AuthorizationServer, an MCPServer or a
+	// CustomResourceDefinition of this API group is how many clients whoever
+	// deletes it knows of, in decimal digits. While more live on it, the API
+	// server refuses the deletion.
+	AnnotationConfirmDeletion = "mcp-registrar.dev/confirm-deletion"
+
 	// AnnotationRotate on an MCPClientRegistration asks for new credentials,
 	// once for each value it takes, for example the instant of asking.
 	AnnotationRotate = "mcp-registrar.dev/rotate"

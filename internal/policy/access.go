@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -72,6 +73,8 @@ type ServerEntry struct {
 	// Prober is the registration, in the server's namespace, that may see all
 	// tools; empty for none.
 	Prober string
+	// Taken says that another server has its resource: it is served nowhere.
+	Taken bool
 }
 
 // TokenAudience is what tokens for the server are for.
@@ -152,6 +155,8 @@ func ServerOf(server *v1alpha1.MCPServer) ServerEntry {
 		Resource: server.Spec.Resource, Audience: server.Spec.Audience, AuthorizationServer: server.Spec.AuthorizationServerRef.Name,
 		WithholdChanged: server.Spec.ToolChanges == v1alpha1.ToolChangesWithhold, EntryScope: string(server.Spec.EntryScope),
 	}
+	accepted := apimeta.FindStatusCondition(server.Status.Conditions, v1alpha1.ConditionAccepted)
+	entry.Taken = accepted != nil && accepted.Status == metav1.ConditionFalse && accepted.Reason == v1alpha1.ReasonResourceTaken
 	entry.GuardedFrom = GuardedFrom(server)
 	if probe := server.Spec.Probe; probe != nil && probe.Mode != v1alpha1.ProbeDisabled && probe.ClientRef != nil {
 		entry.Prober = probe.ClientRef.Name

@@ -144,6 +144,7 @@ func authorizationServer(opts ...func(*v1alpha1.AuthorizationServer)) *v1alpha1.
 			Issuer:              testIssuer,
 			DynamicRegistration: &v1alpha1.DynamicRegistration{},
 			AllowedNamespaces:   &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			AllowedServers:      &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 			Policy:              &v1alpha1.RegistrationPolicy{},
 		},
 		Status: v1alpha1.AuthorizationServerStatus{
@@ -183,6 +184,9 @@ func (f *RegistrationFacts) change(opt func(*v1alpha1.AuthorizationServer)) {
 	opt(f.AuthorizationServer.Object)
 }
 
+// alone is what there is beside a server with a resource of its own.
+var alone = ClaimsFact{Is: Present}
+
 func grantFacts(g *v1alpha1.ScopeGrant, opts ...func(*GrantFacts)) GrantFacts {
 	f := GrantFacts{
 		Grant:               g,
@@ -190,6 +194,7 @@ func grantFacts(g *v1alpha1.ScopeGrant, opts ...func(*GrantFacts)) GrantFacts {
 		Registration:        registration(),
 		ApprovalsAre:        Present,
 		Server:              ServerFact{Is: Present, Object: server()},
+		ServerClaims:        alone,
 		AuthorizationServer: found(authorizationServer()),
 		Namespace:           NamespaceFact{Is: Present, Name: "payments"},
 	}

@@ -71,6 +71,8 @@ type GrantFacts struct {
 	Server ServerFact
 	// ServerNamespace is the namespace of that server.
 	ServerNamespace NamespaceFact
+	// ServerClaims are the servers that name its resource.
+	ServerClaims ClaimsFact
 	// AuthorizationServer is that of the registration.
 	AuthorizationServer AuthorizationServerFact
 	// Namespace is that of the grant.

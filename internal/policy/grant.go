@@ -290,7 +290,7 @@ func selects(selector *metav1.LabelSelector, ns NamespaceFact) Knowledge {
 
 // A server that is not accepted itself leads nowhere.
 func grantServerAccepted(f GrantFacts, _ time.Time) *Verdict {
-	decision := Server(ServerFacts{Server: f.Server.Object, AuthorizationServer: f.AuthorizationServer, Namespace: f.ServerNamespace})
+	decision := Server(ServerFacts{Server: f.Server.Object, AuthorizationServer: f.AuthorizationServer, Namespace: f.ServerNamespace, Claims: f.ServerClaims})
 	switch decision.Standing {
 	case Allowed:
 		return nil

@@ -242,6 +242,7 @@ func randomAuthorizationServer(r *rand.Rand) AuthorizationServerFact {
 		func() { as.Spec.Issuer = "https://other.example.com" },
 		func() { as.Spec.DynamicRegistration = nil },
 		func() { as.Spec.AllowedNamespaces = nil },
+		func() { as.Spec.AllowedServers = nil },
 		func() { selecting(map[string]string{"mcp": "yes"})(as) },
 		func() { as.Spec.Policy = nil },
 		func() { as.Spec.Policy = &v1alpha1.RegistrationPolicy{OwnerPattern: pick(r, `.*@example\.com`, "[")} },
@@ -283,6 +284,7 @@ func randomGrants(r *rand.Rand, reg *v1alpha1.MCPClientRegistration, as Authoriz
 		facts := GrantFacts{
 			Grant: g, RegistrationIs: Present, Registration: reg, ApprovalsAre: pick(r, Unknown, Present, Present, Present, Present, Present, Present, Present),
 			Server: randomServer(r), AuthorizationServer: as, Namespace: namespace,
+			ServerClaims: ClaimsFact{Is: pick(r, Unknown, Present, Present, Present, Present, Present, Present, Present)},
 		}
 		randomAsk(r, &facts)
 		grants = append(grants, facts)

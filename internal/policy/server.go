@@ -19,6 +19,8 @@ type ServerFacts struct {
 	AuthorizationServer AuthorizationServerFact
 	// Namespace is that of the server.
 	Namespace NamespaceFact
+	// Claims are the servers that name its resource.
+	Claims ClaimsFact
 }
 
 // Server decides whether an MCPServer is accepted.
@@ -37,6 +39,7 @@ var serverRules = []func(ServerFacts) *Verdict{
 	serverScopesAreNames,
 	serverAuthorizationServerFound,
 	serverNamespaceAllowed,
+	serverResourceIsItsOwn,
 	serverOwnerMatches,
 }
 
@@ -79,14 +82,10 @@ func serverAuthorizationServerFound(f ServerFacts) *Verdict {
 	return authorizationServerFound(f.Server.Spec.AuthorizationServerRef.Name, f.AuthorizationServer)
 }
 
-// The AuthorizationServer must admit servers of the namespace, where it says
-// whose it admits: whoever may list a scope may give it.
+// The AuthorizationServer must admit servers of the namespace: whoever may list a
+// scope may give it.
 func serverNamespaceAllowed(f ServerFacts) *Verdict {
-	if f.AuthorizationServer.Object == nil || f.AuthorizationServer.Object.Spec.AllowedServers == nil {
-		return nil
-	}
-	allowed := f.AuthorizationServer.Object.Spec.AllowedServers
-	switch admits(allowed.From, allowed.Selector, "", f.Namespace) {
+	switch admitsServer(f.AuthorizationServer.Object, f.Namespace) {
 	case Present:
 		return nil
 	case Unknown:

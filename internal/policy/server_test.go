@@ -50,7 +50,7 @@ func TestServer(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := ServerFacts{Server: server(), AuthorizationServer: found(authorizationServer())}
+			f := ServerFacts{Server: server(), AuthorizationServer: found(authorizationServer()), Claims: alone}
 			c.change(&f)
 			got := Server(f)
 			equal(t, "verdict", c.want, brief(got))
@@ -71,7 +71,8 @@ func TestServerNamespaceAllowed(t *testing.T) {
 		namespace NamespaceFact
 		want      verdict
 	}{
-		{"it says nothing", nil, NamespaceFact{}, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}},
+		{"it says nothing", nil, trusted, refused},
+		{"it says nothing, and the namespace is not known", nil, NamespaceFact{}, refused},
 		{"it admits all", &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, NamespaceFact{}, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}},
 		{"the labels match", selector, trusted, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}},
 		{"the labels do not match", selector, NamespaceFact{Is: Present, Name: "payments"}, refused},
@@ -80,7 +81,7 @@ func TestServerNamespaceAllowed(t *testing.T) {
 		{"the namespace is not known", selector, NamespaceFact{}, verdict{Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown, Waiting: true}},
 	} {
 		as := found(authorizationServer(func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedServers = c.allowed }))
-		equal(t, c.name, c.want, brief(Server(ServerFacts{Server: server(), AuthorizationServer: as, Namespace: c.namespace})))
+		equal(t, c.name, c.want, brief(Server(ServerFacts{Server: server(), AuthorizationServer: as, Namespace: c.namespace, Claims: alone})))
 		f := grantFacts(grant())
 		f.AuthorizationServer, f.ServerNamespace = as, c.namespace
 		equal(t, c.name+": grant", c.want.Standing == Allowed, Grant(f, now).InForce)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -40,7 +41,10 @@ type question struct {
 	who         string
 	subresource string
 	object, old client.Object
-	params      client.Object
+	// deletes says that object is to be deleted, and namespace is where it is.
+	deletes   bool
+	namespace *corev1.Namespace
+	params    client.Object
 	// may are the verbs that the user has on everything.
 	may []string
 }
@@ -143,7 +147,7 @@ func ask(t *testing.T, policies []evaluator, q question) map[string][]string {
 		if e.policy.Spec.ParamKind != nil {
 			params = unstructuredOf(t, q.params)
 		}
-		result := e.validator.Validate(t.Context(), resource, versioned, params, nil, celconfig.RuntimeCELCostBudget, verbs(q.may))
+		result := e.validator.Validate(t.Context(), resource, versioned, params, q.namespace, celconfig.RuntimeCELCostBudget, verbs(q.may))
 		for _, decision := range result.Decisions {
 			if decision.Action == validating.ActionDeny {
 				refusals[e.policy.Name] = append(refusals[e.policy.Name], decision.Message)
@@ -173,6 +177,10 @@ func (q question) attributes(t *testing.T) (admission.Attributes, schema.GroupVe
 	var old runtime.Object
 	if q.old != nil {
 		operation, old = admission.Update, unstructuredOf(t, q.old)
+	}
+	if q.deletes {
+		return admission.NewAttributesRecord(nil, object, kind, object.GetNamespace(), object.GetName(), resource, q.subresource,
+			admission.Delete, nil, false, &user.DefaultInfo{Name: q.who}), resource
 	}
 	return admission.NewAttributesRecord(object, old, kind, object.GetNamespace(), object.GetName(), resource, q.subresource,
 		operation, nil, false, &user.DefaultInfo{Name: q.who}), resource

@@ -157,6 +157,9 @@ func (w *world) awaitPolicies(ctx context.Context) error {
 		secretsOnly: func(ctx context.Context) error {
 			return w.clients[operator].Create(ctx, secretOf(corev1.SecretTypeOpaque, clientsNamespace, nil), client.DryRunAll)
 		},
+		deletionOnly: func(ctx context.Context) error {
+			return w.clients[admin].Delete(ctx, server("lived-on"), client.DryRunAll)
+		},
 		"mcp-registrar-creation": func(ctx context.Context) error {
 			probe := registration("probe")
 			err := w.clients[alice].Create(ctx, probe, client.DryRunAll)

@@ -101,6 +101,7 @@ func open(name string) *v1alpha1.AuthorizationServer {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: "https://" + name + ".example.com", DynamicRegistration: &v1alpha1.DynamicRegistration{},
+			AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
 	}
 }

@@ -31,7 +31,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		"validatingadmissionpolicy/mcp-registrar-identity", "mutatingadmissionpolicy/mcp-registrar-creation")
 	want(t, plane, false, "role/mcp-registrar-watched -n payments", "pdb/mcp-registrar")
 	sample := "apiVersion: mcp-registrar.dev/v1alpha1\nkind: AuthorizationServer\nmetadata: {name: company}\n" +
-		"spec: {issuer: https://auth.example.com, dynamicRegistration: {}, allowedNamespaces: {from: All}}\n"
+		"spec: {issuer: https://auth.example.com, dynamicRegistration: {}, allowedNamespaces: {from: All}, allowedServers: {from: All}}\n"
 	// Until it knows the schema of a new kind, the API server refuses what a mutating
 	// policy matches.
 	var last error

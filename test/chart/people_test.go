@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -56,6 +57,9 @@ func TestRolesAndPoliciesTogether(t *testing.T) {
 	})
 	t.Run("the commands of the pages about credentials and adoption", func(t *testing.T) {
 		mayRotateAndAdopt(t, plane, developer)
+	})
+	t.Run("a deletion is confirmed by who may delete", func(t *testing.T) {
+		mayConfirmDeletions(t, plane)
 	})
 	asked := grant("asked")
 	if err := developer.Create(t.Context(), asked); err != nil {
@@ -222,5 +226,62 @@ func grant(name string) *v1alpha1.ScopeGrant {
 			Scopes:    []v1alpha1.ScopeName{"invoices:read"},
 			Reason:    "monthly close",
 		},
+	}
+}
+
+// mayConfirmDeletions holds that who the pages tell to confirm a deletion can, by the
+// roles of the chart alone, and that others cannot.
+func mayConfirmDeletions(t *testing.T, plane *env.ControlPlane) {
+	t.Helper()
+	admin := person(t, plane, "admin", "system:masters")
+	kept := &v1alpha1.MCPServer{ObjectMeta: metav1.ObjectMeta{Name: "lived-on", Namespace: "invoices"}}
+	kept.Annotations = map[string]string{v1alpha1.AnnotationOwner: "team-invoices@example.com"}
+	kept.Spec = v1alpha1.MCPServerSpec{
+		Resource: "https://mcp.example.com/lived-on", AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: "company"},
+		Scopes: []v1alpha1.Scope{{Name: "files:read", Tier: v1alpha1.TierRead}},
+	}
+	as := &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: "lived-on"}}
+	as.Spec.Issuer, as.Spec.DynamicRegistration = "https://lived-on.example.com", &v1alpha1.DynamicRegistration{}
+	for _, object := range []client.Object{kept, as} {
+		if err := admin.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Who has every verb has operate.
+	for object, seen := range map[client.Object]string{
+		kept: `{"status":{"grants":{"inForce":59,"pending":0,"clients":59}}}`,
+		as:   `{"status":{"clients":{"managed":59,"possibleOrphans":0}}}`,
+	} {
+		if err := admin.Status().Patch(t.Context(), object, client.RawPatch(types.MergePatchType, []byte(seen))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	confirm := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"59"}}}`, v1alpha1.AnnotationConfirmDeletion)
+	for _, c := range []struct {
+		user, group string
+		object      client.Object
+	}{{"otto", "team-invoices", kept}, {"paul", "platform-team", as}} {
+		by := person(t, plane, c.user, c.group)
+		var last error
+		// The policy may be taken up after the others.
+		err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			last = by.Delete(ctx, c.object, client.DryRunAll)
+			return last != nil && strings.Contains(last.Error(), "mcp-registrar.dev/confirm-deletion=59"), nil
+		})
+		if err != nil {
+			t.Fatalf("%s deletes what 59 clients live on: %v", c.user, last)
+		}
+		for _, who := range [][2]string{{"dora", "team-payments"}, {"anna", "auditors"}} {
+			err := person(t, plane, who[0], who[1]).Patch(t.Context(), c.object.DeepCopyObject().(client.Object), client.RawPatch(types.MergePatchType, confirm))
+			if !apierrors.IsForbidden(err) {
+				t.Errorf("%s confirms: %v", who[0], err)
+			}
+		}
+		if err := by.Patch(t.Context(), c.object, client.RawPatch(types.MergePatchType, confirm)); err != nil {
+			t.Errorf("%s confirms: %v", c.user, err)
+		}
+		if err := by.Delete(t.Context(), c.object); err != nil {
+			t.Errorf("%s deletes what was confirmed: %v", c.user, err)
+		}
 	}
 }

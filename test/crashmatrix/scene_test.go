@@ -104,7 +104,7 @@ func newScene(ctx context.Context, scheme *runtime.Scheme, name string, make bac
 		s.fake.Switch(p.switches)
 	}
 	as := &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.AuthorizationServerSpec{
-		Issuer: issuer, AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, DriftCheckSeconds: new(int32(604800)),
+		Issuer: issuer, AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, DriftCheckSeconds: new(int32(604800)),
 	}}
 	p.adapt(&as.Spec, issuer)
 	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{"example.com/hold"}}}

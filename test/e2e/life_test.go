@@ -6,11 +6,13 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -174,8 +176,21 @@ func testAuthorizationServerGone(t *testing.T, w *world, at venue) {
 func (w *world) remove(t *testing.T, objects ...client.Object) {
 	t.Helper()
 	for _, object := range objects {
+		switch object.(type) {
+		case *v1alpha1.AuthorizationServer, *v1alpha1.MCPServer:
+			w.confirm(t, object)
+		}
 		if err := w.Delete(t.Context(), object); err != nil {
 			t.Fatalf("deleting %T %s: %v", object, object.GetName(), err)
 		}
+	}
+}
+
+// confirm says that clients live on what is about to be deleted.
+func (w *world) confirm(t *testing.T, object client.Object) {
+	t.Helper()
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"999999999"}}}`, v1alpha1.AnnotationConfirmDeletion)
+	if err := w.Patch(t.Context(), object.DeepCopyObject().(client.Object), client.RawPatch(types.MergePatchType, patch)); err != nil {
+		t.Fatalf("confirming the deletion of %T %s: %v", object, object.GetName(), err)
 	}
 }

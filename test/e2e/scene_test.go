@@ -57,10 +57,6 @@ func identity(until time.Time) map[string]string {
 func instant(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
 func (s *scene) newServer() *v1alpha1.MCPServer {
-	resource := s.at.resource
-	if resource == "" {
-		resource = "https://mcp.example.com/" + s.namespace + "/files"
-	}
 	return &v1alpha1.MCPServer{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "MCPServer"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -68,7 +64,8 @@ func (s *scene) newServer() *v1alpha1.MCPServer {
 			Annotations: map[string]string{v1alpha1.AnnotationOwner: "team-files@example.com"},
 		},
 		Spec: v1alpha1.MCPServerSpec{
-			Resource:               resource,
+			Resource:               "https://mcp.example.com/" + s.namespace + "/files",
+			Audience:               s.at.resource,
 			AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: s.as},
 			Scopes: []v1alpha1.Scope{
 				{Name: "files:read", Tier: v1alpha1.TierRead}, {Name: "notes:read", Tier: v1alpha1.TierRead},

@@ -323,9 +323,7 @@ func testManyScopes(t *testing.T, r *realScene, names []string, each int) {
 	g := NewWithT(t)
 	server := r.newServer()
 	server.Name, server.Spec.Scopes = "many", nil
-	if r.at.resource == "" {
-		server.Spec.Resource += "/many"
-	}
+	server.Spec.Resource += "/many"
 	if r.at.bounded {
 		server.Spec.AccessTokenLifetimeSeconds = r.server.Spec.AccessTokenLifetimeSeconds
 	}

@@ -234,7 +234,7 @@ func (s *scene) requireToken(t *testing.T, p party, answer reply, granted ...str
 	g.Expect(answer.Error).To(BeEmpty())
 	said := verify(t.Context(), t, p.issuer, answer.AccessToken)
 	g.Expect(strings.Fields(said.Scope)).To(ConsistOf(granted))
-	g.Expect([]string(said.Audience)).To(Equal([]string{s.server.Spec.Resource}))
+	g.Expect([]string(said.Audience)).To(Equal([]string{cmp.Or(s.server.Spec.Audience, s.server.Spec.Resource)}))
 	g.Expect(cmp.Or(said.ClientID, said.AuthorizedParty)).To(Equal(p.id))
 	bound := defaultBound
 	if s.server.Spec.AccessTokenLifetimeSeconds != nil {

@@ -167,7 +167,7 @@ func newAuthorizationServer(name, issuer string) *v1alpha1.AuthorizationServer {
 				InitialAccessTokenSecretRef: &v1alpha1.SecretKeyReference{Name: "initial-access-token", Key: "token"},
 			},
 			DriftCheckSeconds: new(int32(week)),
-			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
 	}
 }

@@ -23,6 +23,8 @@ spec:
   driftCheckSeconds: 604800
   allowedNamespaces:
     from: All
+  allowedServers:
+    from: All
 ---
 apiVersion: mcp-registrar.dev/v1alpha1
 kind: MCPServer

@@ -167,7 +167,7 @@ func authorizationServer(as *devas.Server, o StageOptions) *v1alpha1.Authorizati
 		ObjectMeta: metav1.ObjectMeta{Name: AuthorizationServer},
 		Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer:            as.Issuer(),
-			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
 	}
 	if o.OwnIDs {

@@ -58,16 +58,17 @@ var ends = []end{
 		return now(l.teams.Delete(ctx, l.reg.DeepCopy(), client.PropagationPolicy(pick(l.dice, metav1.DeletePropagationForeground, metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan))))
 	}},
 	{name: "deleted with all of its objects", make: func(ctx context.Context, l *life) (time.Time, error) {
-		for _, object := range []client.Object{l.server.DeepCopy(), l.reg.DeepCopy()} {
-			if err := l.teams.Delete(ctx, object); err != nil {
-				return now(err)
-			}
+		if _, err := l.withoutServer(ctx); err != nil {
+			return now(err)
+		}
+		if err := l.teams.Delete(ctx, l.reg.DeepCopy()); err != nil {
+			return now(err)
 		}
 		return now(l.ungranted(ctx))
 	}},
 	{name: "deleted without finalizers", bare: true, make: pastFinalizers},
 	{name: "deleted without finalizers, with the authorization server", bare: true, make: func(ctx context.Context, l *life) (time.Time, error) {
-		if err := l.world.Delete(ctx, l.as.DeepCopy()); err != nil {
+		if _, err := l.withoutAuthorizationServer(ctx); err != nil {
 			return now(err)
 		}
 		return pastFinalizers(ctx, l)
@@ -108,9 +109,7 @@ var ends = []end{
 		}
 		return later(at, time.Now()), nil
 	}},
-	{name: "server deleted", make: func(ctx context.Context, l *life) (time.Time, error) {
-		return now(l.teams.Delete(ctx, l.server.DeepCopy()))
-	}},
+	{name: "server deleted", make: func(ctx context.Context, l *life) (time.Time, error) { return l.withoutServer(ctx) }},
 	{name: "server without the scopes", make: func(ctx context.Context, l *life) (time.Time, error) {
 		return now(edit(ctx, l.teams, l.server.DeepCopy(), func(s *v1alpha1.MCPServer) {
 			s.Spec.Scopes = []v1alpha1.Scope{{Name: "else:read", Tier: v1alpha1.TierRead}}
@@ -133,9 +132,28 @@ var ends = []end{
 		as.Spec.Policy = &v1alpha1.RegistrationPolicy{AllowedGrantTypes: []v1alpha1.GrantType{v1alpha1.GrantTokenExchange}}
 	})},
 	{name: "namespaces not allowed", make: disallowed(func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedNamespaces = nil })},
-	{name: "authorization server deleted", make: func(ctx context.Context, l *life) (time.Time, error) {
-		return now(l.world.Delete(ctx, l.as.DeepCopy()))
-	}},
+	{name: "authorization server deleted", make: func(ctx context.Context, l *life) (time.Time, error) { return l.withoutAuthorizationServer(ctx) }},
+}
+
+// withoutServer deletes the MCPServer, having said that clients live on it.
+func (l *life) withoutServer(ctx context.Context) (time.Time, error) {
+	if err := edit(ctx, l.teams, l.server.DeepCopy(), func(s *v1alpha1.MCPServer) {
+		annotated(s, v1alpha1.AnnotationConfirmDeletion, "1")
+	}); err != nil {
+		return now(err)
+	}
+	return now(l.teams.Delete(ctx, l.server.DeepCopy()))
+}
+
+// withoutAuthorizationServer deletes the AuthorizationServer, having said that clients
+// live on it.
+func (l *life) withoutAuthorizationServer(ctx context.Context) (time.Time, error) {
+	if err := edit(ctx, l.world.Client, l.as.DeepCopy(), func(as *v1alpha1.AuthorizationServer) {
+		annotated(as, v1alpha1.AnnotationConfirmDeletion, "1")
+	}); err != nil {
+		return now(err)
+	}
+	return now(l.world.Delete(ctx, l.as.DeepCopy()))
 }
 
 func later(a, b time.Time) time.Time {

@@ -47,7 +47,7 @@ func newObjects(name, as string) *objects {
 	o := &objects{
 		as: &v1alpha1.AuthorizationServer{
 			ObjectMeta: metav1.ObjectMeta{Name: as},
-			Spec:       v1alpha1.AuthorizationServerSpec{AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}},
+			Spec:       v1alpha1.AuthorizationServerSpec{AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}},
 		},
 		server: &v1alpha1.MCPServer{
 			TypeMeta:   typeMeta("MCPServer"),

@@ -128,7 +128,7 @@ func furniture() (*v1alpha1.MCPClientRegistration, []client.Object) {
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}},
 		&v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: "auth"}, Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: "https://auth.example.com", DynamicRegistration: &v1alpha1.DynamicRegistration{},
-			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		}},
 		&v1alpha1.MCPServer{ObjectMeta: at("files"), Spec: v1alpha1.MCPServerSpec{
 			Resource: "https://mcp.example.com/files", AuthorizationServerRef: v1alpha1.AuthorizationServerReference{Name: "auth"},

@@ -136,7 +136,7 @@ func (m *memory) putOther(s *shelf, object objectKey, value any) {
 	switch s.key.resource {
 	case servers:
 		delete(m.servers, name)
-		if entry, there := value.(policy.ServerEntry); there {
+		if entry, there := value.(policy.ServerEntry); there && !entry.Taken {
 			m.servers[name], s.others[object] = entry, struct{}{}
 		}
 	case authorizationServers:

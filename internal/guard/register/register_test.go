@@ -84,7 +84,7 @@ func authorizationServer(name string) *v1alpha1.AuthorizationServer {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer: "https://" + name + ".example.com", DynamicRegistration: &v1alpha1.DynamicRegistration{},
-			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 		},
 	}
 }

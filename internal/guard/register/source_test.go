@@ -312,3 +312,42 @@ func TestServerIsKnownWhenAllThatDecidesIsRead(t *testing.T) {
 		t.Errorf("tokens for %q are read by %+v", got.TokenAudience(), got.Tokens)
 	}
 }
+
+// A server whose resource another one has is served nowhere, until it has it.
+func TestAServerWithoutItsResourceIsNotKnown(t *testing.T) {
+	d := newDesk()
+	server := &v1alpha1.MCPServer{ObjectMeta: named("tools", "files")}
+	server.Spec.AuthorizationServerRef.Name = "as"
+	as := &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: "as"}}
+	as.Spec.Issuer = "https://as.example.com"
+	servers := d.source(serverSource(files))
+	for _, step := range []struct {
+		at   sourceKey
+		list []any
+	}{{issuerAt, []any{object(t, as)}}, {clientsAt, nil}, {grantsAt, nil}, {denialsAt, nil}} {
+		if err := d.source(step.at).Replace(step.list, "2"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := servers.Replace([]any{object(t, server)}, "2"); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		status metav1.ConditionStatus
+		reason string
+		known  bool
+	}{
+		{metav1.ConditionTrue, v1alpha1.ReasonAccepted, true},
+		{metav1.ConditionFalse, v1alpha1.ReasonResourceTaken, false},
+		{metav1.ConditionTrue, v1alpha1.ReasonAccepted, true},
+		{metav1.ConditionFalse, v1alpha1.ReasonOwnerMissing, true},
+	} {
+		server.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: c.status, Reason: c.reason}}
+		if err := servers.Update(object(t, server)); err != nil {
+			t.Fatal(err)
+		}
+		if _, known := d.Server(files); known != c.known {
+			t.Errorf("%d: with Accepted=%s/%s the server is known: %t", i, c.status, c.reason, known)
+		}
+	}
+}
