@@ -30,6 +30,11 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 	if err != nil {
 		return authserver.Client{}, err
 	}
+	done, err := s.scopes.give(ctx, o.name, wish.Scopes)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	defer done()
 	if err := o.foresee(ctx, wish.Scopes, wish.SoftwareID); err != nil {
 		return authserver.Client{}, err
 	}
@@ -70,6 +75,11 @@ func (s *Server) Replace(
 	if err != nil {
 		return authserver.Client{}, err
 	}
+	done, err := s.scopes.give(ctx, o.name, wish.Scopes)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	defer done()
 	seen, found, err := o.own(ctx, handle)
 	if err != nil {
 		return authserver.Client{}, err

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -50,7 +49,7 @@ var errRealm = errors.New("the realm must be named")
 // Traits are those of a Server of a config.
 func Traits(config authserver.Config) authserver.Traits {
 	return authserver.Traits{
-		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, ChecksAccess: true,
+		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, Tidies: true, ChecksAccess: true,
 		AssertionIssuer: config.AssertionIssuer, KeysLinger: authserver.KeyCacheRace, OpenIDImplied: true,
 	}
 }
@@ -85,8 +84,8 @@ type Server struct {
 	admin, tokens string
 	pageSize      int
 	token         tokenCache
-	// scopes are names of client scopes that the realm was seen to have.
-	scopes sync.Map
+	// scopes is what is remembered of the realm's client scopes.
+	scopes *book
 }
 
 var _ authserver.Server = (*Server)(nil)
@@ -122,6 +121,7 @@ func New(config authserver.Config, options Options) (*Server, error) {
 		tokens:   base + "/realms/" + realm + "/protocol/openid-connect/token",
 		pageSize: cmp.Or(options.PageSize, defaultPageSize),
 		token:    newTokenCache(),
+		scopes:   newBook(options.Now),
 	}, nil
 }
 
