@@ -38,7 +38,7 @@ type Server struct {
 	clients  []*authserver.Client
 	// cached are the keys of clients that are in force in place of those
 	// registered, by client id.
-	cached   map[string]string
+	cached map[string]string
 	// scopes are those that registrations made: the owner of each, by name.
 	scopes   map[string]string
 	calls    map[Operation]int

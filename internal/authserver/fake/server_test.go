@@ -26,6 +26,7 @@ var personalities = map[string]authserver.Traits{
 		AssertionIssuer: "cluster",
 	},
 	"list without own id": {Lists: true},
+	"own id and scopes":   {OwnClientID: true, OwnSecret: true, Lists: true, Tidies: true},
 	"documents": {
 		OwnClientID: true, IDPrefix: "https://clients.example/", TwoKeys: true, Disables: true,
 		SharedSecretUnsupported: true, CopyLifetime: time.Minute,
@@ -52,7 +53,7 @@ func subject(server *fake.Server) contract.Subject {
 			}
 			return ids
 		},
-		Remove: server.Remove,
+		Remove: server.Remove, Scopes: server.Scopes,
 		Rotate: func() { server.Switch(func(s *fake.Switches) { s.RotateTokens = true }) },
 		Alter: func(alter func(authserver.ClientMetadata) authserver.ClientMetadata) {
 			server.Switch(func(s *fake.Switches) { s.Alter = alter })
