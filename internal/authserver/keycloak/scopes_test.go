@@ -7,9 +7,11 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,7 +256,9 @@ func TestTidyRacesWithRegistrations(t *testing.T) {
 	s := w.connect(t, Options{})
 	ctx, stop := context.WithCancel(t.Context())
 	var tidier, clients sync.WaitGroup
+	var runs atomic.Int64
 	tidier.Go(func() {
+		defer stop()
 		for ctx.Err() == nil {
 			since, used := time.Now(), map[string]bool{}
 			for cursor := ""; ; {
@@ -275,14 +279,18 @@ func TestTidyRacesWithRegistrations(t *testing.T) {
 			}); err != nil {
 				t.Errorf("tidy: %v", err)
 			}
+			runs.Add(1)
 		}
 	})
 	for i := range 4 {
 		clients.Go(func() {
-			for round := range 25 {
+			for round := range 8 {
 				wish := wishFor(fmt.Sprintf("mcpr-%d-%d", i, round), "shared", fmt.Sprintf("of.%d", round%2))
 				if _, err := s.Register(t.Context(), wish); err != nil {
 					t.Errorf("register: %v", err)
+				}
+				for before := runs.Load(); runs.Load() == before && ctx.Err() == nil; {
+					runtime.Gosched() // the run that was under way ends
 				}
 				if client, _, err := s.Find(t.Context(), handleOf(wish)); err != nil || len(client.Registered.Scopes) != 2 {
 					t.Errorf("found with %q, %v", client.Registered.Scopes, err)
