@@ -74,6 +74,8 @@ type Switches struct {
 	Stand Stand
 	// PageSize is how many clients a page of List holds; 0 means 100.
 	PageSize int
+	// HideScopes has List say nothing of who has which scopes.
+	HideScopes bool
 	// OnCall runs at the start of every call, without locks held. A test can
 	// look at the world at that moment, or block until it wants to go on.
 	OnCall func(ctx context.Context, op Operation)

@@ -206,6 +206,9 @@ func (s *Server) List(ctx context.Context, cursor string) (authserver.Page, erro
 			SoftwareID: client.Registered.SoftwareID, SoftwareVersion: client.Registered.SoftwareVersion,
 		})
 	}
+	if s.switches.HideScopes {
+		page.Scopes = nil
+	}
 	return page, nil
 }
 
