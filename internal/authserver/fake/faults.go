@@ -166,7 +166,7 @@ func (s *Server) inPlace(op Operation, stand Stand) *authserver.Error {
 	if stand == Patient {
 		return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Status: 429}
 	}
-	lasting := op != Discover && op != List && op != Access && (op != Find || !s.traits.OwnClientID)
+	lasting := op != Discover && op != List && op != Tidy && op != Access && (op != Find || !s.traits.OwnClientID)
 	return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Code: "not_the_server", MaybeApplied: lasting}
 }
 

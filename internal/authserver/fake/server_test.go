@@ -99,7 +99,7 @@ func stand(server *fake.Server, stance *contract.Stance, hides bool, steps []con
 
 // translate says with what error an adapter answers a fault.
 func translate(traits authserver.Traits, op contract.Operation, fault contract.Fault) *authserver.Error {
-	effect := op != contract.Discover && op != contract.List && op != contract.Access && (op != contract.Find || !traits.OwnClientID)
+	effect := op != contract.Discover && op != contract.List && op != contract.Tidy && op != contract.Access && (op != contract.Find || !traits.OwnClientID)
 	lost := &authserver.Error{Kind: authserver.Unavailable, Op: string(op), MaybeApplied: effect}
 	switch {
 	case fault.Form == contract.Redirected:

@@ -71,15 +71,19 @@ func (s *Server) Replace(
 	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
 	o := s.operation("replacing client")
-	wished, err := o.represent(handle.ClientID, wish)
-	if err != nil {
-		return authserver.Client{}, err
-	}
 	done, err := s.scopes.give(ctx, o.name, wish.Scopes)
 	if err != nil {
 		return authserver.Client{}, err
 	}
 	defer done()
+	return o.replace(ctx, handle, wish)
+}
+
+func (o *operation) replace(ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata) (authserver.Client, error) {
+	wished, err := o.represent(handle.ClientID, wish)
+	if err != nil {
+		return authserver.Client{}, err
+	}
 	seen, found, err := o.own(ctx, handle)
 	if err != nil {
 		return authserver.Client{}, err
@@ -113,7 +117,7 @@ func (s *Server) Replace(
 	}
 	if wish.Secret.IsZero() {
 		handle.AuthMethod = wish.AuthMethod
-		s.public.Settle(ctx, o.name, handle, &client)
+		o.server.public.Settle(ctx, o.name, handle, &client)
 	}
 	return client, nil
 }

@@ -4,13 +4,13 @@
 package keycloak
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 
@@ -162,22 +162,27 @@ func (o *operation) provide(ctx context.Context, names []string, owner string) (
 	if len(strange) == 0 {
 		return ids, nil
 	}
-	if err := o.searchScopes(ctx, strange); err != nil {
-		return nil, err
+	return ids, o.search(ctx, strange, ids, owner)
+}
+
+// search adds the internal ids of client scopes that somebody else may have made.
+func (o *operation) search(ctx context.Context, strange, ids map[string]string, owner string) error {
+	if err := o.searchList(ctx, strange); err != nil {
+		return err
 	}
 	for name, id := range strange {
 		var err error
 		if id == "" && !keycloaksOwn(name) {
 			// Its id is taken, in this realm or in another one of the server.
 			if id, err = o.makeScope(ctx, name, "", owner); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if o.server.scopes.note(name, id); id != "" {
 			ids[name] = id
 		}
 	}
-	return ids, nil
+	return nil
 }
 
 // scopeID is the internal id with which the register makes a client scope: of the
@@ -245,23 +250,24 @@ func (o *operation) makeScope(ctx context.Context, name, id, owner string) (stri
 	case got.Status == http.StatusNotFound:
 		return "", o.failed(o.server.exchange.Classify(c, got))
 	}
-	location, err := url.Parse(got.Header.Get("Location"))
-	if err != nil {
-		return id, nil
-	}
-	if made := identifier(path.Base(location.Path)); made != "" && made != "/" {
-		return made, nil
-	}
-	return id, nil
+	return cmp.Or(lastSegment(got.Header.Get("Location")), id), nil
 }
 
-// searchScopes looks client scopes up in the list of all, and remembers those that it
+// lastSegment is what the path of a URL ends with, if it may be an internal id.
+func lastSegment(uri string) string {
+	parsed, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return identifier(parsed.Path[strings.LastIndex(parsed.Path, "/")+1:])
+}
+
+// searchList looks client scopes up in the list of all, and remembers those that it
 // meets there.
-func (o *operation) searchScopes(ctx context.Context, wanted map[string]string) error {
+func (o *operation) searchList(ctx context.Context, wanted map[string]string) error {
 	met := map[string]string{}
-	err := o.eachScope(ctx, func(scope *exchange.Object) {
-		name, id := scope.Echo("name"), identifier(scope.Echo("id"))
-		if id == "" || scope.Echo("protocol") != protocol {
+	err := o.eachScope(ctx, func(name, id string, scope *exchange.Object) {
+		if scope.Echo("protocol") != protocol {
 			return
 		}
 		if _, is := wanted[name]; is {
@@ -280,10 +286,18 @@ func (o *operation) searchScopes(ctx context.Context, wanted map[string]string) 
 }
 
 // eachScope reads the list of all client scopes of the realm, which any tenant can
-// make long, as it comes: nothing else does that could do without.
-func (o *operation) eachScope(ctx context.Context, each func(*exchange.Object)) error {
-	c := o.look("/client-scopes")
-	c.Each = each
+// make long, as it comes: nothing else does that could do without. Each has a name and
+// an internal id, or it is not Keycloak's list.
+func (o *operation) eachScope(ctx context.Context, each func(name, id string, scope *exchange.Object)) error {
+	c, strange := o.look("/client-scopes"), false
+	c.Each = func(scope *exchange.Object) {
+		name, id := scope.Echo("name"), identifier(scope.Echo("id"))
+		if name == "" || id == "" {
+			strange = true
+			return
+		}
+		each(name, id, scope)
+	}
 	got, err := o.send(ctx, c)
 	if err != nil {
 		return err
@@ -291,7 +305,13 @@ func (o *operation) eachScope(ctx context.Context, each func(*exchange.Object)) 
 	if got.Status == http.StatusNotFound {
 		return o.failed(o.server.exchange.Classify(c, got))
 	}
-	return o.failed(exchange.ReadEach(c, got))
+	if err := exchange.ReadEach(c, got); err != nil {
+		return o.failed(err)
+	}
+	if strange {
+		return o.failed(exchange.Useless(c, got, errForm))
+	}
+	return nil
 }
 
 // identifier is an internal id that may stand in a path; empty for what may not.

@@ -254,12 +254,12 @@ func TestTidyLeavesWhatIsGivenMeanwhile(t *testing.T) {
 func TestTidyRacesWithRegistrations(t *testing.T) {
 	w := newWorld(t)
 	s := w.connect(t, Options{})
-	ctx, stop := context.WithCancel(t.Context())
+	var over atomic.Bool
 	var tidier, clients sync.WaitGroup
 	var runs atomic.Int64
 	tidier.Go(func() {
-		defer stop()
-		for ctx.Err() == nil {
+		defer over.Store(true)
+		for !over.Load() {
 			since, used := time.Now(), map[string]bool{}
 			for cursor := ""; ; {
 				page, err := s.List(t.Context(), cursor)
@@ -289,7 +289,7 @@ func TestTidyRacesWithRegistrations(t *testing.T) {
 				if _, err := s.Register(t.Context(), wish); err != nil {
 					t.Errorf("register: %v", err)
 				}
-				for before := runs.Load(); runs.Load() == before && ctx.Err() == nil; {
+				for before := runs.Load(); runs.Load() == before && !over.Load(); {
 					runtime.Gosched() // the run that was under way ends
 				}
 				if client, _, err := s.Find(t.Context(), handleOf(wish)); err != nil || len(client.Registered.Scopes) != 2 {
@@ -302,7 +302,7 @@ func TestTidyRacesWithRegistrations(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	stop()
+	over.Store(true)
 	tidier.Wait()
 }
 

@@ -25,10 +25,9 @@ func (s *Server) Tidy(ctx context.Context, t authserver.Tidying) (more bool, err
 		return false, o.rejected(CodeInvalidMetadata, nil)
 	}
 	idle := map[string]string{}
-	err = o.eachScope(ctx, func(scope *exchange.Object) {
-		name, id := scope.Echo("name"), identifier(scope.Echo("id"))
+	err = o.eachScope(ctx, func(name, id string, scope *exchange.Object) {
 		switch {
-		case !made(scope, t.Owner), name == "", id == "", t.Used(name):
+		case !made(scope, t.Owner), t.Used(name):
 		case len(idle) < mostTidied:
 			idle[name] = id
 		default:

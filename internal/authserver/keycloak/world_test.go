@@ -135,6 +135,10 @@ func (w *world) stepOf(r *http.Request) contract.Operation {
 		return contract.Access
 	case path == "/clients" && r.Method == http.MethodGet:
 		return contract.List
+	case path == "/client-scopes" && r.Method == http.MethodGet:
+		return contract.Tidy
+	case strings.HasPrefix(path, "/client-scopes"), strings.Contains(path, "-client-scopes"):
+		return ""
 	case path == "/clients":
 		return contract.Register
 	case r.Method == http.MethodPut:
@@ -221,6 +225,8 @@ func (w *world) route(r *http.Request, raw []byte) (contract.Operation, func(htt
 		return contract.Access, func(out http.ResponseWriter) { w.list(out, query) }
 	case path == "/clients":
 		return contract.List, func(out http.ResponseWriter) { w.list(out, query) }
+	case path == "/client-scopes" && r.Method == http.MethodGet:
+		return contract.Tidy, func(out http.ResponseWriter) { w.clientScopes(out, r.Method, body) }
 	case path == "/client-scopes":
 		return "", func(out http.ResponseWriter) { w.clientScopes(out, r.Method, body) }
 	case strings.HasPrefix(path, "/client-scopes/"):
