@@ -36,6 +36,30 @@ type book struct {
 	going map[string]chan struct{}
 }
 
+// Memory holds what the connections of one process remember of client scopes, by the
+// issuer: two connections with one realm, or a new one in place of an old, must know what
+// the other gives to clients.
+type Memory struct {
+	mu    sync.Mutex
+	books map[string]*book
+}
+
+// NewMemory remembers nothing yet.
+func NewMemory() *Memory { return &Memory{books: map[string]*book{}} }
+
+// of is the book of an issuer. A nil Memory has a new one each time.
+func (m *Memory) of(issuer string, now func() time.Time) *book {
+	if m == nil {
+		return newBook(now)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.books[issuer] == nil {
+		m.books[issuer] = newBook(now)
+	}
+	return m.books[issuer]
+}
+
 // note is what is remembered of one client scope: its internal id, or for how long it
 // is to be taken for absent.
 type note struct {

@@ -250,6 +250,21 @@ func TestTidyLeavesWhatIsGivenMeanwhile(t *testing.T) {
 	}
 }
 
+// A connection that was made anew, or a second one with the same realm, does not delete
+// what another one gives.
+func TestConnectionsKnowOfEachOther(t *testing.T) {
+	w := newWorld(t)
+	memory := NewMemory()
+	one, other := w.connect(t, Options{Memory: memory}), w.connect(t, Options{Memory: memory})
+	tidying := authserver.Tidying{Owner: "mcp-registrar/cluster", Used: func(string) bool { return false }, Since: time.Now()}
+	if _, err := one.Register(t.Context(), wishFor("mcpr-a", "files.read")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Tidy(t.Context(), tidying); err != nil || len(w.scopeNames()) != 1 {
+		t.Errorf("left %q, %v", w.scopeNames(), err)
+	}
+}
+
 // Clients come and go while scopes are deleted: none ever lacks one of its own.
 func TestTidyRacesWithRegistrations(t *testing.T) {
 	w := newWorld(t)

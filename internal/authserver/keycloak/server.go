@@ -71,6 +71,8 @@ type Options struct {
 	Resolver dialguard.Resolver
 	// PageSize is how many clients List asks for at one time; 0 means 100.
 	PageSize int
+	// Memory is shared by all connections of a process; nil means one of its own.
+	Memory *Memory
 }
 
 // Server is an authserver.Server over Keycloak's Admin REST API.
@@ -121,7 +123,7 @@ func New(config authserver.Config, options Options) (*Server, error) {
 		tokens:   base + "/realms/" + realm + "/protocol/openid-connect/token",
 		pageSize: cmp.Or(options.PageSize, defaultPageSize),
 		token:    newTokenCache(),
-		scopes:   newBook(options.Now),
+		scopes:   options.Memory.of(config.Issuer, options.Now),
 	}, nil
 }
 
