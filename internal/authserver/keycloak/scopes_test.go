@@ -226,6 +226,26 @@ func TestTidyIsBounded(t *testing.T) {
 	}
 }
 
+// A list that is longer than is read gets shorter all the same.
+func TestTidyOfTooMany(t *testing.T) {
+	w := newWorld(t)
+	s := w.connect(t, Options{})
+	w.crowd(10)
+	w.addScope("huge", "")
+	w.bodies["huge"]["description"] = strings.Repeat("x", 2<<20)
+	tidying := authserver.Tidying{Owner: "mcp-registrar/cluster", Used: func(string) bool { return false }}
+	var err error
+	for i := 0; len(w.scopeNames()) > 1 && i < 200; i++ {
+		_, err = s.Tidy(t.Context(), tidying)
+	}
+	if left := w.scopeNames(); !slices.Equal(left, []string{"huge"}) {
+		t.Errorf("left: %q, %v", left, err)
+	}
+	if _, err := s.Tidy(t.Context(), tidying); err == nil || !isTooLarge(err) {
+		t.Errorf("nothing to be seen: %v", err)
+	}
+}
+
 // What was given to a client after the list was begun is not in the list.
 func TestTidyLeavesWhatIsGivenMeanwhile(t *testing.T) {
 	w := newWorld(t)
