@@ -111,7 +111,11 @@ func (o *operation) assign(ctx context.Context, client representation, names []s
 			return err
 		}
 		var gone []string
-		for name, id := range ids {
+		for _, name := range names {
+			id, known := ids[name]
+			if !known {
+				continue
+			}
 			got, err := o.send(ctx, o.change(http.MethodPut, clientPath(client.ID)+optionalScopes+"/"+url.PathEscape(id)))
 			if err != nil {
 				return err
