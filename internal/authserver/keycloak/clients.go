@@ -15,9 +15,8 @@ import (
 )
 
 // Register creates a client and reads it back, because Keycloak's answer says
-// nothing of it, and gives it its scopes: two requests, one for each scope and another
-// look, and some more before them where a scope was not seen yet, so that no client is
-// made which cannot get them.
+// nothing of it: two requests, and some more before them where a scope was not
+// seen yet, because Keycloak leaves out without a word what it does not know.
 func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (authserver.Client, error) {
 	o := s.operation("registering client")
 	if wish.ID == "" {
@@ -27,8 +26,6 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 	if err != nil {
 		return authserver.Client{}, err
 	}
-	// By their names Keycloak would look for each among all of the realm.
-	wished.OptionalScopes = []string{}
 	c, err := o.changeTo(http.MethodPost, "/clients", wished)
 	if err != nil {
 		return authserver.Client{}, err

@@ -30,7 +30,7 @@ const (
 	// machine that does other things too. To read them all takes longer than that, and
 	// as one answer of 1 MiB it does not work.
 	slower = 2
-	bit    = 50 * time.Millisecond
+	bit    = 100 * time.Millisecond
 )
 
 func scopedWish(scopes ...string) authserver.ClientMetadata {
