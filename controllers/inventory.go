@@ -36,6 +36,8 @@ const defaultOrphanGrace = 24 * time.Hour
 type inventory struct {
 	taken   v1alpha1.Inventory
 	orphans []authserver.Listed
+	// scopes are those that any client has; nil where that is not known of each.
+	scopes map[string]bool
 }
 
 // inventoryDue says that a server can list its clients and the last list is old.
@@ -50,7 +52,7 @@ func (r *AuthorizationServerReconciler) inventoryDue(as *v1alpha1.AuthorizationS
 // counts nothing.
 func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (*v1alpha1.Inventory, error) {
 	config := policy.Connection(as)
-	list := inventory{}
+	list := inventory{scopes: map[string]bool{}}
 	var last authserver.Page
 	for cursor := ""; ; {
 		page, err := r.page(ctx, config, cursor, last)
@@ -58,6 +60,7 @@ func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v
 			return nil, err
 		}
 		last = page
+		list.note(page.Scopes)
 		for _, c := range page.Clients {
 			if err := r.sort(ctx, as, c, &list); err != nil {
 				return nil, err
@@ -70,6 +73,7 @@ func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v
 	list.taken.TakenAt = metav1.NewTime(now.Truncate(time.Second))
 	list.taken.UnmanagedClients = firstNamed(list.taken.UnmanagedClients, 0)
 	r.dealWithOrphans(ctx, as, &list, now)
+	r.tidy(ctx, config, list.scopes, now)
 	r.Metrics.Listed(as.Name, list.taken)
 	return &list.taken, nil
 }

@@ -87,6 +87,25 @@ type Server interface { //nolint:interfacebloat // what is done with a client, a
 	// the first page to the last is in one of them. Rejected without
 	// Traits.Lists.
 	List(ctx context.Context, cursor string) (Page, error)
+
+	// Tidy deletes scopes that the register made at the server and that no client has,
+	// as many as a few seconds allow; more says that there are others. One that a call
+	// of this connection gives to a client, or gave since t.Since, stays, and so does
+	// what somebody else made or made something of. Rejected without Traits.Tidies.
+	Tidy(ctx context.Context, t Tidying) (more bool, err error)
+}
+
+// Tidying says which scopes are to go.
+type Tidying struct {
+	// Owner is what the ownership marks (ClientMetadata.SoftwareID) of all clients of
+	// the register begin with, up to the last slash. What another register made at
+	// the same server stays.
+	Owner string
+	// Used says that a client has a scope, whoever's it is, as all pages of a list
+	// showed (Page.Scopes).
+	Used func(scope string) bool
+	// Since is when that list was begun.
+	Since time.Time
 }
 
 // Listed is a client in a list.
@@ -105,6 +124,9 @@ type Page struct {
 	Clients []Listed
 	// Next is the cursor of the next page; empty on the last.
 	Next string
+	// Scopes are those that any of the clients has; nil where that is not known of
+	// each. Only with Traits.Tidies.
+	Scopes []string
 }
 
 // Metadata is server metadata (RFC 8414 §2), as far as it is used.

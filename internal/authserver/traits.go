@@ -40,6 +40,9 @@ type Traits struct {
 	Disables bool
 	// Lists says that List works.
 	Lists bool
+	// Tidies says that scopes are objects of their own at the server, which Register
+	// and Replace make, that List says who has which, and that Tidy works.
+	Tidies bool
 	// ChecksAccess says that CheckAccess works. Where it does not, whether the
 	// register may act is seen in the answers to what it asks for, and not before.
 	ChecksAccess bool

@@ -126,6 +126,10 @@ const ownerPrefix = "mcp-registrar/"
 // Owner is the software_id of the ownership mark of an object.
 func Owner(cluster, uid string) string { return ownerPrefix + cluster + "/" + uid }
 
+// OwnerOfAll is what the ownership marks of all objects of a cluster begin with, up to
+// the last slash.
+func OwnerOfAll(cluster string) string { return ownerPrefix + cluster }
+
 // OwnedBy says that a software_id is the mark of an object of a cluster, and of
 // which.
 func OwnedBy(cluster, softwareID string) (uid string, ours bool) {

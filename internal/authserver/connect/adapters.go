@@ -45,7 +45,7 @@ var adapters = map[authserver.Method]adapter{
 		open: func(config authserver.Config, options Options) (closer, error) {
 			return keycloak.New(config, keycloak.Options{
 				Now: options.Now, AllowPrivate: options.AllowPrivate, Sent: options.Metrics.Sent(config.Name),
-				Limiter: options.limiter,
+				Limiter: options.limiter, Memory: options.memory,
 			})
 		},
 	},

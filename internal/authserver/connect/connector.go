@@ -16,6 +16,7 @@ import (
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/examine"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/gate"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/instrumented"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/keycloak"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/metadatadocument"
 )
 
@@ -32,6 +33,8 @@ type Options struct {
 
 	// limiter bounds the rate of one connection, whoever of it sends.
 	limiter *rate.Limiter
+	// memory is what connections with Keycloak share.
+	memory *keycloak.Memory
 }
 
 // Connector is an authserver.Connector that keeps one connection per name.
@@ -68,6 +71,7 @@ var _ authserver.Connector = (*Connector)(nil)
 
 // New returns a connector without connections.
 func New(options Options) *Connector {
+	options.memory = keycloak.NewMemory()
 	return &Connector{options: options, connections: map[string]*connection{}}
 }
 

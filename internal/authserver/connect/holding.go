@@ -46,6 +46,13 @@ func (h *holding) List(ctx context.Context, cursor string) (authserver.Page, err
 	return page, err
 }
 
+// Tidy calls the server.
+func (h *holding) Tidy(ctx context.Context, t authserver.Tidying) (more bool, err error) {
+	more, err = h.next.Tidy(ctx, t)
+	h.heed(err)
+	return more, err
+}
+
 // Discover calls the server.
 func (h *holding) Discover(ctx context.Context) (authserver.Metadata, error) {
 	metadata, err := h.next.Discover(ctx)

@@ -32,6 +32,9 @@ func faultCases(traits authserver.Traits) []faultCase {
 	if traits.Lists {
 		cases = append(cases, brokenBodies(List, false)...)
 	}
+	if traits.Tidies {
+		cases = append(cases, brokenBodies(Tidy, false)...)
+	}
 	if traits.ChecksAccess {
 		cases = append(cases, brokenBodies(Access, false)...)
 	}
@@ -50,6 +53,9 @@ func operations(traits authserver.Traits) []Operation {
 	if traits.Lists {
 		all = append(all, List)
 	}
+	if traits.Tidies {
+		all = append(all, Tidy)
+	}
 	if traits.ChecksAccess {
 		all = append(all, Access)
 	}
@@ -60,7 +66,7 @@ func operations(traits authserver.Traits) []Operation {
 // is lost: a server that issues management tokens may replace them with every
 // answer (RFC 7592 §2.1).
 func effect(op Operation, traits authserver.Traits) bool {
-	return op != List && op != Access && (op != Find || !traits.OwnClientID)
+	return op != List && op != Tidy && op != Access && (op != Find || !traits.OwnClientID)
 }
 
 // protocolFaults are those that RFC 7591 and RFC 7592 give a meaning.
@@ -174,7 +180,7 @@ func (c faultCase) wantQuote(t *testing.T, got *authserver.Error) {
 	case Disable:
 		// It is about one client too.
 		return
-	case Discover, Find, Revoke, List, Access, Token:
+	case Discover, Find, Revoke, List, Tidy, Access, Token:
 		if !said {
 			return
 		}
@@ -235,13 +241,24 @@ func call(t *testing.T, s Subject, op Operation, handle authserver.Handle) error
 		return s.Server.Disable(t.Context(), handle)
 	case Revoke:
 		return s.Server.Revoke(t.Context(), handle)
-	case List:
-		_, err := s.Server.List(t.Context(), "")
-		return err
-	case Access:
-		return s.Server.CheckAccess(t.Context())
+	case List, Tidy, Access:
+		return callForAll(t, s, op)
 	case Token:
 	}
 	t.Fatalf("unknown operation %s", op)
 	return nil
+}
+
+// callForAll calls an operation that is about no client of its own.
+func callForAll(t *testing.T, s Subject, op Operation) (err error) {
+	t.Helper()
+	if op == Access {
+		return s.Server.CheckAccess(t.Context())
+	}
+	if op == List {
+		_, err = s.Server.List(t.Context(), "")
+		return err
+	}
+	_, err = s.Server.Tidy(t.Context(), authserver.Tidying{Owner: "mcp-registrar/cluster", Used: func(string) bool { return true }})
+	return err
 }

@@ -55,6 +55,7 @@ func promised(traits authserver.Traits) cases {
 		{traits.TwoKeys, twoKeys, nil},
 		{traits.Disables, disables, disablesNot},
 		{traits.Lists, lists, listsNot},
+		{traits.Tidies, tidies, tidiesNot},
 		{traits.ChecksAccess, checksAccess, checksAccessNot},
 		{traits.AssertionIssuer != "", assertions, nil},
 	} {

@@ -27,6 +27,7 @@ const (
 	Revoke   Operation = "revoke"
 	List     Operation = "list"
 	Access   Operation = "access"
+	Tidy     Operation = "tidy"
 )
 
 // Form is how an answer goes wrong.
@@ -88,6 +89,9 @@ type Subject struct {
 	// the stance is nil; one that hides lets the server do its work all the same.
 	// It is false where the subject has no such step. Nil skips what needs it.
 	Stand func(stance *Stance, hides bool, steps ...Operation) bool
+	// Scopes returns the scopes that are objects at the server, without those that it
+	// came with. Nil skips what needs it.
+	Scopes func() []string
 	// Unsupported are the fields of authserver.ClientMetadata that the server, or
 	// its adapter, has no place for, beside those that its traits name.
 	Unsupported []string

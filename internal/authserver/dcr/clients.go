@@ -130,6 +130,11 @@ func (s *Server) List(context.Context, string) (authserver.Page, error) {
 	return authserver.Page{}, unsupported("listing clients")
 }
 
+// Tidy is Rejected: scopes are words at such a server.
+func (s *Server) Tidy(context.Context, authserver.Tidying) (more bool, err error) {
+	return false, unsupported("deleting scopes")
+}
+
 func unsupported(op string) error {
 	return &authserver.Error{Kind: authserver.Rejected, Op: op, Code: exchange.CodeUnsupported}
 }

@@ -4,6 +4,7 @@
 package dialguard
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -108,6 +109,14 @@ func pool(bundle []byte) (*x509.CertPool, error) {
 	return roots, nil
 }
 
+type bodyKey struct{}
+
+// WithMaxBody has the answer to a request with the context bounded by another limit
+// in bytes than that of the client: for one that is read as it comes.
+func WithMaxBody(ctx context.Context, limit int64) context.Context {
+	return context.WithValue(ctx, bodyKey{}, limit)
+}
+
 // pinned refuses other origins and bounds answers.
 type pinned struct {
 	origin Origin
@@ -127,7 +136,11 @@ func (p *pinned) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer.Body = &limited{body: answer.Body, left: p.limit}
+	limit := p.limit
+	if other, given := req.Context().Value(bodyKey{}).(int64); given {
+		limit = other
+	}
+	answer.Body = &limited{body: answer.Body, left: limit}
 	return answer, nil
 }
 

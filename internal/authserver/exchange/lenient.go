@@ -87,6 +87,29 @@ func (o *Object) Echoes(name string) []string {
 	return kept
 }
 
+// Whole reads a list of texts as long as it is, for who decides by what is not in it.
+// It is nil where there is none, or one that holds anything else.
+func (o *Object) Whole(name string) []string {
+	var values []*string
+	if !o.Has(name) || json.Unmarshal(o.members[name], &values) != nil {
+		return nil
+	}
+	texts := make([]string, 0, len(values))
+	for _, value := range values {
+		if value == nil {
+			return nil
+		}
+		texts = append(texts, *value)
+	}
+	return texts
+}
+
+// Empty says that a member is left out, or a list of nothing.
+func (o *Object) Empty(name string) bool {
+	var items []json.RawMessage
+	return !o.Has(name) || json.Unmarshal(o.members[name], &items) == nil && len(items) == 0
+}
+
 // cut shortens a text to whole characters.
 func cut(value string, longest int) string {
 	if len(value) <= longest {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver/dialguard"
 )
 
 // longestWait bounds how long a request waits for its turn under the
@@ -48,6 +49,10 @@ type Call struct {
 	// Nowhere is the code for a 404 that is not the server's: where the URL is
 	// configured, it may be wrong.
 	Nowhere string
+	// Each takes the elements of a list one by one as they come, so that the list may
+	// be longer than other answers (LongestList), and the answer has no body. What it
+	// took counts only if ReadEach finds nothing wrong with the answer.
+	Each func(item *Object)
 }
 
 // Answer is what came back, whatever its status.
@@ -57,6 +62,8 @@ type Answer struct {
 	Body   []byte
 	// BodyErr says that the body is not all there.
 	BodyErr error
+	// items is how many elements Call.Each took.
+	items int
 }
 
 // Success says that the status is 200 or 201.
@@ -69,6 +76,9 @@ func (e *Exchange) Send(ctx context.Context, c Call) (Answer, error) {
 		return Answer{}, err
 	}
 	var wrote atomic.Bool
+	if c.Each != nil {
+		ctx = dialguard.WithMaxBody(ctx, LongestList)
+	}
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaders: func() { wrote.Store(true) },
 	})
@@ -87,7 +97,11 @@ func (e *Exchange) Send(ctx context.Context, c Call) (Answer, error) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	got := Answer{Status: response.StatusCode, Header: response.Header}
-	got.Body, got.BodyErr = io.ReadAll(response.Body)
+	if c.Each != nil && got.Status == http.StatusOK {
+		got.BodyErr = readItems(response.Body, func(item *Object) { got.items++; c.Each(item) })
+		return got, nil
+	}
+	got.Body, got.BodyErr = io.ReadAll(&short{next: response.Body, left: longestAnswer})
 	return got, nil
 }
 

@@ -29,6 +29,7 @@ func (s *Server) add(wish authserver.ClientMetadata) (authserver.Client, error) 
 	case s.lookup(client.ID) != nil:
 		return authserver.Client{}, &authserver.Error{Kind: authserver.Conflict, Op: op, Status: 409}
 	}
+	s.makeScopes(wish)
 	s.issueSecret(client, wish)
 	if !s.traits.OwnClientID && !s.switches.NoManagement {
 		client.ManagementURI = s.metadata.RegistrationEndpoint + "/" + client.ID

@@ -74,6 +74,8 @@ type Switches struct {
 	Stand Stand
 	// PageSize is how many clients a page of List holds; 0 means 100.
 	PageSize int
+	// HideScopes has List say nothing of who has which scopes.
+	HideScopes bool
 	// OnCall runs at the start of every call, without locks held. A test can
 	// look at the world at that moment, or block until it wants to go on.
 	OnCall func(ctx context.Context, op Operation)
@@ -164,7 +166,7 @@ func (s *Server) inPlace(op Operation, stand Stand) *authserver.Error {
 	if stand == Patient {
 		return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Status: 429}
 	}
-	lasting := op != Discover && op != List && op != Access && (op != Find || !s.traits.OwnClientID)
+	lasting := op != Discover && op != List && op != Tidy && op != Access && (op != Find || !s.traits.OwnClientID)
 	return &authserver.Error{Kind: authserver.Unavailable, Op: string(op), Code: "not_the_server", MaybeApplied: lasting}
 }
 

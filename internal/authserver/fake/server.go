@@ -26,6 +26,7 @@ const (
 	Disable  Operation = "disable"
 	List     Operation = "list"
 	Access   Operation = "access"
+	Tidy     Operation = "tidy"
 )
 
 // Server is an authserver.Server in memory.
@@ -37,7 +38,9 @@ type Server struct {
 	clients  []*authserver.Client
 	// cached are the keys of clients that are in force in place of those
 	// registered, by client id.
-	cached   map[string]string
+	cached map[string]string
+	// scopes are those that registrations made: the owner of each, by name.
+	scopes   map[string]string
 	calls    map[Operation]int
 	faults   []Fault
 	switches Switches
@@ -55,7 +58,7 @@ func New(issuer string) *Server { return NewWith(issuer, authserver.Traits{TwoKe
 
 // NewWith returns a server of the given traits.
 func NewWith(issuer string, traits authserver.Traits) *Server {
-	return &Server{traits: traits, calls: map[Operation]int{}, cached: map[string]string{}, metadata: authserver.Metadata{
+	return &Server{traits: traits, calls: map[Operation]int{}, cached: map[string]string{}, scopes: map[string]string{}, metadata: authserver.Metadata{
 		Issuer:                   issuer,
 		AuthorizationEndpoint:    issuer + "/authorize",
 		TokenEndpoint:            issuer + "/token",
@@ -138,6 +141,7 @@ func (s *Server) Replace(
 		wish.ID = client.ID
 		s.cacheKeys(client, wish)
 		client.Registered, client.Disabled = s.register(wish), false
+		s.makeScopes(wish)
 		if s.traits.OwnSecret && !wish.Secret.IsZero() {
 			client.Secret, handle.ClientSecret = wish.Secret, wish.Secret
 		}
@@ -187,7 +191,7 @@ func (s *Server) List(ctx context.Context, cursor string) (authserver.Page, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sorted := slices.SortedFunc(slices.Values(s.clients), func(a, b *authserver.Client) int { return strings.Compare(a.ID, b.ID) })
-	var page authserver.Page
+	page := authserver.Page{Scopes: []string{}}
 	for _, client := range sorted {
 		if client.ID <= cursor {
 			continue
@@ -196,10 +200,14 @@ func (s *Server) List(ctx context.Context, cursor string) (authserver.Page, erro
 			page.Next = page.Clients[len(page.Clients)-1].ID
 			break
 		}
+		page.Scopes = append(page.Scopes, client.Registered.Scopes...)
 		page.Clients = append(page.Clients, authserver.Listed{
 			ID: client.ID, Name: client.Registered.Name,
 			SoftwareID: client.Registered.SoftwareID, SoftwareVersion: client.Registered.SoftwareVersion,
 		})
+	}
+	if s.switches.HideScopes {
+		page.Scopes = nil
 	}
 	return page, nil
 }

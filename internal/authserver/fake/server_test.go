@@ -26,6 +26,7 @@ var personalities = map[string]authserver.Traits{
 		AssertionIssuer: "cluster",
 	},
 	"list without own id": {Lists: true},
+	"own id and scopes":   {OwnClientID: true, OwnSecret: true, Lists: true, Tidies: true},
 	"documents": {
 		OwnClientID: true, IDPrefix: "https://clients.example/", TwoKeys: true, Disables: true,
 		SharedSecretUnsupported: true, CopyLifetime: time.Minute,
@@ -52,7 +53,7 @@ func subject(server *fake.Server) contract.Subject {
 			}
 			return ids
 		},
-		Remove: server.Remove,
+		Remove: server.Remove, Scopes: server.Scopes,
 		Rotate: func() { server.Switch(func(s *fake.Switches) { s.RotateTokens = true }) },
 		Alter: func(alter func(authserver.ClientMetadata) authserver.ClientMetadata) {
 			server.Switch(func(s *fake.Switches) { s.Alter = alter })
@@ -98,7 +99,7 @@ func stand(server *fake.Server, stance *contract.Stance, hides bool, steps []con
 
 // translate says with what error an adapter answers a fault.
 func translate(traits authserver.Traits, op contract.Operation, fault contract.Fault) *authserver.Error {
-	effect := op != contract.Discover && op != contract.List && op != contract.Access && (op != contract.Find || !traits.OwnClientID)
+	effect := op != contract.Discover && op != contract.List && op != contract.Tidy && op != contract.Access && (op != contract.Find || !traits.OwnClientID)
 	lost := &authserver.Error{Kind: authserver.Unavailable, Op: string(op), MaybeApplied: effect}
 	switch {
 	case fault.Form == contract.Redirected:

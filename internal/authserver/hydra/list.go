@@ -30,6 +30,11 @@ var (
 	errCursor = errors.New("the next page has no page_token of its own")
 )
 
+// Tidy is Rejected: scopes are words at Hydra.
+func (s *Server) Tidy(context.Context, authserver.Tidying) (more bool, err error) {
+	return false, &authserver.Error{Kind: authserver.Rejected, Op: "deleting scopes", Code: exchange.CodeUnsupported}
+}
+
 // List reads a page of all clients. Where it ends is for the Link header to
 // say and not for the number of clients in it.
 func (s *Server) List(ctx context.Context, cursor string) (authserver.Page, error) {

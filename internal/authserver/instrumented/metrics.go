@@ -28,6 +28,7 @@ const (
 	opDisable  = "disable"
 	opRevoke   = "revoke"
 	opList     = "list"
+	opTidy     = "tidy"
 	opAccess   = "access"
 	// Of an examiner.
 	opChallenge = "challenge"
@@ -44,7 +45,7 @@ const (
 
 // Operations returns every value of the label operation.
 func Operations() []string {
-	return []string{opDiscover, opRegister, opFind, opReplace, opDisable, opRevoke, opList, opAccess, opChallenge, opCanary, opBorrow}
+	return []string{opDiscover, opRegister, opFind, opReplace, opDisable, opRevoke, opList, opTidy, opAccess, opChallenge, opCanary, opBorrow}
 }
 
 // Outcomes returns every value of the label outcome.

@@ -88,3 +88,11 @@ func (s *server) List(ctx context.Context, cursor string) (authserver.Page, erro
 	s.metrics.observe(s.name, opList, start, err)
 	return page, err
 }
+
+// Tidy calls the wrapped server.
+func (s *server) Tidy(ctx context.Context, t authserver.Tidying) (more bool, err error) {
+	start := s.metrics.now()
+	more, err = s.next.Tidy(ctx, t)
+	s.metrics.observe(s.name, opTidy, start, err)
+	return more, err
+}

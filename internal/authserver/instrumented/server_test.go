@@ -65,7 +65,7 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 
 func TestEveryOperationIsTimedAndUnchanged(t *testing.T) {
 	_, _, metrics, registry := measured(t)
-	traits := authserver.Traits{OwnClientID: true, OwnSecret: true, Disables: true, Lists: true, ChecksAccess: true, IDPrefix: "x-"}
+	traits := authserver.Traits{OwnClientID: true, OwnSecret: true, Disables: true, Lists: true, Tidies: true, ChecksAccess: true, IDPrefix: "x-"}
 	world := fake.NewWith("https://as.example", traits)
 	server := Wrap("main", world, metrics)
 	if got := server.Traits(); got != traits {
@@ -113,6 +113,9 @@ func useEveryOperation(t *testing.T, server authserver.Server, world *fake.Serve
 	if page, err := server.List(t.Context(), ""); err != nil || len(page.Clients) != 1 || page.Clients[0].ID != client.ID {
 		t.Errorf("list: %+v, %v", page, err)
 	}
+	if more, err := server.Tidy(t.Context(), authserver.Tidying{Owner: "owner", Used: func(string) bool { return true }}); more || err != nil {
+		t.Errorf("tidy: %t, %v", more, err)
+	}
 	if err := server.CheckAccess(t.Context()); err != nil {
 		t.Errorf("check access: %v", err)
 	}
@@ -157,7 +160,7 @@ func examine(t *testing.T, examiner authserver.Examiner, world *fake.Server) {
 // as what it is, and handed on as it was.
 func TestFailuresOfEveryOperationComeThrough(t *testing.T) {
 	_, _, metrics, _ := measured(t)
-	world := fake.NewWith("https://as.example", authserver.Traits{OwnClientID: true, Disables: true, Lists: true})
+	world := fake.NewWith("https://as.example", authserver.Traits{OwnClientID: true, Disables: true, Lists: true, Tidies: true})
 	server, examiner := Wrap("main", world, metrics), WrapExaminer("main", world, metrics)
 	handle := authserver.Handle{ClientID: "x", Owner: "owner"}
 	for operation, call := range map[string]func() error{
@@ -171,6 +174,7 @@ func TestFailuresOfEveryOperationComeThrough(t *testing.T) {
 		opDisable: func() error { return server.Disable(t.Context(), handle) },
 		opRevoke:  func() error { return server.Revoke(t.Context(), handle) },
 		opList:    func() error { _, err := server.List(t.Context(), ""); return err },
+		opTidy:    func() error { _, err := server.Tidy(t.Context(), authserver.Tidying{}); return err },
 		opChallenge: func() error {
 			_, err := examiner.ChallengeRequired(t.Context(), authserver.ChallengeQuestion{})
 			return err

@@ -18,13 +18,16 @@ import (
 // The requests that the adapter makes beside those that are named after an
 // operation, and stepAny for each of all.
 const (
-	stepAny       contract.Operation = "any"
-	stepControl   contract.Operation = "look at the register's own client"
-	stepScopes    contract.Operation = "client scopes"
-	stepMakeScope contract.Operation = "make a client scope"
-	stepAssign    contract.Operation = "give a client scope"
-	stepWithdraw  contract.Operation = "take a client scope away"
-	stepTry       contract.Operation = "try a client's secret"
+	stepAny         contract.Operation = "any"
+	stepControl     contract.Operation = "look at the register's own client"
+	stepScopes      contract.Operation = "client scopes"
+	stepScope       contract.Operation = "a client scope"
+	stepDeleteScope contract.Operation = "delete a client scope"
+	stepHas         contract.Operation = "client scopes of a client"
+	stepMakeScope   contract.Operation = "make a client scope"
+	stepAssign      contract.Operation = "give a client scope"
+	stepWithdraw    contract.Operation = "take a client scope away"
+	stepTry         contract.Operation = "try a client's secret"
 )
 
 // requestOf says which of the adapter's requests a request is.
@@ -39,6 +42,10 @@ func (w *world) requestOf(r *http.Request) contract.Operation {
 		return stepControl
 	case strings.HasSuffix(r.URL.Path, "/client-scopes"):
 		return map[string]contract.Operation{http.MethodGet: stepScopes, http.MethodPost: stepMakeScope}[r.Method]
+	case strings.Contains(r.URL.Path, "/client-scopes/"):
+		return map[string]contract.Operation{http.MethodGet: stepScope, http.MethodDelete: stepDeleteScope}[r.Method]
+	case strings.HasSuffix(r.URL.Path, "-client-scopes"):
+		return stepHas
 	case strings.Contains(r.URL.Path, "-client-scopes/"):
 		return map[string]contract.Operation{http.MethodPut: stepAssign, http.MethodDelete: stepWithdraw}[r.Method]
 	}

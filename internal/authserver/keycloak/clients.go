@@ -30,6 +30,11 @@ func (s *Server) Register(ctx context.Context, wish authserver.ClientMetadata) (
 	if err != nil {
 		return authserver.Client{}, err
 	}
+	done, err := s.scopes.give(ctx, o.name, wish.Scopes)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	defer done()
 	if err := o.foresee(ctx, wish.Scopes, wish.SoftwareID); err != nil {
 		return authserver.Client{}, err
 	}
@@ -66,6 +71,15 @@ func (s *Server) Replace(
 	ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata,
 ) (authserver.Client, error) {
 	o := s.operation("replacing client")
+	done, err := s.scopes.give(ctx, o.name, wish.Scopes)
+	if err != nil {
+		return authserver.Client{}, err
+	}
+	defer done()
+	return o.replace(ctx, handle, wish)
+}
+
+func (o *operation) replace(ctx context.Context, handle authserver.Handle, wish authserver.ClientMetadata) (authserver.Client, error) {
 	wished, err := o.represent(handle.ClientID, wish)
 	if err != nil {
 		return authserver.Client{}, err
@@ -103,7 +117,7 @@ func (s *Server) Replace(
 	}
 	if wish.Secret.IsZero() {
 		handle.AuthMethod = wish.AuthMethod
-		s.public.Settle(ctx, o.name, handle, &client)
+		o.server.public.Settle(ctx, o.name, handle, &client)
 	}
 	return client, nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/contract"
@@ -39,25 +40,26 @@ var answeredOps = []struct {
 	seeded int
 	steps  []contract.Operation
 }{
-	{answeredCase.register, 4, []contract.Operation{
-		contract.Register, contract.Find, stepScopes, stepTry, stepMakeScope, stepAssign, contract.Token,
+	{answeredCase.register, 5, []contract.Operation{
+		contract.Register, contract.Find, stepScopes, stepScope, stepTry, stepMakeScope, stepAssign, contract.Token,
 	}},
 	{answeredCase.find, 4, []contract.Operation{contract.Find, stepControl, stepTry, contract.Token}},
-	{answeredCase.replace, 5, []contract.Operation{
-		contract.Replace, contract.Find, stepWithdraw, stepMakeScope, stepAssign, stepScopes, stepTry, contract.Token,
+	{answeredCase.replace, 6, []contract.Operation{
+		contract.Replace, contract.Find, stepWithdraw, stepHas, stepMakeScope, stepAssign, stepScopes, stepScope, stepTry, contract.Token,
 	}},
 	{answeredCase.disable, 2, []contract.Operation{contract.Replace, contract.Find, stepControl, contract.Token}},
 	{answeredCase.revoke, 2, []contract.Operation{contract.Revoke, contract.Find, stepControl, contract.Token}},
 	{answeredCase.prove, 2, []contract.Operation{contract.Find, stepControl, contract.Token}},
 	{answeredCase.blind, 1, []contract.Operation{stepControl, contract.Token}},
 	{answeredCase.list, 1, []contract.Operation{contract.List, contract.Token}},
+	{answeredCase.tidy, 2, []contract.Operation{stepScopes, stepDeleteScope, contract.Token}},
 	{answeredCase.discover, 1, []contract.Operation{contract.Discover}},
 }
 
 // lists are the requests that are answered with lists, writes those that change a
 // client.
 var (
-	lists  = []contract.Operation{contract.Find, contract.List, stepControl, stepScopes}
+	lists  = []contract.Operation{contract.Find, contract.List, stepControl, stepScopes, stepHas}
 	writes = []contract.Operation{contract.Register, contract.Replace, contract.Revoke, stepAssign}
 )
 
@@ -193,7 +195,7 @@ func FuzzAnswers(f *testing.F) {
 func (w *world) begin(t *testing.T, server *Server) authserver.Handle {
 	t.Helper()
 	server.token.held.Store(nil)
-	server.scopes.Clear()
+	server.scopes = newBook(time.Now)
 	wish := answeredWish(ours)
 	encoded, err := json.Marshal(wished(t, wish))
 	if err != nil {
@@ -208,6 +210,7 @@ func (w *world) begin(t *testing.T, server *Server) authserver.Handle {
 	w.role, w.sent = "manage", nil
 	clear(w.tokens)
 	maps.DeleteFunc(w.clients, func(id string, _ map[string]any) bool { return strings.HasPrefix(id, "mcpr-") || id == stranger })
+	clear(w.bodies)
 	w.scopes = map[string]string{
 		"profile": "id-profile", "offline_access": "id-offline", "forecast.read": "id-forecast.read", "alerts.read": "id-alerts.read",
 	}
@@ -440,6 +443,33 @@ func (c answeredCase) list(t *testing.T) {
 	}
 	if !marked {
 		t.Error("not listed as ours")
+	}
+}
+
+// tidy has a scope of ours that no client has, and others that must stay, unless
+// somebody in Keycloak's place says of them what is not so.
+func (c answeredCase) tidy(t *testing.T) {
+	const idle = "idle.read"
+	c.world.mu.Lock()
+	c.world.addScope(idle, "mcp-registrar")
+	c.world.addScope("another.read", "mcp-registrar/b")
+	c.world.mu.Unlock()
+	c.bent.stand()
+	_, err := c.server.Tidy(t.Context(), authserver.Tidying{Owner: "mcp-registrar", Used: func(scope string) bool { return scope == "forecast.read" }})
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	gone := c.world.scopes[idle] == ""
+	c.wantSaid(t, err, gone, stepDeleteScope)
+	for _, name := range []string{"profile", "forecast.read", "alerts.read", "another.read"} {
+		if c.world.scopes[name] == "" && !c.any(func(s served) bool { return strings.Contains(s.Body, attributeSoftwareID) }, stepScopes) {
+			t.Errorf("%s is gone", name)
+		}
+	}
+	if strange := func(s served) bool { return !s.lists() && s.Status != 401 }; gone && c.any(strange, stepScopes) {
+		t.Error("deleted after what is no list")
+	}
+	if err == nil && !gone && len(c.served) == 0 {
+		t.Error("left, and no error says so")
 	}
 }
 

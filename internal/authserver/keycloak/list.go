@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -42,7 +43,7 @@ func (s *Server) List(ctx context.Context, text string) (authserver.Page, error)
 	}
 	first := max(at.First-len(at.Seen), 0)
 	for {
-		clients, more, err := o.page(ctx, first)
+		clients, scopes, more, err := o.page(ctx, first)
 		if err != nil {
 			return authserver.Page{}, err
 		}
@@ -57,22 +58,25 @@ func (s *Server) List(ctx context.Context, text string) (authserver.Page, error)
 			first = max(first-s.pageSize, 0)
 			continue
 		}
-		return pageOf(clients, known, first, more), nil
+		page := pageOf(clients, known, first, more)
+		page.Scopes = scopes
+		return page, nil
 	}
 }
 
-// page asks for clients; more says that there may be others behind them.
-func (o *operation) page(ctx context.Context, first int) (clients []authserver.Listed, more bool, err error) {
+// page asks for clients, with the client scopes that they have; more says that there may
+// be others behind them.
+func (o *operation) page(ctx context.Context, first int) (clients []authserver.Listed, scopes []string, more bool, err error) {
 	for size := o.server.pageSize; ; size = max(size/smaller, 1) {
 		query := url.Values{"first": {strconv.Itoa(first)}, "max": {strconv.Itoa(size)}}
 		c := o.look("/clients?" + query.Encode())
 		items, got, err := o.items(ctx, c)
 		if err == nil {
 			clients, err = listed(items, c, got)
-			return clients, len(clients) >= size, err
+			return clients, scopesIn(items), len(clients) >= size, err
 		}
 		if size == 1 || !isTooLarge(err) {
-			return nil, false, err
+			return nil, nil, false, err
 		}
 	}
 }
@@ -94,6 +98,22 @@ func listed(items []*exchange.Object, c exchange.Call, got exchange.Answer) ([]a
 		clients = append(clients, client)
 	}
 	return clients, nil
+}
+
+// scopesIn are the client scopes that clients have, asked for or not; nil where one
+// does not say.
+func scopesIn(items []*exchange.Object) []string {
+	have := map[string]bool{}
+	for _, fields := range items {
+		optional, always := fields.Whole("optionalClientScopes"), fields.Whole("defaultClientScopes")
+		if optional == nil || always == nil {
+			return nil
+		}
+		for _, name := range append(optional, always...) {
+			have[name] = true
+		}
+	}
+	return slices.AppendSeq([]string{}, maps.Keys(have))
 }
 
 // lastOf is the place of the last client that was seen; -1 if none was.

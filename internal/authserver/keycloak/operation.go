@@ -134,18 +134,6 @@ func (o *operation) items(ctx context.Context, c exchange.Call) ([]*exchange.Obj
 	return list, got, o.failed(err)
 }
 
-// found is the answer to a look at what must be there, decoded.
-func (o *operation) found(ctx context.Context, c exchange.Call, into any) error {
-	_, got, err := o.items(ctx, c)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(got.Body, into); err != nil {
-		return o.failed(exchange.Useless(c, got, errForm))
-	}
-	return nil
-}
-
 // failed marks an error of an operation that has changed something already.
 func (o *operation) failed(err error) error {
 	if failure, ok := errors.AsType[*authserver.Error](err); ok && o.changed {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -50,7 +49,7 @@ var errRealm = errors.New("the realm must be named")
 // Traits are those of a Server of a config.
 func Traits(config authserver.Config) authserver.Traits {
 	return authserver.Traits{
-		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, ChecksAccess: true,
+		OwnClientID: true, OwnSecret: true, TwoKeys: true, Audiences: true, Disables: true, Lists: true, Tidies: true, ChecksAccess: true,
 		AssertionIssuer: config.AssertionIssuer, KeysLinger: authserver.KeyCacheRace, OpenIDImplied: true,
 	}
 }
@@ -72,6 +71,8 @@ type Options struct {
 	Resolver dialguard.Resolver
 	// PageSize is how many clients List asks for at one time; 0 means 100.
 	PageSize int
+	// Memory is shared by all connections of a process; nil means one of its own.
+	Memory *Memory
 }
 
 // Server is an authserver.Server over Keycloak's Admin REST API.
@@ -85,8 +86,8 @@ type Server struct {
 	admin, tokens string
 	pageSize      int
 	token         tokenCache
-	// scopes are names of client scopes that the realm was seen to have.
-	scopes sync.Map
+	// scopes is what is remembered of the realm's client scopes.
+	scopes *book
 }
 
 var _ authserver.Server = (*Server)(nil)
@@ -122,6 +123,7 @@ func New(config authserver.Config, options Options) (*Server, error) {
 		tokens:   base + "/realms/" + realm + "/protocol/openid-connect/token",
 		pageSize: cmp.Or(options.PageSize, defaultPageSize),
 		token:    newTokenCache(),
+		scopes:   options.Memory.of(config.Issuer, options.Now),
 	}, nil
 }
 

@@ -37,10 +37,16 @@ type world struct {
 	between *contract.Intermediary
 	mu      sync.Mutex
 	clients map[string]map[string]any
-	scopes  map[string]string
-	tokens  map[string]time.Time
-	faults  map[contract.Operation][]contract.Fault
-	sent    []string
+	// scopes are the internal ids of client scopes by name, bodies what they were made of.
+	scopes map[string]string
+	bodies map[string]map[string]any
+	tokens map[string]time.Time
+	faults map[contract.Operation][]contract.Fault
+	sent   []string
+	// taken is an internal id that a client scope of another realm has.
+	taken string
+	// told is how many bytes were answered.
+	told    int
 	fetched int
 	// life is expires_in of admin tokens.
 	life time.Duration
@@ -64,7 +70,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
-		clients: map[string]map[string]any{}, scopes: map[string]string{"profile": "id-profile", "offline_access": "id-offline"},
+		clients: map[string]map[string]any{}, bodies: map[string]map[string]any{}, scopes: map[string]string{"profile": "id-profile", "offline_access": "id-offline"},
 		tokens: map[string]time.Time{}, faults: map[contract.Operation][]contract.Fault{},
 		life: 5 * time.Minute, role: "manage", secret: adminSecret,
 	}
@@ -110,7 +116,7 @@ func (w *world) subject(t *testing.T) contract.Subject {
 			defer w.mu.Unlock()
 			w.add(map[string]any{"clientId": id, "name": "a stranger's"})
 		},
-		Token: w.grants, Stand: w.stand,
+		Token: w.grants, Stand: w.stand, Scopes: w.scopeNames,
 	}
 }
 
@@ -129,6 +135,10 @@ func (w *world) stepOf(r *http.Request) contract.Operation {
 		return contract.Access
 	case path == "/clients" && r.Method == http.MethodGet:
 		return contract.List
+	case path == "/client-scopes" && r.Method == http.MethodGet:
+		return contract.Tidy
+	case strings.HasPrefix(path, "/client-scopes"), strings.Contains(path, "-client-scopes"):
+		return ""
 	case path == "/clients":
 		return contract.Register
 	case r.Method == http.MethodPut:
@@ -177,6 +187,7 @@ func (w *world) ServeHTTP(response http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	response.Header()["Date"] = nil // Keycloak does not say it either
+	response = counting{response, &w.told}
 	w.sent = append(w.sent, r.Method+" "+r.URL.RequestURI())
 	op, handle := w.route(r, raw)
 	if faults := w.faults[op]; len(faults) > 0 {
@@ -214,8 +225,14 @@ func (w *world) route(r *http.Request, raw []byte) (contract.Operation, func(htt
 		return contract.Access, func(out http.ResponseWriter) { w.list(out, query) }
 	case path == "/clients":
 		return contract.List, func(out http.ResponseWriter) { w.list(out, query) }
+	case path == "/client-scopes" && r.Method == http.MethodGet:
+		return contract.Tidy, func(out http.ResponseWriter) { w.clientScopes(out, r.Method, body) }
 	case path == "/client-scopes":
 		return "", func(out http.ResponseWriter) { w.clientScopes(out, r.Method, body) }
+	case strings.HasPrefix(path, "/client-scopes/"):
+		return "", func(out http.ResponseWriter) {
+			w.clientScope(out, r.Method, strings.TrimPrefix(path, "/client-scopes/"))
+		}
 	case tail != "":
 		return "", func(out http.ResponseWriter) { w.assign(out, r.Method, uuid, tail) }
 	case r.Method == http.MethodDelete:
@@ -433,48 +450,5 @@ func (w *world) remove(out http.ResponseWriter, uuid string) {
 		return
 	}
 	delete(w.clients, fmt.Sprint(client["clientId"]))
-	said(http.StatusNoContent, nil)(out)
-}
-
-func (w *world) clientScopes(out http.ResponseWriter, method string, body map[string]any) {
-	if method == http.MethodGet {
-		list := []any{}
-		for name, id := range w.scopes {
-			list = append(list, map[string]any{"id": id, "name": name, "protocol": protocol})
-		}
-		said(http.StatusOK, list)(out)
-		return
-	}
-	name := fmt.Sprint(body["name"])
-	if w.scopes[name] != "" {
-		said(http.StatusConflict, map[string]any{"errorMessage": "Client Scope already exists"})(out)
-		return
-	}
-	w.scopes[name] = "id-" + name
-	said(http.StatusCreated, nil)(out)
-}
-
-func (w *world) assign(out http.ResponseWriter, method, uuid, tail string) {
-	client := w.byUUID(uuid)
-	kind, id, _ := strings.Cut(tail, "/")
-	field := map[string]string{
-		"default-client-scopes": "defaultClientScopes", "optional-client-scopes": "optionalClientScopes",
-	}[kind]
-	var name string
-	for known, scope := range w.scopes {
-		if scope == id {
-			name = known
-		}
-	}
-	if client == nil || field == "" || name == "" {
-		said(http.StatusNotFound, map[string]any{"error": "Client scope not found"})(out)
-		return
-	}
-	names, _ := client[field].([]any)
-	names = slices.DeleteFunc(slices.Clone(names), func(other any) bool { return other == name })
-	if method == http.MethodPut {
-		names = append(names, name)
-	}
-	client[field] = names
 	said(http.StatusNoContent, nil)(out)
 }

@@ -91,6 +91,11 @@ func (s *Server) List(context.Context, string) (authserver.Page, error) {
 	return authserver.Page{}, rejected("listing clients", "")
 }
 
+// Tidy is Rejected: scopes are words of a document.
+func (s *Server) Tidy(context.Context, authserver.Tidying) (more bool, err error) {
+	return false, rejected("deleting scopes", "")
+}
+
 // Revoke serves the document no longer, from this process at once. It needs
 // neither the authorization server nor the record: what this process cannot
 // look up it still must not serve.

@@ -37,6 +37,8 @@ func TestKeycloak(t *testing.T) {
 		{"what others add to a client is seen and taken away", testDrift},
 		{"a deletion of 100 of 1000 leaves 900, and strangers alone", testMany},
 		{"an account without the role proves nothing", testRoles},
+		{"a client scope in use is deleted without a word", testScopeInUse},
+		{"B3 5000 scopes of one tenant cost others nothing, and end", testManyScopes},
 		{"dynamic registration takes offline_access and refuses openid", testOwnScopes},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, server) })
@@ -67,6 +69,7 @@ func testContract(t *testing.T, server *keycloak.Server) {
 		realm.DeleteClients(t, registrar)
 		return contract.Subject{
 			Server:   connected,
+			Scopes:   func() []string { return realm.Scopes(t) },
 			Live:     func() []string { return others(realm.ClientIDs(t)) },
 			Remove:   func(id string) { realm.DeleteClient(t, id) },
 			Stranger: func(id string) { realm.AddClient(t, keycloak.Client{"clientId": id, "name": "a stranger's"}) },
