@@ -20,7 +20,7 @@ func each(t *testing.T, answer http.HandlerFunc) (names []string, err error) {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
-	e, err := New(server.URL, Options{Now: time.Now})
+	e, err := New(server.URL, Options{Now: time.Now, Timeout: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
