@@ -51,7 +51,7 @@ func TestColumns(t *testing.T) {
 		{
 			shortName: "mcpsrv",
 			object:    edited(mcpServer(), set("metadata.name", "invoices"), owned),
-			status:    map[string]any{"grants": map[string]any{"inForce": 12, "pending": 3}},
+			status:    map[string]any{"grants": map[string]any{"inForce": 12, "pending": 3, "clients": 7}},
 			want: []string{
 				"NAME|READY|REASON|OWNER|AS|GRANTS|PENDING|AGE",
 				"invoices|False|" + reason + "|" + owner + "|company|12|3|AGE",
