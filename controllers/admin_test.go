@@ -267,8 +267,8 @@ func (w *world) told(t *testing.T, reason string) func() int {
 }
 
 // Clients that belong to nobody are counted and named, and reaped after their
-// grace where that is asked for; those of strangers and of other clusters are
-// left alone.
+// grace where that is asked for, and so are those of a cluster that is said to be gone;
+// those of strangers and of other clusters are left alone.
 func TestInventoryAndReaping(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -281,6 +281,7 @@ func TestInventoryAndReaping(t *testing.T) {
 	w.ready(t, reg)
 	w.hydraClient(t, "lost", "mcp-registrar/cluster-uid/00000000-0000-0000-0000-000000000000")
 	w.hydraClient(t, "theirs", "mcp-registrar/other-cluster/"+string(reg.UID))
+	w.hydraClient(t, "before", "mcp-registrar/gone-cluster/"+string(reg.UID))
 	var as v1alpha1.AuthorizationServer
 	inventory := func() *v1alpha1.Inventory {
 		if err := w.Get(t.Context(), client.ObjectKey{Name: w.name}, &as); err != nil {
@@ -289,15 +290,17 @@ func TestInventoryAndReaping(t *testing.T) {
 		return as.Status.Inventory
 	}
 	g.Eventually(inventory, eventually, often).ShouldNot(BeNil())
-	w.changeAS(t, map[string]any{"orphanPolicy": "Report", "orphanGraceSeconds": 61})
-	g.Eventually(func() int32 { return inventory().Orphaned }, eventually, often).Should(Equal(int32(1)))
+	w.changeAS(t, map[string]any{"orphanPolicy": "Report", "orphanGraceSeconds": 61, "formerClusters": []string{"gone-cluster"}})
+	g.Eventually(func() int32 { return inventory().Orphaned }, eventually, often).Should(Equal(int32(2)))
 	g.Expect(as.Status.Inventory.Managed).To(Equal(int32(1)))
 	g.Expect(as.Status.Inventory.Unmanaged).To(Equal(int32(strangers + 1)))
 	g.Expect(as.Status.Inventory.UnmanagedClients).To(HaveLen(50))
-	g.Expect(as.Status.Inventory.OrphanedClients).To(ConsistOf(HaveField("ClientID", "lost")))
+	g.Expect(as.Status.Inventory.OrphanedClients).To(ConsistOf(HaveField("ClientID", "lost"), HaveField("ClientID", "before")))
 	// The grace is over: the first sight is put into the past.
 	g.Eventually(func() error {
-		inventory().OrphanedClients[0].Since = metav1.NewTime(time.Now().Add(-time.Hour))
+		for i := range inventory().OrphanedClients {
+			as.Status.Inventory.OrphanedClients[i].Since = metav1.NewTime(time.Now().Add(-time.Hour))
+		}
 		return w.Status().Update(t.Context(), &as)
 	}, eventually, often).Should(Succeed())
 	w.changeAS(t, map[string]any{"orphanPolicy": "Reap", "orphanGraceSeconds": 60})
@@ -310,6 +313,7 @@ func TestInventoryAndReaping(t *testing.T) {
 	g.Expect(ids).To(HaveKey("theirs"))
 	g.Expect(ids).To(HaveKey(reg.Status.ClientID))
 	g.Expect(ids).NotTo(HaveKey("lost"))
+	g.Expect(ids).NotTo(HaveKey("before"))
 }
 
 // changeAS merges into the spec of the AuthorizationServer, which has its

@@ -136,7 +136,7 @@ func (r *AuthorizationServerReconciler) page(ctx context.Context, config authser
 
 // sort counts one client of the list.
 func (r *AuthorizationServerReconciler) sort(ctx context.Context, as *v1alpha1.AuthorizationServer, c authserver.Listed, list *inventory) error {
-	uid, ours := policy.OwnedBy(r.Cluster, c.SoftwareID)
+	uid, ours := policy.OwnedByOneOf(policy.Clusters(r.Cluster, as), c.SoftwareID)
 	if !ours || !uidForm.MatchString(uid) {
 		list.taken.Unmanaged++
 		list.taken.UnmanagedClients = firstNamed(append(list.taken.UnmanagedClients, shortID(c.ID)), 2*maxNamed)
@@ -252,7 +252,7 @@ func (r *AuthorizationServerReconciler) tellOfVanished(as *v1alpha1.Authorizatio
 // reapOrphan deletes a client of this cluster that belongs to no registration,
 // and proves that it is gone.
 func (r *AuthorizationServerReconciler) reapOrphan(ctx context.Context, as *v1alpha1.AuthorizationServer, c authserver.Listed) error {
-	uid, _ := policy.OwnedBy(r.Cluster, c.SoftwareID)
+	uid, _ := policy.OwnedByOneOf(policy.Clusters(r.Cluster, as), c.SoftwareID)
 	if held, err := r.held(ctx, as, c.ID, types.UID(uid)); err != nil || held {
 		return errors.Join(err, errHeld)
 	}

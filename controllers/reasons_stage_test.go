@@ -252,7 +252,7 @@ func (s *stage) assemble() {
 	}
 	s.strays = &StrayReconciler{
 		Client: s.Client, Clock: s.clock, Servers: servers, Audit: audit.Discard,
-		Live: s.Client, Namespace: stageOperator, Strays: strays, Records: records,
+		Live: s.Client, Namespace: stageOperator, Strays: strays, Records: records, Cluster: "cluster",
 	}
 }
 

@@ -52,6 +52,9 @@ type StrayReconciler struct {
 	// Watched are the namespaces that are watched; empty means all. Nothing is
 	// known of the registrations of others.
 	Watched []string
+	// Cluster is the UID of the cluster: records of others may have been brought here
+	// while their clusters live.
+	Cluster string
 }
 
 // Reconcile looks at one record, and does nothing where its registration is there.
@@ -146,7 +149,11 @@ func (r *StrayReconciler) revoke(ctx context.Context, secret *corev1.Secret, rec
 		return 0, err
 	}
 	if !ours {
-		logf.FromContext(ctx).Info("The record of a registration that is gone lost its label and is not believed", "clientID", record.Client.ID)
+		why := "it lost its label"
+		if r.foreign(record) {
+			why = "it is of another cluster: its client is revoked once that is named in spec.formerClusters of the AuthorizationServer"
+		}
+		logf.FromContext(ctx).Info("The record of a registration that is gone is not believed", "clientID", record.Client.ID, "reason", why, "owner", record.Owner)
 		return blockedDelay, nil
 	}
 	l := leaving{
@@ -163,17 +170,31 @@ func (r *StrayReconciler) revoke(ctx context.Context, secret *corev1.Secret, rec
 
 // credible reports whether a record whose registration is gone may be acted upon.
 // One that lost its label may be somebody's invention: it is not believed about where
-// a client is, nor about one that another record speaks of.
+// a client is, nor about one that another record speaks of. One of another cluster may
+// be a copy, whose client lives there, unless the AuthorizationServer says that it is gone.
 func (r *StrayReconciler) credible(ctx context.Context, secret *corev1.Secret, record policy.Record) (bool, error) {
-	if marked(secret) {
+	foreign := r.foreign(record)
+	if marked(secret) && !foreign {
 		return true, nil
 	}
 	as, err := getAuthorizationServer(ctx, r.Client, record.Connection.Name)
 	if err != nil || as.Is != policy.Present || !policy.SameServer(record.Connection, policy.Connection(as.Object)) {
 		return false, err
 	}
+	if _, gone := policy.OwnedByOneOf(as.Object.Spec.FormerClusters, record.Owner); foreign && !gone {
+		return false, nil
+	}
 	shared, err := r.records().Shared(ctx, recordUID(secret), record.Connection.Issuer, record.Client.ID)
 	return !shared, err
+}
+
+// foreign reports whether a record was made in another cluster.
+func (r *StrayReconciler) foreign(record policy.Record) bool {
+	if r.Cluster == "" || record.Owner == "" {
+		return false
+	}
+	_, own := policy.OwnedBy(r.Cluster, record.Owner)
+	return !own
 }
 
 // SetupWithManager starts the reconciler of strays.

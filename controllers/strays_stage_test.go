@@ -85,6 +85,40 @@ func TestUnmarkedStrayIsBelievedOfItsServerOnly(t *testing.T) {
 	}
 }
 
+// A record of another cluster may be a copy: its client lives on, unless the
+// AuthorizationServer says that the cluster is gone. That is no word about others.
+func TestStrayOfAnotherClusterIsLeftAlone(t *testing.T) {
+	s := newStage(t, "copied")
+	s.begin()
+	reg := s.goneWithout()
+	s.strays.Cluster = "another"
+	declare := func(former ...string) {
+		t.Helper()
+		var as v1alpha1.AuthorizationServer
+		if err := s.Get(t.Context(), client.ObjectKeyFromObject(s.issuer), &as); err != nil {
+			t.Fatal(err)
+		}
+		as.Spec.FormerClusters = former
+		if err := s.Update(t.Context(), &as); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, former := range [][]string{nil, {"elsewhere", "clust"}} {
+		declare(former...)
+		again, err := s.strayOnce(reg)
+		if err != nil || again != blockedDelay || len(s.as.Clients()) != 1 || s.leftRecord(reg) == nil {
+			t.Fatalf("former clusters %q: again in %s, %v, %d clients", former, again, err, len(s.as.Clients()))
+		}
+		if !s.strays.Strays.Held(recordName(reg.UID)) {
+			t.Error("it is not counted")
+		}
+	}
+	declare("elsewhere", "cluster")
+	if _, err := s.strayOnce(reg); err != nil || len(s.as.Clients()) != 0 || s.leftRecord(reg) != nil {
+		t.Errorf("of a former cluster: %v, %d clients", err, len(s.as.Clients()))
+	}
+}
+
 // A request of which the answer is under way is no possible orphan: the answer may
 // name its client.
 func TestStrayWaitsForTheAnswerUnderWay(t *testing.T) {

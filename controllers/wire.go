@@ -83,7 +83,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		}, 4},
 		{&StrayReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Audit: o.Audit,
-			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces, Strays: strays, Records: records,
+			Live: live, Namespace: o.Namespace, Watched: o.WatchNamespaces, Strays: strays, Records: records, Cluster: o.Cluster,
 		}, 12},
 	} {
 		if err := r.reconciler.SetupWithManager(mgr, r.workers); err != nil {

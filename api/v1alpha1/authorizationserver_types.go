@@ -58,6 +58,18 @@ type AuthorizationServerSpec struct {
 	// +kubebuilder:validation:Maximum=31536000
 	OrphanGraceSeconds *int32 `json:"orphanGraceSeconds,omitempty"`
 
+	// formerClusters are clusters that are gone and whose clients are left at the
+	// authorization server, each by the UID of its namespace kube-system. Their
+	// clients count as orphans, and what their records name that were brought here
+	// is revoked. Never name a cluster that lives: its clients would die.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z-]+$`
+	FormerClusters []string `json:"formerClusters,omitempty"`
+
 	// adoptions lets registrations take over clients that exist at the
 	// authorization server and are not the operator's. The registration asks
 	// for it with the annotation mcp-registrar.dev/adopt. Consent is the

@@ -403,6 +403,11 @@ func (in *AuthorizationServerSpec) DeepCopyInto(out *AuthorizationServerSpec) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.FormerClusters != nil {
+		in, out := &in.FormerClusters, &out.FormerClusters
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Adoptions != nil {
 		in, out := &in.Adoptions, &out.Adoptions
 		*out = make([]Adoption, len(*in))

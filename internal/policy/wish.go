@@ -136,6 +136,22 @@ func OwnedBy(cluster, softwareID string) (uid string, ours bool) {
 	return strings.CutPrefix(softwareID, ownerPrefix+cluster+"/")
 }
 
+// OwnedByOneOf is OwnedBy of the first of some clusters whose mark it is.
+func OwnedByOneOf(clusters []string, softwareID string) (uid string, ours bool) {
+	for _, cluster := range clusters {
+		if uid, ours = OwnedBy(cluster, softwareID); ours {
+			return uid, true
+		}
+	}
+	return "", false
+}
+
+// Clusters are those whose clients at a server are the operator's: its own, and those that
+// are said to be gone.
+func Clusters(own string, as *v1alpha1.AuthorizationServer) []string {
+	return append([]string{own}, as.Spec.FormerClusters...)
+}
+
 // Digest identifies an unmarked wish.
 func Digest(w authserver.ClientMetadata) string {
 	encoded, err := json.Marshal(w)

@@ -44,6 +44,7 @@ const (
 	stranger = "sven"
 	releaser = "rita"
 	wildcard = "wanda"
+	restorer = "velma"
 	operator = "operator"
 	deployer = "deployer"
 )

@@ -45,7 +45,8 @@ type role struct {
 // the ServiceAccount ci (alice by impersonation, bob by a token); tina is the tenant's
 // admin with every right on the kinds; olga owns the servers and writes the grants of
 // others; sven may approve and impersonate alice; rita lets go of clients; wanda was
-// given every verb in the client's namespace by a wildcard, operate among them. The
+// given every verb in the client's namespace by a wildcard, operate and restore among
+// them; velma restores backups in the whole cluster, as the chart's role has it. The
 // operator has the roles of config/rbac and nothing else.
 func roles() []role {
 	developer := []rbacv1.PolicyRule{rule(everyVerb, "mcpclientregistrations", "scopegrants"), secretRule(everyVerb...)}
@@ -73,6 +74,8 @@ func roles() []role {
 		{stranger, "", []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"users"}, ResourceNames: []string{alice}, Verbs: []string{"impersonate"}}}},
 		{releaser, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"release", "get", "patch", "update"}, "mcpclientregistrations"), secretRule(everyVerb...)}},
 		{wildcard, clientsNamespace, []rbacv1.PolicyRule{rule([]string{"*"}, "*")}},
+		{restorer, "", []rbacv1.PolicyRule{rule([]string{"create", "get", "list", "restore"},
+			"accessdenials", "authorizationservers", "mcpclientregistrations", "mcpservers", "scopegrantapprovals", "scopegrants")}},
 		{releaser, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
 		{tenant, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
 	}
@@ -98,7 +101,7 @@ func (w *world) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range []string{alice, bob, tenant, owner, stranger, releaser, wildcard} {
+	for _, name := range []string{alice, bob, tenant, owner, stranger, releaser, wildcard, restorer} {
 		config, err := w.UserConfig(name)
 		if err != nil {
 			return err

@@ -54,7 +54,7 @@ func TestRequesterIsNotForged(t *testing.T) {
 		try(t, []attempt{
 			{kind + " created in another's name", alice, forged(v1alpha1.AnnotationRequestedBy, bob), requester, falseName},
 			{kind + " created in nobody's name", alice, forged(v1alpha1.AnnotationRequestedBy, ""), requester, falseName},
-			{kind + " created in another's name by the admin", admin, forged(v1alpha1.AnnotationRequestedBy, bob), requester, []string{"names another user"}},
+			{kind + " created in another's name by who may do so in the namespace", wildcard, forged(v1alpha1.AnnotationRequestedBy, bob), requester, []string{"names another user"}},
 			{kind + " created as changed", alice, forged(v1alpha1.AnnotationChangedBy, alice), requester, []string{"changed-by cannot be given to a new object", "remove it"}},
 			{kind + " taken over", bob, patching(object, annotations(v1alpha1.AnnotationRequestedBy, bob)), requester, stays},
 			{kind + " with no name", tenant, patching(object, annotations(v1alpha1.AnnotationRequestedBy, "")), requester, stays},
@@ -66,6 +66,26 @@ func TestRequesterIsNotForged(t *testing.T) {
 			{kind + " touched", bob, patching(object, fields{"metadata": fields{"labels": fields{"team": "b"}}}), "", nil},
 		})
 		wantStamp(t, object, stamp{RequestedBy: alice, Finalizers: object.GetFinalizers()})
+	}
+}
+
+// Who restores a backup is believed about who asked for what and who changed it. What is
+// left out is noted of them, and what they change later is theirs.
+func TestRestoredObjectsKeepTheirNames(t *testing.T) {
+	for _, who := range []string{restorer, admin} {
+		for kind, make := range map[string]func() client.Object{
+			"registration": func() client.Object { return registration("v-" + suffix()) },
+			"grant":        func() client.Object { return grant("v-" + suffix()) },
+		} {
+			object := given(t, who, with(with(make(), v1alpha1.AnnotationRequestedBy, alice), v1alpha1.AnnotationChangedBy, bob))
+			finalizers := object.GetFinalizers()
+			wantStamp(t, object, stamp{RequestedBy: alice, ChangedBy: bob, Finalizers: finalizers})
+			try(t, []attempt{{kind + " given to another later", admin, patching(object, annotations(v1alpha1.AnnotationRequestedBy, bob)), requester, []string{"requested-by never changes"}}})
+			bare := given(t, who, make())
+			wantStamp(t, bare, stamp{RequestedBy: who, Finalizers: bare.GetFinalizers()})
+		}
+		s := given(t, who, with(server("v-"+suffix()), v1alpha1.AnnotationChangedBy, bob))
+		wantStamp(t, s, stamp{ChangedBy: bob})
 	}
 }
 
