@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -28,6 +29,8 @@ type Engine struct {
 	maxRequests  int
 	held         held
 	room         *room
+	// changes counts the changes of the register, from 1.
+	changes atomic.Uint64
 }
 
 // Options are what an Engine is made of. All are required but Origins and MaxRequests.
@@ -57,13 +60,16 @@ func New(o Options) *Engine {
 	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace, origins: o.Origins}
 	e.maxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
 	e.room = newRoom(cmp.Or(o.Room, DefaultRoom), o.LargestBody)
+	e.changes.Store(1)
 	o.Register.OnChange(e.changed)
 	return e
 }
 
 // Decide answers a request and puts the answer on record.
 func (e *Engine) Decide(ctx context.Context, r Request) Verdict {
+	changes := e.changes.Load()
 	v := e.judge(ctx, r)
+	v.changes = changes
 	e.recorder.Record(r, v)
 	return v
 }

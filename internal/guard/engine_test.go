@@ -24,6 +24,7 @@ type world struct {
 	mu       sync.Mutex
 	age      time.Duration
 	complete bool
+	read     int
 	server   *Server
 	client   policy.ClientEntry
 	denials  []policy.DenialEntry
@@ -88,6 +89,7 @@ func (w *world) Clients(as, id string) []policy.ClientEntry {
 func (w *world) Grants(string, string) []policy.GrantEntry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.read++
 	return []policy.GrantEntry{w.grant}
 }
 

@@ -88,8 +88,11 @@ func (e *Engine) Hold(ctx context.Context, r Request, v Verdict) (holdingCtx con
 	h := &holding{request: r, server: v.Server, subject: v.Token.Subject, token: v.Token, ctx: holdingCtx, end: cancel}
 	key := holder(v)
 	e.held.add(key, h)
-	// What changed since the decision was seen by nobody.
-	e.review(h)
+	// What changed since the decision was seen by nobody; what changes from here on finds
+	// what is held.
+	if e.changes.Load() != v.changes || !e.clock.Now().Before(v.Until()) {
+		e.review(h)
+	}
 	return holdingCtx, func() {
 		e.held.remove(key, h)
 		cancel(context.Canceled)
@@ -105,6 +108,7 @@ func (e *Engine) Open() int {
 
 // changed reviews what is under way of a client, or of all.
 func (e *Engine) changed(c Change) {
+	e.changes.Add(1)
 	for _, h := range e.held.of(c) {
 		e.review(h)
 	}

@@ -111,6 +111,45 @@ func TestAnAnswerEndsWithWhatAllowedIt(t *testing.T) {
 			w.change(func() { test.end(w) })
 			w.ends(t, e, held, r, test.want)
 		}
+		// What changes after the decision and before anything is held is not missed.
+		w, r := newWorld(), call("read_invoice")
+		e := w.engine()
+		v := e.Decide(t.Context(), r)
+		w.clock.Step(time.Minute)
+		w.change(func() { test.end(w) })
+		held, release := e.Hold(t.Context(), r, v)
+		defer release()
+		w.ends(t, e, held, r, test.want)
+	}
+}
+
+// What is held is looked at again only where something may have changed since the
+// decision: the register, or the time.
+func TestWhatIsHeldIsDecidedAboutOnce(t *testing.T) {
+	t.Parallel()
+	w, r := newWorld(), listen
+	e := w.engine()
+	count := func(before func()) (reads int, end error) {
+		v := e.Decide(t.Context(), r)
+		before()
+		earlier := w.read
+		held, release := e.Hold(t.Context(), r, v)
+		defer release()
+		return w.read - earlier, context.Cause(held)
+	}
+	if n, end := count(func() {}); n != 0 || end != nil {
+		t.Errorf("%d questions to the register, and %v, though nothing changed", n, end)
+	}
+	if n, end := count(func() { w.changed(Change{AuthorizationServer: "main", ClientID: "another"}) }); n == 0 || end != nil {
+		t.Errorf("%d questions to the register, and %v, after a change", n, end)
+	}
+	if n, end := count(func() { w.clock.Step(10 * time.Minute) }); n == 0 || !errors.Is(end, ErrEnded) {
+		t.Errorf("%d questions to the register, and %v, after the end of the token", n, end)
+	}
+	held, release := e.Hold(t.Context(), r, Verdict{Reason: ReasonAllowed, Server: *w.server, Decision: policy.CallDecision{Until: testNow.Add(time.Hour)}, Token: Token{ClientID: "stranger"}})
+	defer release()
+	if !errors.Is(context.Cause(held), ErrEnded) {
+		t.Error("a verdict that nobody gave is believed")
 	}
 }
 

@@ -32,6 +32,8 @@ type Verdict struct {
 	SeesAll bool
 	// said is what a token says that has expired, and for no other reason is not good.
 	said Token
+	// changes is how many changes of the register there had been before it was asked.
+	changes uint64
 }
 
 // Allowed says that the request may pass.

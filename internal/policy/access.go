@@ -377,10 +377,11 @@ func (c ClientEntry) holds(scope, grant string) bool {
 // What is neither a tool nor untied any scope allows, and the entry scope first of
 // all.
 func (f CallFacts) candidates() []CatalogueScope {
-	var found, entry []CatalogueScope
+	var found []CatalogueScope
 	if f.Server.EntryScope != "" && f.Tool == "" && !f.Untied {
-		entry = []CatalogueScope{{Name: f.Server.EntryScope}}
+		found = append(found, CatalogueScope{Name: f.Server.EntryScope})
 	}
+	first := len(found)
 	for _, scope := range f.Server.Scopes {
 		switch {
 		case f.Tool != "" && !slices.Contains(scope.Tools, f.Tool):
@@ -389,10 +390,10 @@ func (f CallFacts) candidates() []CatalogueScope {
 			found = append(found, scope)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b CatalogueScope) int {
+	slices.SortStableFunc(found[first:], func(a, b CatalogueScope) int {
 		return cmp.Or(cmp.Compare(rank(a.Tier), rank(b.Tier)), strings.Compare(a.Name, b.Name))
 	})
-	return append(entry, found...)
+	return found
 }
 
 // rank orders tiers by power; what is not known is the most powerful.

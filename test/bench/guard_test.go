@@ -76,24 +76,48 @@ func TestGuard(t *testing.T) {
 }
 
 // compare asks the guard and an earlier one in turns, and says how their figures relate.
+// Who is asked after whom changes with each turn: a processor that was busy is slower.
 func (g *guardBench) compare(t *testing.T) {
 	t.Helper()
-	const turns = 8
-	var bare, now, before [2][]float64
-	for range turns {
-		for _, of := range []struct {
-			url  string
-			seen *[2][]float64
-		}{{g.upstream.URL, &bare}, {g.url, &now}, {g.before, &before}} {
-			calm := g.attack(t, of.url, *guardRate, *guardSeconds/2)
-			of.seen[0] = append(of.seen[0], float64(calm.Latencies.P50))
-			of.seen[1] = append(of.seen[1], g.attack(t, of.url, 0, 5).Throughput)
+	const turns = 10
+	bare, now, before := &turn{url: g.upstream.URL}, &turn{url: g.url, metrics: g.metrics}, &turn{url: g.before, metrics: g.beforeMetrics}
+	order := []*turn{bare, now, before}
+	for i := range turns {
+		for j := range order {
+			order[(i+j)%len(order)].take(t, g)
 		}
 	}
-	base := median(bare[0])
+	base := median(bare.p50)
 	say(t, "guard: added p50, now and before", "%s and %s, a ratio of %.3f",
-		time.Duration(median(now[0])-base), time.Duration(median(before[0])-base), (median(now[0])-base)/(median(before[0])-base))
-	say(t, "guard: throughput, now and before", "%.0f/s and %.0f/s, a ratio of %.3f", median(now[1]), median(before[1]), median(now[1])/median(before[1]))
+		time.Duration(median(now.p50)-base), time.Duration(median(before.p50)-base), (median(now.p50)-base)/(median(before.p50)-base))
+	say(t, "guard: throughput, now and before", "%.0f/s and %.0f/s, a ratio of %.3f",
+		median(now.throughput), median(before.throughput), median(now.throughput)/median(before.throughput))
+	say(t, "guard: processor time of a request, now and before", "%.1f µs and %.1f µs, a ratio of %.3f",
+		1e6*median(now.processor), 1e6*median(before.processor), median(now.processor)/median(before.processor))
+}
+
+// turn is what is seen of one of those that compare compares; of the bare upstream, there are
+// no metrics.
+type turn struct {
+	url, metrics               string
+	p50, throughput, processor []float64
+}
+
+func (of *turn) take(t *testing.T, g *guardBench) {
+	t.Helper()
+	used := g.used(t, of.metrics)
+	calm, busy := g.attack(t, of.url, *guardRate, *guardSeconds/2), g.attack(t, of.url, 0, 5)
+	of.p50, of.throughput = append(of.p50, float64(calm.Latencies.P50)), append(of.throughput, busy.Throughput)
+	of.processor = append(of.processor, (g.used(t, of.metrics)-used)/float64(calm.Requests+busy.Requests))
+}
+
+// used is the processor time that a guard has used, in seconds.
+func (g *guardBench) used(t *testing.T, metrics string) float64 {
+	t.Helper()
+	if metrics == "" {
+		return 0
+	}
+	return g.read(t, metrics, "process_cpu_seconds_total")
 }
 
 func median(of []float64) float64 {
@@ -119,11 +143,11 @@ type guardBench struct {
 	upstream *httptest.Server
 	url      string
 	// before is where an earlier guard answers; empty where there is none.
-	before   string
-	metrics  string
-	process  *exec.Cmd
-	tokens   []string
-	baseHeap float64
+	before, beforeMetrics string
+	metrics               string
+	process               *exec.Cmd
+	tokens                []string
+	baseHeap              float64
 }
 
 func newGuardBench(t *testing.T) *guardBench {
@@ -172,7 +196,7 @@ func (g *guardBench) start(t *testing.T) {
 	}
 	g.url, g.metrics, g.process = g.launch(t, path, "guard")
 	if *guardBefore != "" {
-		g.before, _, _ = g.launch(t, *guardBefore, "guard-before")
+		g.before, g.beforeMetrics, _ = g.launch(t, *guardBefore, "guard-before")
 	}
 }
 
@@ -296,7 +320,12 @@ func get(ctx context.Context, url string) (status int, body []byte, err error) {
 // gauge reads a metric of the guard; 0 where it has none.
 func (g *guardBench) gauge(t *testing.T, name string) float64 {
 	t.Helper()
-	_, text, err := get(t.Context(), g.metrics)
+	return g.read(t, g.metrics, name)
+}
+
+func (g *guardBench) read(t *testing.T, url, name string) float64 {
+	t.Helper()
+	_, text, err := get(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

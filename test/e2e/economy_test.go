@@ -13,7 +13,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,7 +42,6 @@ func TestEconomy(t *testing.T) {
 	w := startWorld(t)
 	as := w.startDevAS(t)
 	w.connect(t, "devas", as.Issuer())
-	w.awaitEpoch(t)
 	for method, budget := range map[v1alpha1.TokenEndpointAuthMethod]int{
 		v1alpha1.AuthMethodClientSecretBasic: 4, v1alpha1.AuthMethodPrivateKeyJWT: 4, v1alpha1.AuthMethodNone: 3,
 	} {
@@ -51,19 +49,6 @@ func TestEconomy(t *testing.T) {
 	}
 	t.Run("a restart with 200 Ready objects writes nothing", func(t *testing.T) { testRestart(t, w, as) })
 	t.Run("no secret is shown", func(t *testing.T) { testNoSecretIsShown(t, w) })
-}
-
-// awaitEpoch waits until the operator relies on the admission policies, which it writes
-// down once, some seconds after it saw them first.
-func (w *world) awaitEpoch(t *testing.T) {
-	t.Helper()
-	NewWithT(t).Eventually(func() []byte {
-		var seals corev1.Secret
-		if err := w.Get(t.Context(), types.NamespacedName{Namespace: operatorNamespace, Name: "mcp-registrar-seal"}, &seals); err != nil {
-			return nil
-		}
-		return seals.Data["policies"]
-	}, patience, often).ShouldNot(BeEmpty())
 }
 
 // changes are the requests that change something at an authorization server or

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 )
 
@@ -100,33 +102,45 @@ func (e event) answers(id string) bool {
 // answer without an id so far is taken for this one, since the stream is about no
 // other request.
 func answers(message []byte, id string, beginning bool) bool {
-	if elements := []json.RawMessage(nil); json.Unmarshal(message, &elements) == nil {
-		return slices.ContainsFunc(elements, func(element json.RawMessage) bool { return answers(element, id, false) })
+	message = bytes.TrimLeft(message, " \t\r\n")
+	if bytes.HasPrefix(message, []byte("[")) {
+		var elements []json.RawMessage
+		return json.Unmarshal(message, &elements) == nil &&
+			slices.ContainsFunc(elements, func(element json.RawMessage) bool { return answers(element, id, false) })
 	}
-	read := json.NewDecoder(bytes.NewReader(message))
-	if begin, err := read.Token(); err != nil || begin != json.Delim('{') {
+	read := jsontext.NewDecoder(bytes.NewBuffer(message), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if begin, err := read.ReadToken(); err != nil || begin.Kind() != '{' {
 		return false
 	}
 	return members(read, id, beginning)
 }
 
-// members reads the members of a message for answers.
-func members(read *json.Decoder, id string, beginning bool) bool {
+// members reads the members of a message for answers, and the values of as few as it can:
+// a result may be large, and its client waits.
+func members(read *jsontext.Decoder, id string, beginning bool) bool {
 	response := false
-	for read.More() {
-		name, err := read.Token()
-		var value json.RawMessage
-		switch {
-		case err != nil || name == "method":
-			return false
-		case name == "result", name == "error":
-			response = true
-		}
-		if read.Decode(&value) != nil {
+	for read.PeekKind() != '}' {
+		token, err := read.ReadToken()
+		if err != nil {
 			return response && beginning
 		}
-		if name == "id" && !sameID(value, id) {
+		switch name := token.String(); name {
+		case "method":
 			return false
+		case "id":
+			value, err := read.ReadValue()
+			if err != nil {
+				return response && beginning
+			}
+			if !sameID(value, id) {
+				return false
+			}
+			continue
+		case "result", "error":
+			response = true
+		}
+		if read.SkipValue() != nil {
+			return response && beginning
 		}
 	}
 	return response
