@@ -47,6 +47,9 @@ type loginClient struct {
 	// impatient says that it opens the browser in place of a refresh where the guard is
 	// the first to find that the token has expired.
 	impatient bool
+	// streaming says that it ends where the stream that it keeps open is refused, which may
+	// come before the answer to what it asks for next.
+	streaming bool
 	// notes point to what docs/clients.md says of what fails, by column.
 	notes map[string]string
 }

@@ -138,7 +138,7 @@ func (u *sdkUser) call(t *testing.T, params *mcp.CallToolParams) nodeAnswer {
 // goLogin is the Go SDK with its handler of the code flow.
 func goLogin() loginClient {
 	return loginClient{
-		name: "Go SDK", version: module("github.com/modelcontextprotocol/go-sdk"), redirect: anyRedirect, notes: map[string]string{"expiry": " (3)"},
+		name: "Go SDK", version: module("github.com/modelcontextprotocol/go-sdk"), redirect: anyRedirect, streaming: true, notes: map[string]string{"expiry": " (3)"},
 		start: func(t *testing.T, s loginSetting) loginUser {
 			t.Helper()
 			handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
