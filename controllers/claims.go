@@ -41,7 +41,7 @@ func claims(ctx context.Context, reader client.Reader, server *v1alpha1.MCPServe
 	var errs []error
 	for i := range list.Items {
 		other := &list.Items[i]
-		if policy.Earlier(other, server) >= 0 {
+		if other.UID == server.UID || policy.Before(other, server) >= 0 {
 			continue
 		}
 		namespace, err := getNamespace(ctx, reader, other.Namespace)
@@ -51,8 +51,8 @@ func claims(ctx context.Context, reader client.Reader, server *v1alpha1.MCPServe
 	return fact, errors.Join(errs...)
 }
 
-// behind lists the MCPServers that come after one with its resource: they may have it
-// when that one comes or goes.
+// behind lists the other MCPServers with the resource of one: who has it may change when
+// that one comes or goes, or is refused or accepted.
 func behind(ctx context.Context, reader client.Reader, server *v1alpha1.MCPServer) []types.NamespacedName {
 	var list v1alpha1.MCPServerList
 	err := reader.List(ctx, &list, client.MatchingFields{indexClaim: policy.ClaimKey(server)}, client.UnsafeDisableDeepCopy)
@@ -62,15 +62,15 @@ func behind(ctx context.Context, reader client.Reader, server *v1alpha1.MCPServe
 	}
 	var keys []types.NamespacedName
 	for i := range list.Items {
-		if policy.Earlier(server, &list.Items[i]) < 0 {
+		if other := &list.Items[i]; other.Namespace != server.Namespace || other.Name != server.Name {
 			keys = append(keys, client.ObjectKeyFromObject(&list.Items[i]))
 		}
 	}
 	return keys
 }
 
-// behindObject lists the MCPServers that come after those that a change is about: one
-// that came or went, or all of a namespace.
+// behindObject lists the other MCPServers with the resources of those that a change is
+// about: one, or all of a namespace.
 func behindObject(ctx context.Context, reader client.Reader, object client.Object) []types.NamespacedName {
 	switch o := object.(type) {
 	case *v1alpha1.MCPServer:
@@ -90,8 +90,8 @@ func behindObject(ctx context.Context, reader client.Reader, object client.Objec
 	return nil
 }
 
-// grantsBehind names what the grants of the MCPServers concern that come after those that
-// a change is about.
+// grantsBehind names what the grants of the other MCPServers concern with the resources of
+// those that a change is about.
 func grantsBehind(ctx context.Context, reader client.Reader, object client.Object, name func(*v1alpha1.ScopeGrant) types.NamespacedName) []reconcile.Request {
 	var found []reconcile.Request
 	for _, key := range behindObject(ctx, reader, object) {
@@ -100,7 +100,8 @@ func grantsBehind(ctx context.Context, reader client.Reader, object client.Objec
 	return found
 }
 
-// ofClaim names the servers that come after one that came or went.
+// ofClaim names the other servers with the resource of one that came, went, or was refused
+// or accepted.
 func (r *MCPServerReconciler) ofClaim(ctx context.Context, object client.Object) []reconcile.Request {
 	var found []reconcile.Request
 	for _, key := range behindObject(ctx, r.Client, object) {

@@ -63,8 +63,8 @@ func TestAResourceOfAnotherTenant(t *testing.T) {
 	}
 }
 
-// TestWhoIsWokenByAClaim: those that come after one that comes or goes, and what is
-// granted there.
+// TestWhoIsWokenByAClaim: the others with the resource of one that comes, goes or is refused,
+// and what is granted there.
 func TestWhoIsWokenByAClaim(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "woken")
@@ -73,8 +73,8 @@ func TestWhoIsWokenByAClaim(t *testing.T) {
 	if got := fmt.Sprint(s.servers.ofClaim(t.Context(), first)); !strings.Contains(got, client.ObjectKeyFromObject(s.server).String()) {
 		t.Errorf("servers: %s", got)
 	}
-	if got := s.servers.ofClaim(t.Context(), s.server); len(got) != 0 {
-		t.Errorf("the first is woken by the second: %v", got)
+	if got := s.servers.ofClaim(t.Context(), s.server); len(got) != 1 || got[0].NamespacedName != client.ObjectKeyFromObject(first) {
+		t.Errorf("by the second are woken %v", got)
 	}
 	if got := fmt.Sprint(s.scopeGrants.ofServer(t.Context(), first)); !strings.Contains(got, client.ObjectKeyFromObject(s.grant).String()) {
 		t.Errorf("grants: %s", got)

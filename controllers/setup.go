@@ -131,7 +131,7 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 	b := ctrl.NewControllerManagedBy(mgr).Named("mcpclientregistration").
 		Watches(&v1alpha1.MCPClientRegistration{}, deletionsFirst(), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(usableChanged())).
-		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, claimShifted()))).
 		Watches(&v1alpha1.ScopeGrant{}, first(ofGrant), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.ScopeGrantApproval{}, first(r.ofApproval), builder.WithPredicates(decided)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
@@ -154,7 +154,7 @@ func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int
 		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.ScopeGrantApproval{}, handler.EnqueueRequestsFromMapFunc(r.ofApproval), builder.WithPredicates(decided)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration)).
-		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, toolsChanged()))).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, toolsChanged(), claimShifted()))).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		WithOptions(options(workers))
 	return r.Grants.Admission.watched(b, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -166,7 +166,7 @@ func (r *ApprovalReconciler) SetupWithManager(mgr manager.Manager, workers int) 
 		For(&v1alpha1.ScopeGrantApproval{}, builder.WithPredicates(decided)).
 		Watches(&v1alpha1.ScopeGrant{}, handler.EnqueueRequestsFromMapFunc(r.ofGrant), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration), builder.WithPredicates(changed)).
-		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, claimShifted()))).
 		WithOptions(options(workers))
 	return r.Grants.Admission.watched(b, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
@@ -176,7 +176,7 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 	b := ctrl.NewControllerManagedBy(mgr).Named("mcpserver").
 		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
-		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(comesOrGoes())).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(predicate.Or(comesOrGoes(), claimShifted()))).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&v1alpha1.ScopeGrant{}, later(r.serverOf)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration), builder.WithPredicates(changed, updatesOnly())).
@@ -302,6 +302,20 @@ func updatesOnly() predicate.Predicate {
 // comesOrGoes passes an object that is new or gone.
 func comesOrGoes() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
+}
+
+// claimShifted passes a server that was refused for its resource or namespace, or is so no
+// more: others with its resource come before it or after it now.
+func claimShifted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(*v1alpha1.MCPServer)
+			after, same := e.ObjectNew.(*v1alpha1.MCPServer)
+			return ok && same && policy.WaitsForResource(before) != policy.WaitsForResource(after)
+		},
+	}
 }
 
 // usableChanged passes an AuthorizationServer whose spec or discovery changed,

@@ -9,6 +9,9 @@ import (
 	"path"
 	"strings"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
@@ -49,8 +52,8 @@ func canonical(resource string) string {
 	return strings.TrimSuffix(at.String(), "/")
 }
 
-// A resource speaks for one server: the first that the AuthorizationServer admits keeps
-// it until it is gone. Of the first nothing is told here: it may be another tenant's.
+// A resource speaks for one server: who has it keeps it until it is gone or its namespace is
+// admitted no more, and after it the first has it. Of the first nothing is told here: it may be another tenant's.
 func serverResourceIsItsOwn(f ServerFacts) *Verdict {
 	if f.Claims.Is != Present {
 		return unknownVerdict("what other MCPServers there are")
@@ -79,12 +82,12 @@ func Speaker(f ServerFacts) *v1alpha1.MCPServer {
 // says that one of those before it may be.
 func ahead(f ServerFacts) (first *v1alpha1.MCPServer, unknown bool) {
 	for _, other := range f.Claims.Others {
-		if ClaimKey(other.Server) != ClaimKey(f.Server) || Earlier(other.Server, f.Server) >= 0 {
+		if ClaimKey(other.Server) != ClaimKey(f.Server) || Before(other.Server, f.Server) >= 0 {
 			continue
 		}
 		switch admitsServer(f.AuthorizationServer.Object, other.Namespace) {
 		case Present:
-			if first == nil || Earlier(other.Server, first) < 0 {
+			if first == nil || Before(other.Server, first) < 0 {
 				first = other.Server
 			}
 		case Unknown:
@@ -95,11 +98,32 @@ func ahead(f ServerFacts) (first *v1alpha1.MCPServer, unknown bool) {
 	return first, unknown
 }
 
-// Earlier compares MCPServers by who was there first: by creation, then by namespace and
-// name. It is negative where a was, and zero only for one and the same.
-func Earlier(a, b *v1alpha1.MCPServer) int {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+// Before compares MCPServers by who has their resource, where both name one: one that was
+// not refused for it or for its namespace comes before one that was, however old that is,
+// since clients may live on it; then by creation, then by namespace and name. It is negative
+// where a comes first, and zero only for one and the same.
+func Before(a, b *v1alpha1.MCPServer) int {
+	return cmp.Or(compareBool(WaitsForResource(a), WaitsForResource(b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
 		strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+}
+
+// compareBool orders false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// WaitsForResource reports whether a server was last refused because its resource is
+// another's or its namespace is not admitted.
+func WaitsForResource(server *v1alpha1.MCPServer) bool {
+	accepted := apimeta.FindStatusCondition(server.Status.Conditions, v1alpha1.ConditionAccepted)
+	return accepted != nil && accepted.Status == metav1.ConditionFalse &&
+		(accepted.Reason == v1alpha1.ReasonResourceTaken || accepted.Reason == v1alpha1.ReasonNamespaceNotAllowed)
 }
 
 // admitsServer says whether an AuthorizationServer admits the MCPServers of a namespace.

@@ -53,12 +53,24 @@ func claimants(r *rand.Rand) []Claimant {
 		s.CreationTimestamp = metav1.NewTime(now.Add(time.Duration(r.IntN(3)) * time.Second))
 		s.Spec.Resource = pick(r, "https://mcp.example.com/x", "https://mcp.example.com/x/", "https://mcp.example.com/y")
 		s.Spec.AuthorizationServerRef.Name = pick(r, "main", "main", "main", "second")
+		s.Status.Conditions = acceptedAs(pick(r, "", "", v1alpha1.ReasonAccepted, v1alpha1.ReasonResourceTaken, v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonOwnerMissing))
 		admitted := pick(r, Present, Present, Present, Absent, Unknown)
 		all = append(all, Claimant{Server: s, Namespace: NamespaceFact{
 			Is: pick(r, Present, Present, Present, admitted), Name: s.Namespace, Labels: map[string]string{"mcp": pick(r, "yes", "yes", "no")},
 		}})
 	}
 	return all
+}
+
+// acceptedAs is the condition Accepted with a reason; none for no reason.
+func acceptedAs(reason string) []metav1.Condition {
+	switch reason {
+	case "":
+		return nil
+	case v1alpha1.ReasonAccepted:
+		return []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: reason}}
+	}
+	return []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionFalse, Reason: reason}}
 }
 
 // factsOn are those about each of the servers, with all of them in some order.
@@ -113,6 +125,7 @@ func TestOneSpeaksForAResource(t *testing.T) {
 			t.Fatalf("seed %d: another order, another answer:\n%+v\n%+v", seed, verdicts, again)
 		}
 		speakers := speaking(all, verdicts)
+		requireSettled(t, seed, all, speakers)
 		for i, f := range factsOn(all, r.Perm(len(all))) {
 			if has := speakers[ClaimKey(f.Server)]; len(has) == 1 && verdicts[i].Reason == v1alpha1.ReasonResourceTaken && Speaker(f) != all[has[0]].Server {
 				t.Fatalf("seed %d: %s is told of as the one that speaks before %s", seed, Speaker(f).Name, f.Server.Name)
@@ -123,11 +136,33 @@ func TestOneSpeaksForAResource(t *testing.T) {
 				t.Fatalf("seed %d: %s: %d speak of %+v", seed, key, len(speakers[key]), open)
 			}
 			for _, i := range speakers[key] {
-				if earliest := slices.MinFunc(open.present, func(a, b int) int { return Earlier(all[a].Server, all[b].Server) }); i != earliest {
+				if earliest := slices.MinFunc(open.present, func(a, b int) int { return Before(all[a].Server, all[b].Server) }); i != earliest {
 					t.Fatalf("seed %d: %s: %s speaks before %s", seed, key, all[i].Server.Name, all[earliest].Server.Name)
 				}
 				requireHandover(t, seed, all, i, open.present)
 			}
+		}
+	}
+}
+
+// requireSettled holds that who speaks goes on to, once it is written down who does.
+func requireSettled(t *testing.T, seed uint64, all []Claimant, speakers map[string][]int) {
+	t.Helper()
+	var order []int
+	for i := range all {
+		order = append(order, i)
+	}
+	verdicts := verdictsOn(all, order)
+	var told []Claimant
+	for i, c := range all {
+		told = append(told, Claimant{Server: c.Server.DeepCopy(), Namespace: c.Namespace})
+		if verdicts[i].Standing != Undecided {
+			told[i].Server.Status.Conditions = acceptedAs(verdicts[i].Reason)
+		}
+	}
+	for key, after := range speaking(told, verdictsOn(told, order)) {
+		if before := speakers[key]; len(before) == 1 && !slices.Equal(before, after) {
+			t.Fatalf("seed %d: %s: %v speaks, and then %v", seed, key, before, after)
 		}
 	}
 }
@@ -207,5 +242,46 @@ func TestAResourceIsTaken(t *testing.T) {
 		d := Grant(g, now)
 		equal(t, c.name+": grant", c.want.Standing == Allowed, d.InForce)
 		equal(t, c.name+": grant undecided", c.want.Standing == Undecided, d.Undecided)
+	}
+}
+
+// Who has a resource and its clients keeps it when an older claim is admitted that had not
+// been: that one waits, and has it when the first is gone.
+func TestAClaimThatSleptTakesNothing(t *testing.T) {
+	t.Parallel()
+	as := authorizationServer(func(as *v1alpha1.AuthorizationServer) {
+		as.Spec.AllowedServers = &v1alpha1.AllowedNamespaces{
+			From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"servers": "yes"}},
+		}
+	})
+	lastSaid := func(s *v1alpha1.MCPServer, reason string) { s.Status.Conditions = acceptedAs(reason) }
+	holder, sleeper := server(), server()
+	sleeper.Namespace, sleeper.CreationTimestamp = "mallory", metav1.NewTime(now.Add(-30*day))
+	yes := map[string]string{"servers": "yes"}
+	admitted := NamespaceFact{Is: Present, Name: "payments", Labels: yes}
+	woken := NamespaceFact{Is: Present, Name: "mallory", Labels: yes}
+	of := func(s *v1alpha1.MCPServer, namespace NamespaceFact, other *v1alpha1.MCPServer, others NamespaceFact) string {
+		return Server(ServerFacts{Server: s, AuthorizationServer: found(as), Namespace: namespace, Claims: ClaimsFact{
+			Is: Present, Others: []Claimant{{Server: other, Namespace: others}},
+		}}).Reason
+	}
+	lastSaid(holder, v1alpha1.ReasonAccepted)
+	for _, reason := range []string{v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonResourceTaken} {
+		lastSaid(sleeper, reason)
+		if got := of(holder, admitted, sleeper, woken); got != v1alpha1.ReasonAccepted {
+			t.Errorf("the holder, with clients, is %s once one that was %s is admitted", got, reason)
+		}
+		if got := of(sleeper, woken, holder, admitted); got != v1alpha1.ReasonResourceTaken {
+			t.Errorf("the older one is %s", got)
+		}
+	}
+	// Whatever else is wrong with the holder, it keeps what it has.
+	lastSaid(holder, v1alpha1.ReasonOwnerMissing)
+	if got := of(sleeper, woken, holder, admitted); got != v1alpha1.ReasonResourceTaken {
+		t.Errorf("the older one is %s while the holder has no owner", got)
+	}
+	lastSaid(holder, v1alpha1.ReasonNamespaceNotAllowed)
+	if got := of(sleeper, woken, holder, NamespaceFact{Is: Present, Name: "payments"}); got != v1alpha1.ReasonAccepted {
+		t.Errorf("the older one is %s once the holder is admitted no more", got)
 	}
 }
