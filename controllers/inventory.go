@@ -38,6 +38,8 @@ type inventory struct {
 	orphans []authserver.Listed
 	// scopes are those that any client has; nil where that is not known of each.
 	scopes map[string]bool
+	// ours are the clients with the mark of this cluster.
+	ours map[string]bool
 }
 
 // inventoryDue says that a server can list its clients and the last list is old.
@@ -52,7 +54,7 @@ func (r *AuthorizationServerReconciler) inventoryDue(as *v1alpha1.AuthorizationS
 // counts nothing.
 func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (*v1alpha1.Inventory, error) {
 	config := policy.Connection(as)
-	list := inventory{scopes: map[string]bool{}}
+	list := inventory{scopes: map[string]bool{}, ours: map[string]bool{}}
 	var last authserver.Page
 	for cursor := ""; ; {
 		page, err := r.page(ctx, config, cursor, last)
@@ -73,7 +75,7 @@ func (r *AuthorizationServerReconciler) takeInventory(ctx context.Context, as *v
 	list.taken.TakenAt = metav1.NewTime(now.Truncate(time.Second))
 	list.taken.UnmanagedClients = firstNamed(list.taken.UnmanagedClients, 0)
 	r.dealWithOrphans(ctx, as, &list, now)
-	r.tidy(ctx, config, list.scopes, now)
+	r.tidy(ctx, as, &list, now)
 	r.Metrics.Listed(as.Name, list.taken)
 	return &list.taken, nil
 }
@@ -142,6 +144,7 @@ func (r *AuthorizationServerReconciler) sort(ctx context.Context, as *v1alpha1.A
 		list.taken.UnmanagedClients = firstNamed(append(list.taken.UnmanagedClients, shortID(c.ID)), 2*maxNamed)
 		return nil
 	}
+	list.ours[c.ID] = true
 	held, err := r.held(ctx, as, c.ID, types.UID(uid))
 	switch {
 	case err != nil:

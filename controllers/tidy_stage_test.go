@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver/fake"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
@@ -102,4 +105,68 @@ func TestScopesStayWhereNobodyKnows(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A list that lacks a client of a record is not that of all clients: what a proxy answers,
+// or the server to an account that sees less than before.
+func TestScopesStayWhereAClientIsNotListed(t *testing.T) {
+	s := scopedStage(t, "emptied")
+	s.begin()
+	s.later(time.Hour)
+	left := s.leaveScopes("cluster", 1)
+	has := s.live().Registered.Scopes
+	if len(has) == 0 {
+		t.Fatal("no scope")
+	}
+	as := s.storedAS(t)
+	id := s.stored().Client.ID
+	for _, list := range []*inventory{
+		{scopes: map[string]bool{}}, {scopes: map[string]bool{}, ours: map[string]bool{"another": true}},
+	} {
+		s.authServers.tidy(t.Context(), as, list, s.clock.Now())
+		if got := s.live().Registered.Scopes; !slices.Equal(got, has) || !slices.Contains(s.as.Scopes(), left[0]) {
+			t.Fatalf("the living client has %q, had %q", got, has)
+		}
+	}
+	used := map[string]bool{}
+	for _, scope := range has {
+		used[scope] = true
+	}
+	s.authServers.tidy(t.Context(), as, &inventory{scopes: used, ours: map[string]bool{id: true}}, s.clock.Now())
+	if slices.Contains(s.as.Scopes(), left[0]) {
+		t.Error("with all clients in the list the scope is left")
+	}
+}
+
+// A pause is one for scopes too: who pauses works at the server by hand.
+func TestAPausedServerIsNotTidied(t *testing.T) {
+	s := scopedStage(t, "paused-tidy")
+	s.begin()
+	left := s.leaveScopes("cluster", 1)
+	as := s.storedAS(t)
+	pause := func(value string) {
+		t.Helper()
+		as = s.storedAS(t)
+		as.Annotations = map[string]string{v1alpha1.AnnotationPaused: value}
+		if err := s.Update(t.Context(), as); err != nil {
+			t.Fatal(err)
+		}
+		s.later(time.Hour)
+	}
+	if pause("jane works at the realm"); !slices.Contains(s.as.Scopes(), left[0]) {
+		t.Errorf("deleted while paused: %q", left[0])
+	}
+	if pause(""); slices.Contains(s.as.Scopes(), left[0]) {
+		t.Errorf("left after the pause: %q", left[0])
+	}
+}
+
+// storedAS is the AuthorizationServer as it is stored.
+func (s *stage) storedAS(t *testing.T) *v1alpha1.AuthorizationServer {
+	t.Helper()
+	var as v1alpha1.AuthorizationServer
+	if err := s.Get(t.Context(), client.ObjectKeyFromObject(s.issuer), &as); err != nil {
+		t.Fatal(err)
+	}
+	return &as
 }
