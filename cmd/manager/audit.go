@@ -24,7 +24,7 @@ const (
 	auditUnproven = 3
 )
 
-const auditHelp = `usage: manager audit verify --key FILE [--head FILE] [--expect-sequence N [--expect-hash N]] [--ignore-other-lines] FILE...
+const auditHelp = `usage: manager audit verify --key FILE [--head FILE [--parts]] [--expect-sequence N [--expect-hash N]] [--ignore-other-lines] FILE...
 
 Checks that every line of an audit stream was written by who has the key, and
 that none was altered, removed, moved or added. --head and --expect-sequence show
@@ -33,8 +33,9 @@ FILE must reach the line that it names. Several files are parts of one stream, t
 oldest first.
 
 Exit code 0: all is as it was written by who has the key. 1: something is damaged.
-2: wrong usage, or a file cannot be read. 3: no key was given; the lines fit, and
-whoever can write the file may have written them.
+2: wrong usage, or a file cannot be read. 3: not shown: no key was given, so that
+whoever can write the file may have written it; or a chain of --head is in none of
+the files, which may have been emptied. --parts says that it is in others.
 
 `
 
@@ -43,7 +44,7 @@ type auditFlags struct {
 	sequence          uint64
 	hash              float64
 	keyFile, headFile string
-	ignore            bool
+	ignore, parts     bool
 }
 
 func (f *auditFlags) define(stderr io.Writer) *flag.FlagSet {
@@ -61,6 +62,8 @@ func (f *auditFlags) define(stderr io.Writer) *flag.FlagSet {
 		"Key file: a key a line, the newest first. The operator's is the member keys of the Secret mcp-registrar-audit-key.")
 	flags.StringVar(&f.headFile, "head", "",
 		"File with the head that was published, or with all: the data of the ConfigMap mcp-registrar-audit-heads, as JSON.")
+	flags.BoolVar(&f.parts, "parts", false,
+		"With --head: the files are not all there are, and chains that are in none of them are in others.")
 	flags.BoolVar(&f.ignore, "ignore-other-lines", false,
 		"Skip lines that are not of the stream, as in the captured log of a pod.")
 	return flags
@@ -111,6 +114,7 @@ func auditCommand(arguments []string, stdin io.Reader, stdout, stderr io.Writer)
 		fmt.Fprintln(stderr, err)
 		return auditUsage
 	}
+	c.parts = f.parts
 	return c.files(flags.Args())
 }
 
@@ -152,6 +156,8 @@ type auditCheck struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	expect         audit.Expect
+	// parts says that there are other files.
+	parts bool
 }
 
 func (c *auditCheck) files(names []string) int {
@@ -186,6 +192,9 @@ func (c *auditCheck) files(names []string) int {
 	for _, head := range elsewhere {
 		fmt.Fprintf(c.stdout, "not looked at: chain %s, published at %s with sequence %d, is in none of the files\n",
 			head.Chain, head.At.UTC().Format(time.RFC3339), head.Sequence)
+		if code == auditFine && !c.parts {
+			code = auditUnproven
+		}
 	}
 	return code
 }

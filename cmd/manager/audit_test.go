@@ -5,6 +5,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -217,7 +219,8 @@ func TestAuditVerifyAgainstWhoCanWriteTheFile(t *testing.T) {
 		{"the old key only", []string{"--key=key", "rotated"}, 1, "DAMAGED", "rotated: line 6: the line bears key"},
 		{"the new key only", []string{"--key=strange", "rotated"}, 1, "DAMAGED", "rotated: line 1: the line bears key"},
 		{"the published head", []string{"--key=key", "--head=head", "audit"}, 0, "audit: complete", ""},
-		{"all published heads", []string{"--key=key", "--head=heads", "audit"}, 0,
+		{"all published heads, and a file of one", []string{"--key=key", "--head=heads", "audit"}, 3, "not looked at: chain older", ""},
+		{"all published heads, and a part", []string{"--key=key", "--head=heads", "--parts", "audit"}, 0,
 			"sequence 5\nnot looked at: chain older, published at 2026-08-01T08:00:00Z with sequence 5, is in none of the files\n", ""},
 		{"cut, without a head", []string{"--key=key", "cut"}, 0, "cut: complete: 4 events", ""},
 		{"cut, with the published head", []string{"--key=key", "--head=heads", "cut"}, 1, "DAMAGED",
@@ -241,5 +244,31 @@ func TestAuditVerifyAgainstWhoCanWriteTheFile(t *testing.T) {
 				t.Errorf("unexpected output\n%s\n%s", stdout, stderr)
 			}
 		})
+	}
+}
+
+// Who can write the file empties it while the operator runs. What was published of the
+// chain that is gone is at hand: the exit code must not be that of a whole stream.
+func TestAnEmptiedFileIsNotFine(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "key", auditKey)
+	path := filepath.Join(folder, "audit")
+	first := writeKeyedAudit(t, path, auditKey, 50)
+	at := time.Date(2026, 8, 1, 9, 0, 0, 0, time.UTC)
+	if err := errors.Join(os.Truncate(path, 0), os.Remove(path+".head")); err != nil {
+		t.Fatal(err)
+	}
+	second := writeKeyedAudit(t, path, auditKey, 1)
+	heads, err := json.Marshal(map[string]audit.Published{
+		first.Chain:  {Position: first, At: at},
+		second.Chain: {Position: second, At: at.Add(time.Minute)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, folder, "heads", string(heads))
+	code, stdout, stderr := runAudit(t, folder, "", "verify", "--key=key", "--head=heads", "audit")
+	if code != auditUnproven || !strings.Contains(stdout, first.Chain) {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }

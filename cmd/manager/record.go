@@ -39,7 +39,9 @@ func openRecord(ctx context.Context, mgr manager.Manager, s settings, cluster st
 	heads := &controllers.AuditHeads{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Clock: now, Namespace: s.operatorNamespace}
 	published, err := heads.Read(ctx)
 	if err != nil {
-		return nil, err
+		// What was published only adds to what the file shows: clients have to be revoked
+		// without it too.
+		ctrl.Log.WithName("audit").Error(err, "What was published of the audit record cannot be compared with it")
 	}
 	stream, err := audit.Open(audit.Options{
 		Path: s.auditLog, Stdout: os.Stdout, Source: "/clusters/" + cluster + "/mcp-registrar", Now: time.Now, Registerer: metrics.Registry,
