@@ -124,26 +124,28 @@ func members(read *jsontext.Decoder, id string, beginning bool) bool {
 		if err != nil {
 			return response && beginning
 		}
-		switch name := token.String(); name {
-		case "method":
+		name := token.String()
+		if name == "method" {
 			return false
-		case "id":
-			value, err := read.ReadValue()
-			if err != nil {
-				return response && beginning
-			}
-			if !sameID(value, id) {
-				return false
-			}
-			continue
-		case "result", "error":
-			response = true
 		}
-		if read.SkipValue() != nil {
+		response = response || name == "result" || name == "error"
+		value, err := valueOf(read, name)
+		if err != nil {
 			return response && beginning
+		}
+		if value != nil && !sameID(value, id) {
+			return false
 		}
 	}
 	return response
+}
+
+// valueOf reads the value of the member id, and passes over others.
+func valueOf(read *jsontext.Decoder, name string) (jsontext.Value, error) {
+	if name == "id" {
+		return read.ReadValue()
+	}
+	return nil, read.SkipValue()
 }
 
 // sameID compares ids by what they mean.
