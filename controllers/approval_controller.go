@@ -47,6 +47,9 @@ func (r *ApprovalReconciler) observe(ctx context.Context, a *v1alpha1.ScopeGrant
 	if ref == nil {
 		return facts, nil
 	}
+	if facts.Unwatched = !watches(r.Grants.Namespaces, ref.Namespace); facts.Unwatched {
+		return facts, nil
+	}
 	var grant v1alpha1.ScopeGrant
 	switch err := r.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, &grant); {
 	case apierrors.IsNotFound(err):

@@ -21,7 +21,7 @@ import (
 // ofApproval names the clients that a decision is about.
 func (r *RegistrationReconciler) ofApproval(ctx context.Context, object client.Object) []reconcile.Request {
 	a, ok := object.(*v1alpha1.ScopeGrantApproval)
-	if !ok {
+	if !ok || !watches(r.Grants.Namespaces, clientsOf(a)) {
 		return nil
 	}
 	if ref := a.Spec.ClientRef; ref != nil {
@@ -33,13 +33,24 @@ func (r *RegistrationReconciler) ofApproval(ctx context.Context, object client.O
 // ofApproval names the grants that a decision is about.
 func (r *ScopeGrantReconciler) ofApproval(ctx context.Context, object client.Object) []reconcile.Request {
 	a, ok := object.(*v1alpha1.ScopeGrantApproval)
-	if !ok {
+	if !ok || !watches(r.Grants.Namespaces, clientsOf(a)) {
 		return nil
 	}
 	if ref := a.Spec.ClientRef; ref != nil {
 		return grants(ctx, r.Client, self, client.InNamespace(ref.Namespace), client.MatchingFields{indexGrantClient: ref.Name})
 	}
 	return decidedAbout(ctx, r.Client, a, self)
+}
+
+// clientsOf is the namespace of the client that a decision is about.
+func clientsOf(a *v1alpha1.ScopeGrantApproval) string {
+	switch {
+	case a.Spec.GrantRef != nil:
+		return a.Spec.GrantRef.Namespace
+	case a.Spec.ClientRef != nil:
+		return a.Spec.ClientRef.Namespace
+	}
+	return a.Namespace
 }
 
 // decidedAbout names what the grant concerns that somebody looked at, if it is there.

@@ -19,7 +19,9 @@ type ApprovalFacts struct {
 	// GrantIs says whether the grant was found that was looked at, and Grant are
 	// the facts about it.
 	GrantIs Knowledge
-	Grant   GrantFacts
+	// Unwatched says that the operator does not watch the namespace of the grant.
+	Unwatched bool
+	Grant     GrantFacts
 }
 
 // ApprovalDecision is what is said of one decision of an owner of a server.
@@ -76,6 +78,11 @@ func discounted(f ApprovalFacts, now time.Time) *Verdict {
 		return &Verdict{Reason: v1alpha1.ReasonExpired, Message: "ended at " + approvedUntil(a).UTC().Format(time.RFC3339) + ": delete it, or create another with a later spec.expirationTime"}
 	case a.Spec.GrantRef == nil:
 		return nil
+	case f.Unwatched:
+		return &Verdict{
+			Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown,
+			Message: "spec.grantRef: the operator does not watch the namespace of the ScopeGrant (--watch-namespaces): the decision counts for nothing there; ask the platform team to add it",
+		}
 	case f.GrantIs == Unknown:
 		return unknownVerdict("the ScopeGrant")
 	case f.GrantIs == Absent:

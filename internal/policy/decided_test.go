@@ -34,6 +34,7 @@ func TestApprovalCounts(t *testing.T) {
 		{"beforehand", ApprovalFacts{Approval: entry(end, "invoices:pay")}, v1alpha1.ReasonAccepted, end, ""},
 		{"the grant is not known", func() ApprovalFacts { f := ofFirst(approvedFacts()); f.GrantIs = Unknown; return f }(), v1alpha1.ReasonFactUnknown, time.Time{}, "ScopeGrant"},
 		{"the grant is gone", ApprovalFacts{Approval: approvedFacts().Approvals[0], GrantIs: Absent}, v1alpha1.ReasonGrantNotFound, time.Time{}, "no ScopeGrant"},
+		{"the grant is not watched", ApprovalFacts{Approval: approvedFacts().Approvals[0], Unwatched: true}, v1alpha1.ReasonFactUnknown, time.Time{}, "does not watch"},
 		{"the grant is another", ofFirst(approvedFacts(func(f *GrantFacts) { f.Grant.UID = "another" })), v1alpha1.ReasonApprovalVoid, time.Time{}, "another has its name"},
 		{"the client changed", ofFirst(approvedFacts(func(f *GrantFacts) { f.Registration.Spec.ClientName = "Bank" })), v1alpha1.ReasonApprovalVoid, time.Time{}, `client name: was "Payments agent", is "Bank": look at the grant again`},
 		{"the client is gone", ofFirst(approvedFacts(func(f *GrantFacts) { f.RegistrationIs, f.Registration = Absent, nil })), v1alpha1.ReasonApprovalVoid, time.Time{}, "not there"},
