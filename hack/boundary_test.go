@@ -121,7 +121,11 @@ func (s *scene) FirstScopes(guard.Server) []string                { return []str
 func (s *scene) OnChange(func(guard.Change))                      {}
 func (s *scene) Record(guard.Request, guard.Verdict)              {}
 
-func (s *scene) Verify(context.Context, guard.TokenQuestion) (guard.Token, error) {
+func (s *scene) Verify(ctx context.Context, shown guard.Presentation, q guard.TokenQuestion) (guard.Token, error) {
+	return s.StillGood(ctx, guard.Token{}, shown.Token, q)
+}
+
+func (s *scene) StillGood(context.Context, guard.Token, string, guard.TokenQuestion) (guard.Token, error) {
 	if s.token != "" {
 		return guard.Token{}, &guard.TokenError{Reason: s.token}
 	}
@@ -134,7 +138,7 @@ func sceneOf(reason guard.Reason) *scene {
 	s := newScene()
 	change := map[guard.Reason]func(){
 		guard.TokenMissing:                         func() { s.request.Authorization = nil },
-		guard.TokenAmbiguous:                       func() { s.request.TokenInQuery = true },
+		guard.TokenAmbiguous:                       func() { s.request.URL += "?access_token=token" },
 		guard.SessionForeign:                       func() { s.request.Foreign = func(guard.Token) bool { return true } },
 		guard.ServerUnknown:                        func() { s.unknown = true },
 		guard.RegisterStale:                        func() { s.age = time.Hour },

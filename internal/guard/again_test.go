@@ -15,7 +15,11 @@ import (
 // stalled is an issuer whose tokens have all expired.
 type stalled struct{ said Token }
 
-func (s stalled) Verify(context.Context, TokenQuestion) (Token, error) {
+func (s stalled) Verify(context.Context, Presentation, TokenQuestion) (Token, error) {
+	return Token{}, &TokenError{Reason: TokenExpired, Said: s.said}
+}
+
+func (s stalled) StillGood(context.Context, Token, string, TokenQuestion) (Token, error) {
 	return Token{}, &TokenError{Reason: TokenExpired, Said: s.said}
 }
 

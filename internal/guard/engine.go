@@ -124,11 +124,11 @@ func (e *Engine) identify(ctx context.Context, r Request) (Server, Token, Verdic
 	if !ok {
 		return server, Token{}, verdict
 	}
-	raw, reason := bearer(r)
+	shown, reason := r.presented()
 	if reason != "" {
 		return server, Token{}, e.refuse(server, r, Verdict{Reason: reason})
 	}
-	token, err := e.tokens.Verify(ctx, server.question(raw))
+	token, err := e.tokens.Verify(ctx, shown, server.question())
 	if err != nil {
 		return server, Token{}, e.refuse(server, r, Verdict{Reason: reasonOf(err), said: expired(err)})
 	}
@@ -242,25 +242,6 @@ func (e *Engine) Callable(v Verdict) func(tool string) bool {
 		asked.Tool = tool
 		return policy.Listed(asked, now)
 	}
-}
-
-// bearer is the one bearer token of a request (RFC 6750 §2).
-func bearer(r Request) (raw string, refused Reason) {
-	if r.TokenInQuery || len(r.Authorization) > 1 {
-		return "", TokenAmbiguous
-	}
-	if len(r.Authorization) == 0 {
-		return "", TokenMissing
-	}
-	scheme, raw, found := strings.Cut(r.Authorization[0], " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") {
-		return "", TokenMissing
-	}
-	raw = strings.TrimLeft(raw, " ")
-	if raw == "" || strings.ContainsAny(raw, " ,\t") {
-		return "", TokenMalformed
-	}
-	return raw, ""
 }
 
 func reasonOf(err error) Reason {

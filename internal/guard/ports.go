@@ -27,9 +27,9 @@ type Server struct {
 	Tokens policy.TokenReading
 }
 
-// question is what is asked about a token for the server.
-func (s Server) question(raw string) TokenQuestion {
-	return TokenQuestion{Raw: raw, Issuer: s.Issuer, Audience: s.TokenAudience(), Reading: s.Tokens}
+// question is what is asked about tokens for the server.
+func (s Server) question() TokenQuestion {
+	return TokenQuestion{Issuer: s.Issuer, Audience: s.TokenAudience(), Reading: s.Tokens}
 }
 
 // Register is what is known of servers, clients and grants. It answers from
@@ -72,18 +72,20 @@ type Change struct {
 	AuthorizationServer, ClientID string
 }
 
-// Tokens verifies access tokens.
+// Tokens verifies access tokens. Every error is a *TokenError.
 type Tokens interface {
-	// Verify returns what a token says once issuer, audience, signature and times
-	// are right, or the server that issued it says that it is active. Every
-	// error is a *TokenError.
-	Verify(ctx context.Context, q TokenQuestion) (Token, error)
+	// Verify answers for a request that begins. It returns what the token says once it
+	// was shown as it must be, and issuer, audience, signature and times are right, or
+	// the server that issued it says that it is active.
+	Verify(ctx context.Context, shown Presentation, q TokenQuestion) (Token, error)
+	// StillGood answers for a request that is under way: whether Verify, which returned
+	// known for the token, would find the token itself right now. Nobody shows it again,
+	// so how it was shown is not asked. What it returns is of the same client and subject.
+	StillGood(ctx context.Context, known Token, token string, q TokenQuestion) (Token, error)
 }
 
-// TokenQuestion is what Verify needs.
+// TokenQuestion is what a token must be right for.
 type TokenQuestion struct {
-	// Raw is the token, of the Authorization header.
-	Raw string
 	// Issuer is the one that the token must come from.
 	Issuer string
 	// Audience is what the token must be for: the resource identifier (RFC
@@ -197,10 +199,13 @@ type Request struct {
 	Host   string
 	// Authorization holds every value of the Authorization header.
 	Authorization []string
-	// TokenInQuery says that the query holds access_token (RFC 6750 §2.3), which
-	// is refused.
-	TokenInQuery bool
-	Message      Message
+	// Proof holds every value of the header DPoP (RFC 9449 §4.1); nil for none.
+	Proof []string
+	// Method and URL are the request's, with the scheme and the host by which the client
+	// came, as far as the front end knows them, and path and query as they were written.
+	// access_token in the query (RFC 6750 §2.3) is refused.
+	Method, URL string
+	Message     Message
 	// TraceParent is the traceparent (W3C Trace Context) of the header or, where
 	// that has none, of params._meta.
 	TraceParent string

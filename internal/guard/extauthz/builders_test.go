@@ -96,8 +96,16 @@ func (k *known) change(clientID string, with func(*policy.ClientEntry)) {
 // tokens are accepted by name, each with its scopes, or refused for a reason.
 type tokens map[string]any
 
-func (t tokens) Verify(_ context.Context, q guard.TokenQuestion) (guard.Token, error) {
-	switch found := t[q.Raw].(type) {
+func (t tokens) Verify(ctx context.Context, shown guard.Presentation, q guard.TokenQuestion) (guard.Token, error) {
+	raw, err := shown.Bearer()
+	if err != nil {
+		return guard.Token{}, err
+	}
+	return t.StillGood(ctx, guard.Token{}, raw, q)
+}
+
+func (t tokens) StillGood(_ context.Context, _ guard.Token, raw string, _ guard.TokenQuestion) (guard.Token, error) {
+	switch found := t[raw].(type) {
 	case guard.Token:
 		return found, nil
 	case guard.Reason:

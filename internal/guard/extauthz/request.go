@@ -49,7 +49,10 @@ func (s *Service) read(name guard.ServerName, asked *authv3.AttributeContext_Htt
 
 // unread is a request whose body was not looked at.
 func unread(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest, header http.Header) guard.Request {
-	return guard.Request{Server: name, Authorization: header.Values("Authorization"), TokenInQuery: tokenInQuery(asked), Origin: header["Origin"], Host: asked.GetHost()}
+	return guard.Request{
+		Server: name, Origin: header["Origin"], Host: asked.GetHost(),
+		Authorization: header.Values("Authorization"), Proof: header["Dpop"], Method: asked.GetMethod(), URL: urlOf(asked),
+	}
 }
 
 // bodyOf is as much of the body as the gateway sent.
@@ -113,8 +116,16 @@ func cutOff(header http.Header, body []byte) bool {
 	return err == nil && len(body) > 0 && length != len(body)
 }
 
-// tokenInQuery says whether the query has access_token.
-func tokenInQuery(asked *authv3.AttributeContext_HttpRequest) bool {
-	_, query, _ := strings.Cut(asked.GetPath(), "?")
-	return message.TokenInQuery(query) || message.TokenInQuery(asked.GetQuery())
+// urlOf is the URL of the request as the client wrote it. Envoy says the query with the
+// path; what it says of it elsewhere is not lost.
+func urlOf(asked *authv3.AttributeContext_HttpRequest) string {
+	text := asked.GetScheme() + "://" + asked.GetHost() + asked.GetPath()
+	if query := asked.GetQuery(); query != "" {
+		separator := "?"
+		if strings.Contains(asked.GetPath(), "?") {
+			separator = "&"
+		}
+		text += separator + query
+	}
+	return text
 }

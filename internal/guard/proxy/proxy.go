@@ -73,9 +73,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	}
 	x := &exchange{proxy: p, route: route, w: w, control: http.NewResponseController(w), incoming: r, body: body, leave: leave}
 	x.watch.start(p.clock)
-	x.request = understand(r, body, fault)
-	x.request.Server, x.request.ReceivedAt = route.Server, receivedAt
-	x.request.Origin, x.request.Host = r.Header["Origin"], r.Host
+	x.request = p.unread(r, route)
+	x.request.ReceivedAt = receivedAt
+	understand(&x.request, r, body, fault)
 	session, inSession := p.sessions.tell(&x.request, r)
 	x.verdict = p.engine.Decide(r.Context(), x.request)
 	if !x.verdict.Allowed() {
@@ -142,20 +142,16 @@ func (p *Proxy) takes(r *http.Request) int64 {
 // LargestTaken is how many bytes of memory the largest body takes.
 func LargestTaken(maxBody int64) int64 { return 2 * maxBody }
 
-// understand makes of a request what the engine decides about.
-func understand(r *http.Request, body []byte, fault *guard.Fault) guard.Request {
-	var request guard.Request
-	request.Authorization = r.Header.Values("Authorization")
-	request.TokenInQuery = message.TokenInQuery(r.URL.RawQuery)
+// understand reads what a request asks for, unless there is a fault.
+func understand(request *guard.Request, r *http.Request, body []byte, fault *guard.Fault) {
 	if fault == nil {
 		fault = upgrade(r.Header)
 	}
 	if fault != nil {
-		request.Message.Fault, request.TraceParent = fault, message.TraceParent(r.Header)
-		return request
+		request.Message.Fault = fault
+		return
 	}
 	request.Message, request.TraceParent = message.Parse(r.Header, r.Method, body)
-	return request
 }
 
 // upgrade refuses to change the protocol. An offer of HTTP/2 is only an offer:
