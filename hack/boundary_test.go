@@ -139,7 +139,7 @@ func sceneOf(reason guard.Reason) *scene {
 	change := map[guard.Reason]func(){
 		guard.TokenMissing:                         func() { s.request.Authorization = nil },
 		guard.TokenAmbiguous:                       func() { s.request.URL += "?access_token=token" },
-		guard.SessionForeign:                       func() { s.request.Foreign = func(guard.Token) bool { return true } },
+		guard.SessionForeign:                       func() { s.request.Session = "another's" },
 		guard.ServerUnknown:                        func() { s.unknown = true },
 		guard.RegisterStale:                        func() { s.age = time.Hour },
 		guard.Reason(policy.RefusedDenied):         func() { s.denied = true },
@@ -180,6 +180,7 @@ func TestTheStatusesOfTheGuardAreThoseOfThePage(t *testing.T) {
 			continue
 		}
 		engine := guard.New(guard.Options{Register: s, Tokens: s, Recorder: s, Clock: clocktesting.NewFakeClock(noon), MaxStaleness: time.Minute})
+		engine.Answered(guard.Request{Session: s.request.Session}, guard.Verdict{Token: guard.Token{ClientID: "another"}}, nil)
 		var statuses []string
 		for _, id := range []string{"7", ""} {
 			s.request.Message.ID = id

@@ -28,6 +28,7 @@ type Engine struct {
 	maxRequests  int
 	held         held
 	room         *room
+	sessions     *sessions
 }
 
 // Options are what an Engine is made of. All are required but Origins and MaxRequests.
@@ -56,7 +57,8 @@ type Options struct {
 func New(o Options) *Engine {
 	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace, origins: o.Origins}
 	e.maxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
-	e.room = newRoom(cmp.Or(o.Room, DefaultRoom), o.LargestBody)
+	e.sessions = newSessions(maxSessions)
+	e.room = newRoom(cmp.Or(o.Room, DefaultRoom), o.LargestBody, mostPersons*e.maxRequests)
 	o.Register.OnChange(e.changed)
 	return e
 }
@@ -70,13 +72,14 @@ func (e *Engine) Decide(ctx context.Context, r Request) Verdict {
 
 // Admit answers as much of a request as needs no message: whether anything may
 // be relied on, whose the token is, whether that client may call anything, and whether
-// there is room for a body of some bytes, which it takes until release is called. It keeps
-// others from having their messages read. A refusal is put on record; what is admitted is
-// still to be decided about.
+// there is room for a body of some bytes, which it takes until release is called. Room that
+// others have is waited for, unless the body is in memory already: waiting would keep it
+// there. It keeps others from having their messages read. A refusal is put on
+// record; what is admitted is still to be decided about.
 func (e *Engine) Admit(ctx context.Context, r Request, size int64) (v Verdict, release func()) {
 	v = e.admit(ctx, r)
 	if v.Allowed() {
-		if release = e.room.enter(ctx, holder(v), size); release != nil {
+		if release = e.room.enter(ctx, holder(v), size, !r.Check); release != nil {
 			return v, release
 		}
 		v.Reason = ClientBusy
@@ -149,7 +152,35 @@ func (e *Engine) judge(ctx context.Context, r Request) Verdict {
 	if !v.Allowed() {
 		return v
 	}
-	return e.crowded(server, r, v)
+	return e.inSession(server, r, e.crowded(server, r, v))
+}
+
+// inSession takes that an allowed request is made in its session, if there is one.
+func (e *Engine) inSession(server Server, r Request, v Verdict) Verdict {
+	switch {
+	case !v.Allowed() || r.Session == "":
+	case !r.Check:
+		e.sessions.note(r.session(), v)
+	case !e.sessions.claim(r.session(), v):
+		v.Reason = SessionForeign
+		return e.refuse(server, r, v)
+	}
+	return v
+}
+
+// Answered takes that the server has answered an allowed request, and not by an error, and
+// which sessions it gave with the answer. A session that it knows and the guard does not is
+// then of who used it.
+func (e *Engine) Answered(r Request, v Verdict, given []string) {
+	if r.Message.Kind == End {
+		e.sessions.forget(r.session())
+		return
+	}
+	for _, id := range slices.Concat(given, []string{r.Session}) {
+		if id != "" {
+			e.sessions.claim(sessionKey(r.Server, id), v)
+		}
+	}
 }
 
 const (
@@ -205,7 +236,7 @@ func (e *Engine) weigh(server Server, r Request, token Token) Verdict {
 		v.Reason = Reason(v.Decision.Refusal)
 		return e.refuse(server, r, v)
 	}
-	if r.Foreign != nil && r.Foreign(token) {
+	if r.Session != "" && e.sessions.foreign(r.session(), token) {
 		v.Reason = SessionForeign
 		return e.refuse(server, r, v)
 	}

@@ -445,8 +445,10 @@ func TestHoldVerifiesAgain(t *testing.T) {
 func TestForeignSession(t *testing.T) {
 	t.Parallel()
 	w, r := newWorld(), call("read_invoice")
-	r.Foreign = func(token Token) bool { return token.ClientID == "c1" }
-	if v := w.engine().Decide(t.Context(), r); v.Reason != SessionForeign || v.Status != http.StatusNotFound || v.Challenge != "" {
+	r.Session = "s-1"
+	e := w.engine()
+	e.Answered(asking(Message{Kind: Call, Method: "initialize"}), Verdict{Token: Token{ClientID: "c2"}}, []string{"s-1"})
+	if v := e.Decide(t.Context(), r); v.Reason != SessionForeign || v.Status != http.StatusNotFound || v.Challenge != "" {
 		t.Errorf("answered %s with %d and %q", v.Reason, v.Status, v.Challenge)
 	}
 }

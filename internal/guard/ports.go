@@ -209,14 +209,15 @@ type Request struct {
 	// TraceParent is the traceparent (W3C Trace Context) of the header or, where
 	// that has none, of params._meta.
 	TraceParent string
-	// Foreign says whether the request is made in a session that was given to
-	// another than the token's client and subject; nil where nothing is known of
-	// sessions.
-	Foreign func(Token) bool
-	// Last is whose the session is that the request is made in, with the scopes that
-	// its requests had last; nil where nothing is known of sessions. It only tells what
-	// to log in for again, and allows nothing.
-	Last func() (clientID string, scopes []string)
+	// Session is the session that the request is made in; empty for none.
+	Session string
+	// Check says that the front end only answers whether the request may pass. It has all
+	// of it in memory then, and does not see what the server answers: a session is of who
+	// uses it first, since nobody sees to whom it is given.
+	Check bool
 	// ReceivedAt is when the request came.
 	ReceivedAt time.Time
 }
+
+// session stands for the session of the request.
+func (r Request) session() digest { return sessionKey(r.Server, r.Session) }

@@ -92,6 +92,7 @@ func (p *Proxy) unread(r *http.Request, route *route) guard.Request {
 	return guard.Request{
 		Server: route.Server, Origin: r.Header["Origin"], Host: r.Host, ReceivedAt: p.clock.Now(),
 		Authorization: r.Header.Values("Authorization"), Proof: r.Header["Dpop"], Method: r.Method, URL: urlOf(r), TraceParent: message.TraceParent(r.Header),
+		Session: r.Header.Get(headerSession),
 	}
 }
 
