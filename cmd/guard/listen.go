@@ -144,7 +144,7 @@ func (p *parts) extAuthz(secured *tls.Config) *grpc.Server {
 	server := grpc.NewServer(options...)
 	extauthz.New(extauthz.Options{
 		Engine: p.engine, Register: p.register, Servers: p.settings.servers(), Clock: p.clock, Added: p.recorder.Added,
-		PassToken: func(guard.ServerName) bool { return p.settings.passToken }, MaxBody: p.settings.maxBody,
+		PassToken: func(guard.ServerName) bool { return p.settings.passToken }, MaxBody: p.settings.maxBody, Room: p.room,
 	}).Register(server)
 	return server
 }

@@ -22,9 +22,11 @@ import (
 // allowed lets a request pass, without its token unless that is to be passed on, and
 // without what some servers read as something else.
 func allowed(header http.Header, passToken bool) *authv3.CheckResponse {
-	ok := &authv3.OkHttpResponse{HeadersToRemove: message.Overriding()}
+	overriding := message.Overriding()
+	ok := &authv3.OkHttpResponse{HeadersToRemove: overriding}
 	for _, name := range slices.Sorted(maps.Keys(header)) {
-		if name = strings.ToLower(name); message.Misleading(name) && !slices.Contains(ok.HeadersToRemove, name) {
+		// Some are removed anyway; the others may be very many.
+		if name = strings.ToLower(name); message.Misleading(name) && !slices.Contains(overriding, name) {
 			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
 		}
 	}

@@ -181,6 +181,12 @@ type setup struct {
 
 func newSetup(t *testing.T, with func(*Options)) *setup {
 	t.Helper()
+	return newSetupBy(t, func(*guard.Options) {}, with)
+}
+
+// newSetupBy is newSetup with another engine.
+func newSetupBy(t *testing.T, by func(*guard.Options), with func(*Options)) *setup {
+	t.Helper()
 	s := &setup{decisions: &decisions{}, register: &known{server: ledger(), complete: true, clients: map[string]policy.ClientEntry{}}}
 	for _, name := range []string{"agent", "ungranted", "revoked", "suspended", "expired", "lapsed"} {
 		s.register.clients["c-"+name] = client(name)
@@ -200,8 +206,9 @@ func newSetup(t *testing.T, with func(*Options)) *setup {
 		all[name] = token(name, "ledger:read")
 	}
 	fake := clocktesting.NewFakeClock(noon)
-	engine := guard.New(guard.Options{Register: s.register, Tokens: all, Recorder: s.decisions, Clock: fake, MaxStaleness: time.Minute, Origins: []string{"https://app.example.com"}})
-	o := Options{Engine: engine, Register: s.register, Clock: fake, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}}}
+	decides := guard.Options{Register: s.register, Tokens: all, Recorder: s.decisions, Clock: fake, MaxStaleness: time.Minute, Origins: []string{"https://app.example.com"}}
+	by(&decides)
+	o := Options{Engine: guard.New(decides), Register: s.register, Clock: fake, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}}}
 	if with != nil {
 		with(&o)
 	}
@@ -216,7 +223,7 @@ func (s *setup) serve(t *testing.T, service *Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(ServerOptions(guard.DefaultMaxBody)...)
 	service.Register(server)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -28,6 +28,8 @@ type Options struct {
 	// MaxBody is how large a request's body may be, in bytes; 0 means
 	// guard.DefaultMaxBody.
 	MaxBody int64
+	// Room is how many bytes checks may take together; 0 means guard.DefaultRoom.
+	Room int64
 	// Servers are those that are guarded here. A check of any other is refused.
 	Servers []guard.ServerName
 	// PassToken says that the token is passed on to a server. Nil: to none.
@@ -45,6 +47,7 @@ type Service struct {
 	authv3.UnimplementedAuthorizationServer
 
 	options Options
+	intake  *intake
 	served  map[guard.ServerName]bool
 }
 
@@ -64,25 +67,16 @@ func New(o Options) *Service {
 	if o.Added == nil {
 		o.Added = func(guard.ServerName, time.Duration) {}
 	}
-	s := &Service{options: o, served: map[guard.ServerName]bool{}}
+	s := &Service{options: o, intake: newIntake(cmp.Or(o.Room, guard.DefaultRoom), o.MaxBody), served: map[guard.ServerName]bool{}}
 	for _, name := range o.Servers {
 		s.served[name] = true
 	}
 	return s
 }
 
-// headerRoom is how large what a check says beside the body may be.
-const headerRoom = 1 << 20
-
-// ServerOptions are those of a gRPC server of the service, by how large a request's body
-// may be.
-func ServerOptions(maxBody int64) []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.MaxRecvMsgSize(int(maxBody) + headerRoom)}
-}
-
 // Register adds the service, and that of its health, to a gRPC server.
 func (s *Service) Register(server grpc.ServiceRegistrar) {
-	authv3.RegisterAuthorizationServer(server, s)
+	server.RegisterService(&description, s)
 	healthv1.RegisterHealthServer(server, &health{register: s.options.Register, clock: s.options.Clock})
 }
 
