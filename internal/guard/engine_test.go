@@ -31,6 +31,7 @@ type world struct {
 	token    Token
 	refused  Reason
 	verified int
+	shown    int
 	changed  func(Change)
 	recorded []Reason
 	clock    *clocktesting.FakeClock
@@ -111,6 +112,9 @@ func (w *world) Verify(ctx context.Context, shown Presentation, q TokenQuestion)
 	if err != nil {
 		return Token{}, err
 	}
+	w.mu.Lock()
+	w.shown++
+	w.mu.Unlock()
 	return w.StillGood(ctx, Token{}, raw, q)
 }
 
@@ -432,6 +436,10 @@ func TestHoldVerifiesAgain(t *testing.T) {
 				t.Errorf("a token that holds: ended with %v", context.Cause(held))
 			case <-time.After(100 * time.Millisecond):
 			}
+			if w.mu.Lock(); w.verified != 2 || w.shown != 1 {
+				t.Errorf("asked %d times, of which it was shown %d times", w.verified, w.shown)
+			}
+			w.mu.Unlock()
 			continue
 		}
 		select {

@@ -68,8 +68,15 @@ var frontNames = []string{"proxy", "ext_authz", "ext_authz, joined"}
 // newFront makes a guard of its own with one front.
 func newFront(t *testing.T, name string) front {
 	t.Helper()
+	return newFrontBy(t, name, guard.Options{})
+}
+
+// newFrontBy is newFront with bounds of its engine.
+func newFrontBy(t *testing.T, name string, o guard.Options) front {
+	t.Helper()
 	k := newKnown()
-	engine := guard.New(guard.Options{Register: k, Tokens: k, Recorder: k, Clock: clock.RealClock{}, MaxStaleness: time.Minute})
+	o.Register, o.Tokens, o.Recorder, o.Clock, o.MaxStaleness = k, k, k, clock.RealClock{}, time.Minute
+	engine := guard.New(o)
 	if name == "proxy" {
 		return newProxyFront(t, k, engine)
 	}
@@ -103,12 +110,18 @@ type proxied struct {
 	// passed is the header of the last request that the server had.
 	passed http.Header
 	answer int
+	// waits has a request that is to wait come, and then go on.
+	waits chan struct{}
 }
 
 func newProxyFront(t *testing.T, k *known, engine *guard.Engine) *proxied {
 	t.Helper()
-	p := &proxied{client: &http.Client{Transport: &http.Transport{DisableCompression: true}}}
+	p := &proxied{client: &http.Client{Transport: &http.Transport{DisableCompression: true}}, waits: make(chan struct{})}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Waits") != "" {
+			p.waits <- struct{}{}
+			<-p.waits
+		}
 		p.mu.Lock()
 		p.passed = r.Header.Clone()
 		answer := p.answer
@@ -279,6 +292,9 @@ func TestTheFrontsDecideAlike(t *testing.T) {
 					if got.reason() != want {
 						t.Errorf("step %d, %s: %s, want %s: %+v", i, name, got.reason(), want, got)
 					}
+					if lost := strings.TrimSpace("authorization " + s.lost); got.status == 0 && got.lost != lost {
+						t.Errorf("step %d, %s: the server does not get %s, want %s", i, name, got.lost, lost)
+					}
 					switch {
 					case n == 0:
 						first = got
@@ -290,6 +306,32 @@ func TestTheFrontsDecideAlike(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// So many requests of a user are under way at most, where it is known how long they are.
+func TestTheFrontsCountWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]apart{
+		"proxy": {want: guard.ClientBusy}, "ext_authz": {guard.ReasonAllowed, endless}, "ext_authz, joined": {guard.ReasonAllowed, endless},
+	} {
+		f := newFrontBy(t, name, guard.Options{MaxRequests: 1})
+		ended := make(chan outcome, 1)
+		go func() { ended <- f.send(t, asked{headers: []string{"x-waits", "1"}}.filled()) }()
+		if p, ok := f.(*proxied); ok {
+			<-p.waits
+		} else {
+			ended <- <-ended
+		}
+		if got := f.send(t, asked{}.filled()); got.reason() != second.want {
+			t.Errorf("%s: %s, want %s (%s)", name, got.reason(), second.want, second.why)
+		}
+		if p, ok := f.(*proxied); ok {
+			p.waits <- struct{}{}
+		}
+		if got := <-ended; got.reason() != guard.ReasonAllowed {
+			t.Errorf("%s: the first: %s", name, got.reason())
+		}
 	}
 }
 
