@@ -178,6 +178,12 @@ func TestATokenThatIsStillGood(t *testing.T) {
 	if _, err := w.StillGood(t.Context(), known, raw, question(w)); err != nil {
 		t.Error(err)
 	}
+	w.serve(keySetPath, says(setOf(public("k2", ecKey(t)))))
+	w.after(waitAfter)
+	if _, err := w.StillGood(t.Context(), known, raw, question(w)); reasonOf(err) != guard.TokenSignature {
+		t.Errorf("a JWT after its key was removed: %v", err)
+	}
+	w.serve(keySetPath, says(setOf(public("k1", w.key))))
 	w.after(time.Hour)
 	if _, err := w.StillGood(t.Context(), known, raw, question(w)); reasonOf(err) != guard.TokenExpired {
 		t.Errorf("a JWT after its end: %v", err)
