@@ -89,6 +89,17 @@ func (e *Engine) Admit(ctx context.Context, r Request, size int64) (v Verdict, r
 	return v, func() {}
 }
 
+// Busy refuses a request of which nothing was looked at, for want of room, and puts that on
+// record.
+func (e *Engine) Busy(r Request) Verdict {
+	server, v, ok := e.server(r.Server)
+	if ok {
+		v = e.refuse(server, r, Verdict{Reason: ClientBusy})
+	}
+	e.recorder.Record(r, v)
+	return v
+}
+
 func (e *Engine) admit(ctx context.Context, r Request) Verdict {
 	server, token, v := e.identify(ctx, r)
 	if !v.Allowed() {

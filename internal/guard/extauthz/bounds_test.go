@@ -96,7 +96,7 @@ func TestChecksAreReceivedInTurn(t *testing.T) {
 	t.Parallel()
 	const body = 60 << 10
 	w := newWaiting("c-agent")
-	most := newIntake(0, guard.DefaultMaxBody).most
+	most := newIntake(0, guard.DefaultMaxBody, nil).most
 	s := newSetupBy(t, func(o *guard.Options) { o.Recorder = w }, func(o *Options) { o.Room = most + body + body/2 })
 	first, second := s.inBackground(t, sized("good", body)), s.inBackground(t, sized("good", body))
 	<-w.came
@@ -133,5 +133,48 @@ func TestACheckThatIsNotSent(t *testing.T) {
 	}
 	if err := stream.RecvMsg(&authv3.CheckResponse{}); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// Large bodies for one of several servers leave room for those of the others.
+func TestAServerHasItsShareOfTheRoom(t *testing.T) {
+	t.Parallel()
+	const maxBody = 32 << 10
+	w := newWaiting("c-agent")
+	other := guard.ServerName{Namespace: "finance", Name: "other"}
+	most := newIntake(0, maxBody, nil).most
+	s := newSetupBy(t, func(o *guard.Options) { o.Recorder = w }, func(o *Options) {
+		o.MaxBody, o.Room, o.Servers = maxBody, most, append(o.Servers, other)
+	})
+	// A share is as large as one message.
+	here := newIntake(most, maxBody, []guard.ServerName{other, {}})
+	leave, ok := here.share(other, int(most/2))
+	if !ok {
+		t.Fatal("the largest finds no room")
+	}
+	if _, ok := here.share(other, 1); ok {
+		t.Error("there is more in a share than there is")
+	}
+	if _, ok := here.share(guard.ServerName{}, int(most/2)); !ok {
+		t.Error("another server has no share")
+	}
+	leave()
+	if _, ok := here.share(other, 1); !ok {
+		t.Error("a share is not given back")
+	}
+	named := map[string]string{"mcp-server": "finance/ledger"}
+	if got := s.ask(t, sized("lapsed", 20<<10), named); refusalOf(t, got).reason != "NoGrant" {
+		t.Errorf("%v", got)
+	}
+	served := New(Options{Engine: s.engine, Register: s.register, MaxBody: maxBody, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}, other}})
+	served.intake.shares[guard.ServerName{Namespace: "finance", Name: "ledger"}].TryAcquire(guard.DefaultRoom / 2)
+	answer, err := served.Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+		Request: &authv3.AttributeContext_Request{Http: sized("lapsed", 20<<10)}, ContextExtensions: named,
+	}})
+	if got := refusalOf(t, answer); err != nil || got.status != 429 || got.reason != string(guard.ClientBusy) {
+		t.Errorf("a share that is taken: %+v, %v", got, err)
+	}
+	if _, v := w.last(t); v.Reason != guard.ClientBusy {
+		t.Errorf("on record is %s", v.Reason)
 	}
 }

@@ -174,6 +174,7 @@ func token(client string, scopes ...string) guard.Token {
 // setup is a service behind a real connection.
 type setup struct {
 	register  *known
+	engine    *guard.Engine
 	decisions *decisions
 	check     authv3.AuthorizationClient
 	conn      *grpc.ClientConn
@@ -208,7 +209,8 @@ func newSetupBy(t *testing.T, by func(*guard.Options), with func(*Options)) *set
 	fake := clocktesting.NewFakeClock(noon)
 	decides := guard.Options{Register: s.register, Tokens: all, Recorder: s.decisions, Clock: fake, MaxStaleness: time.Minute, Origins: []string{"https://app.example.com"}}
 	by(&decides)
-	o := Options{Engine: guard.New(decides), Register: s.register, Clock: fake, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}}}
+	s.engine = guard.New(decides)
+	o := Options{Engine: s.engine, Register: s.register, Clock: fake, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}}}
 	if with != nil {
 		with(&o)
 	}

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 )
 
 const (
@@ -48,11 +50,33 @@ type intake struct {
 	room *semaphore.Weighted
 	// most is what one takes while it is received: as it comes, and as it is read.
 	most int64
+	// shares are what large bodies for one server may take of it: where there are several,
+	// those for a server whose issuer does not answer leave room for the others.
+	shares map[guard.ServerName]*semaphore.Weighted
 }
 
-func newIntake(size, maxBody int64) *intake {
+// mostShares is how many servers together can take all the room.
+const mostShares = 4
+
+func newIntake(size, maxBody int64, servers []guard.ServerName) *intake {
 	most := 2 * longestMessage(maxBody)
-	return &intake{semaphore.NewWeighted(max(size, most)), most}
+	size = max(size, most)
+	i := &intake{semaphore.NewWeighted(size), most, map[guard.ServerName]*semaphore.Weighted{}}
+	share := max(size/int64(min(max(len(servers), 1), mostShares)), most/2)
+	for _, name := range servers {
+		i.shares[name] = semaphore.NewWeighted(share)
+	}
+	return i
+}
+
+// share takes of the share of a server, which is one of those that are guarded here. Nobody
+// waits for it, with a body in memory.
+func (i *intake) share(name guard.ServerName, size int) (leave func(), ok bool) {
+	of := i.shares[name]
+	if !of.TryAcquire(int64(size)) {
+		return nil, false
+	}
+	return func() { of.Release(int64(size)) }, true
 }
 
 // receive receives a check when there is room for the largest, and keeps as much room as it

@@ -67,7 +67,7 @@ func New(o Options) *Service {
 	if o.Added == nil {
 		o.Added = func(guard.ServerName, time.Duration) {}
 	}
-	s := &Service{options: o, intake: newIntake(cmp.Or(o.Room, guard.DefaultRoom), o.MaxBody), served: map[guard.ServerName]bool{}}
+	s := &Service{options: o, intake: newIntake(cmp.Or(o.Room, guard.DefaultRoom), o.MaxBody, o.Servers), served: map[guard.ServerName]bool{}}
 	for _, name := range o.Servers {
 		s.served[name] = true
 	}
@@ -108,6 +108,13 @@ func (s *Service) Check(ctx context.Context, check *authv3.CheckRequest) (*authv
 // parsed, and who may has it counted. Of a page that may not call nothing is parsed.
 func (s *Service) judge(ctx context.Context, request guard.Request, header http.Header, asked *authv3.AttributeContext_HttpRequest) (guard.Request, guard.Verdict) {
 	body := bodyOf(asked)
+	if len(body) > guard.SmallBody {
+		leave, ok := s.intake.share(request.Server, len(body))
+		if !ok {
+			return request, s.options.Engine.Busy(request)
+		}
+		defer leave()
+	}
 	stranger := request.Origin != nil && !s.options.Engine.Welcome(request.Server, request.Origin, request.Host)
 	if stranger || len(body) > guard.SmallBody {
 		v, leave := s.options.Engine.Admit(ctx, request, s.takes(body))
