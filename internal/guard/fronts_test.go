@@ -319,7 +319,11 @@ func TestTheFrontsCountWhatIsUnderWay(t *testing.T) {
 		ended := make(chan outcome, 1)
 		go func() { ended <- f.send(t, asked{headers: []string{"x-waits", "1"}}.filled()) }()
 		if p, ok := f.(*proxied); ok {
-			<-p.waits
+			select {
+			case <-p.waits:
+			case got := <-ended:
+				t.Fatalf("%s: the first: %s", name, got.reason())
+			}
 		} else {
 			ended <- <-ended
 		}
