@@ -121,7 +121,11 @@ func (s *scene) FirstScopes(guard.Server) []string                { return []str
 func (s *scene) OnChange(func(guard.Change))                      {}
 func (s *scene) Record(guard.Request, guard.Verdict)              {}
 
-func (s *scene) Verify(context.Context, guard.TokenQuestion) (guard.Token, error) {
+func (s *scene) Verify(ctx context.Context, shown guard.Presentation, q guard.TokenQuestion) (guard.Token, error) {
+	return s.StillGood(ctx, guard.Token{}, shown.Token, q)
+}
+
+func (s *scene) StillGood(context.Context, guard.Token, string, guard.TokenQuestion) (guard.Token, error) {
 	if s.token != "" {
 		return guard.Token{}, &guard.TokenError{Reason: s.token}
 	}
@@ -134,8 +138,8 @@ func sceneOf(reason guard.Reason) *scene {
 	s := newScene()
 	change := map[guard.Reason]func(){
 		guard.TokenMissing:                         func() { s.request.Authorization = nil },
-		guard.TokenAmbiguous:                       func() { s.request.TokenInQuery = true },
-		guard.SessionForeign:                       func() { s.request.Foreign = func(guard.Token) bool { return true } },
+		guard.TokenAmbiguous:                       func() { s.request.URL += "?access_token=token" },
+		guard.SessionForeign:                       func() { s.request.Session = "another's" },
 		guard.ServerUnknown:                        func() { s.unknown = true },
 		guard.RegisterStale:                        func() { s.age = time.Hour },
 		guard.Reason(policy.RefusedDenied):         func() { s.denied = true },
@@ -176,6 +180,7 @@ func TestTheStatusesOfTheGuardAreThoseOfThePage(t *testing.T) {
 			continue
 		}
 		engine := guard.New(guard.Options{Register: s, Tokens: s, Recorder: s, Clock: clocktesting.NewFakeClock(noon), MaxStaleness: time.Minute})
+		engine.Answered(guard.Request{Session: s.request.Session}, guard.Verdict{Token: guard.Token{ClientID: "another"}}, nil)
 		var statuses []string
 		for _, id := range []string{"7", ""} {
 			s.request.Message.ID = id

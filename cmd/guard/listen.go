@@ -137,14 +137,14 @@ func (p *parts) proxy() (*proxy.Proxy, error) {
 }
 
 func (p *parts) extAuthz(secured *tls.Config) *grpc.Server {
-	var options []grpc.ServerOption
+	options := extauthz.ServerOptions(p.settings.maxBody)
 	if secured != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(secured)))
 	}
 	server := grpc.NewServer(options...)
 	extauthz.New(extauthz.Options{
 		Engine: p.engine, Register: p.register, Servers: p.settings.servers(), Clock: p.clock, Added: p.recorder.Added,
-		PassToken: func(guard.ServerName) bool { return p.settings.passToken },
+		PassToken: func(guard.ServerName) bool { return p.settings.passToken }, MaxBody: p.settings.maxBody, Room: p.room,
 	}).Register(server)
 	return server
 }

@@ -68,6 +68,8 @@ type parts struct {
 	recorder *record.Recorder
 	engine   *guard.Engine
 	metrics  *prometheus.Registry
+	// room is how many bytes bodies of requests may take together, at each front.
+	room int64
 }
 
 // run guards until the context ends.
@@ -114,10 +116,11 @@ func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.St
 	if p.recorder, err = record.New(options); err != nil {
 		return err
 	}
+	p.room = limitMemory(p.log)
 	p.engine = guard.New(guard.Options{
 		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.clock, MaxStaleness: p.settings.maxStaleness, MaxRequests: p.settings.maxRequests,
 		Namespace: p.settings.leaseNamespace, Origins: p.settings.origins,
-		Room: limitMemory(p.log), LargestBody: proxy.LargestTaken(p.settings.maxBody),
+		Room: p.room, LargestBody: proxy.LargestTaken(p.settings.maxBody),
 	})
 	listeners, err := p.listeners(ctx)
 	if err != nil {

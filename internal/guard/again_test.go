@@ -15,7 +15,11 @@ import (
 // stalled is an issuer whose tokens have all expired.
 type stalled struct{ said Token }
 
-func (s stalled) Verify(context.Context, TokenQuestion) (Token, error) {
+func (s stalled) Verify(context.Context, Presentation, TokenQuestion) (Token, error) {
+	return Token{}, &TokenError{Reason: TokenExpired, Said: s.said}
+}
+
+func (s stalled) StillGood(context.Context, Token, string, TokenQuestion) (Token, error) {
 	return Token{}, &TokenError{Reason: TokenExpired, Said: s.said}
 }
 
@@ -24,9 +28,6 @@ func (s stalled) Verify(context.Context, TokenQuestion) (Token, error) {
 func TestWhatToLogInForAgain(t *testing.T) {
 	t.Parallel()
 	had := []string{"invoices:read", "files:read", `a"b`}
-	in := func(clientID string, scopes ...string) func() (string, []string) {
-		return func() (string, []string) { return clientID, scopes }
-	}
 	for name, c := range map[string]struct {
 		change func(*world, *Request)
 		said   Token
@@ -46,13 +47,13 @@ func TestWhatToLogInForAgain(t *testing.T) {
 			w.denials = []policy.DenialEntry{{Name: "d", AuthorizationServer: "main", ClientID: "c1"}}
 		}, Token{ClientID: "c1", Scopes: had}, "mcp:enter"},
 		"no token, in a session": {func(_ *world, r *Request) {
-			r.Authorization, r.Last = nil, in("c1", "invoices:read")
+			r.Authorization, r.Session = nil, "s-1"
 		}, Token{}, "invoices:read mcp:enter"},
 		"no token, in a session of which nothing is known": {func(_ *world, r *Request) {
-			r.Authorization, r.Last = nil, in("")
+			r.Authorization, r.Session = nil, "s-2"
 		}, Token{}, "mcp:enter"},
 		"an expired token in a session with more": {func(_ *world, r *Request) {
-			r.Last = in("c1", "invoices:read")
+			r.Session = "s-1"
 		}, Token{ClientID: "c1", Scopes: []string{"mcp:enter"}}, "mcp:enter"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,6 +64,8 @@ func TestWhatToLogInForAgain(t *testing.T) {
 				c.change(w, &r)
 			}
 			e := New(Options{Register: w, Tokens: stalled{c.said}, Recorder: w, Clock: w.clock, MaxStaleness: time.Minute})
+			began := Verdict{Token: Token{ClientID: "c1", Scopes: []string{"invoices:read"}}, Server: *w.server}
+			e.Answered(asking(Message{Kind: Call, Method: "initialize"}), began, []string{"s-1"})
 			v := e.Decide(t.Context(), r)
 			if want := ` scope="` + c.want + `"`; v.Allowed() || v.Status != 401 || !strings.HasSuffix(v.Challenge, want) {
 				t.Errorf("%s, status %d: %q, want %s", v.Reason, v.Status, v.Challenge, want)

@@ -43,8 +43,9 @@ func (e *Engine) asks(server Server, r Request, v Verdict) []string {
 	if had.ClientID == "" {
 		had = v.said
 	}
-	if had.ClientID == "" && r.Last != nil {
-		had.ClientID, had.Scopes = r.Last()
+	if had.ClientID == "" && r.Session != "" {
+		// It allows nothing, and only tells what to log in for again.
+		had.ClientID, had.Scopes = e.sessions.last(r.session())
 	}
 	if had.ClientID == "" {
 		return first

@@ -29,6 +29,7 @@ type Engine struct {
 	maxRequests  int
 	held         held
 	room         *room
+	sessions     *sessions
 	// changes counts the changes of the register, from 1.
 	changes atomic.Uint64
 }
@@ -59,8 +60,9 @@ type Options struct {
 func New(o Options) *Engine {
 	e := &Engine{register: o.Register, tokens: o.Tokens, recorder: o.Recorder, clock: o.Clock, maxStaleness: o.MaxStaleness, namespace: o.Namespace, origins: o.Origins}
 	e.maxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
-	e.room = newRoom(cmp.Or(o.Room, DefaultRoom), o.LargestBody)
 	e.changes.Store(1)
+	e.sessions = newSessions(maxSessions)
+	e.room = newRoom(cmp.Or(o.Room, DefaultRoom), o.LargestBody, mostPersons*e.maxRequests)
 	o.Register.OnChange(e.changed)
 	return e
 }
@@ -76,13 +78,14 @@ func (e *Engine) Decide(ctx context.Context, r Request) Verdict {
 
 // Admit answers as much of a request as needs no message: whether anything may
 // be relied on, whose the token is, whether that client may call anything, and whether
-// there is room for a body of some bytes, which it takes until release is called. It keeps
-// others from having their messages read. A refusal is put on record; what is admitted is
-// still to be decided about.
+// there is room for a body of some bytes, which it takes until release is called. Room that
+// others have is waited for, unless the body is in memory already: waiting would keep it
+// there. It keeps others from having their messages read. A refusal is put on
+// record; what is admitted is still to be decided about.
 func (e *Engine) Admit(ctx context.Context, r Request, size int64) (v Verdict, release func()) {
 	v = e.admit(ctx, r)
 	if v.Allowed() {
-		if release = e.room.enter(ctx, holder(v), size); release != nil {
+		if release = e.room.enter(ctx, holder(v), size, !r.Check); release != nil {
 			return v, release
 		}
 		v.Reason = ClientBusy
@@ -90,6 +93,17 @@ func (e *Engine) Admit(ctx context.Context, r Request, size int64) (v Verdict, r
 	}
 	e.recorder.Record(r, v)
 	return v, func() {}
+}
+
+// Busy refuses a request of which nothing was looked at, for want of room, and puts that on
+// record.
+func (e *Engine) Busy(r Request) Verdict {
+	server, v, ok := e.server(r.Server)
+	if ok {
+		v = e.refuse(server, r, Verdict{Reason: ClientBusy})
+	}
+	e.recorder.Record(r, v)
+	return v
 }
 
 func (e *Engine) admit(ctx context.Context, r Request) Verdict {
@@ -130,11 +144,11 @@ func (e *Engine) identify(ctx context.Context, r Request) (Server, Token, Verdic
 	if !ok {
 		return server, Token{}, verdict
 	}
-	raw, reason := bearer(r)
+	shown, reason := r.presented()
 	if reason != "" {
 		return server, Token{}, e.refuse(server, r, Verdict{Reason: reason})
 	}
-	token, err := e.tokens.Verify(ctx, server.question(raw))
+	token, err := e.tokens.Verify(ctx, shown, server.question())
 	if err != nil {
 		return server, Token{}, e.refuse(server, r, Verdict{Reason: reasonOf(err), said: expired(err)})
 	}
@@ -155,7 +169,35 @@ func (e *Engine) judge(ctx context.Context, r Request) Verdict {
 	if !v.Allowed() {
 		return v
 	}
-	return e.crowded(server, r, v)
+	return e.inSession(server, r, e.crowded(server, r, v))
+}
+
+// inSession takes that an allowed request is made in its session, if there is one.
+func (e *Engine) inSession(server Server, r Request, v Verdict) Verdict {
+	switch {
+	case !v.Allowed() || r.Session == "":
+	case !r.Check:
+		e.sessions.note(r.session(), v)
+	case !e.sessions.claim(r.session(), v):
+		v.Reason = SessionForeign
+		return e.refuse(server, r, v)
+	}
+	return v
+}
+
+// Answered takes that the server has answered an allowed request, and not by an error, and
+// which sessions it gave with the answer. A session that it knows and the guard does not is
+// then of who used it.
+func (e *Engine) Answered(r Request, v Verdict, given []string) {
+	if r.Message.Kind == End {
+		e.sessions.forget(r.session())
+		return
+	}
+	for _, id := range slices.Concat(given, []string{r.Session}) {
+		if id != "" {
+			e.sessions.claim(sessionKey(r.Server, id), v)
+		}
+	}
 }
 
 const (
@@ -211,7 +253,7 @@ func (e *Engine) weigh(server Server, r Request, token Token) Verdict {
 		v.Reason = Reason(v.Decision.Refusal)
 		return e.refuse(server, r, v)
 	}
-	if r.Foreign != nil && r.Foreign(token) {
+	if r.Session != "" && e.sessions.foreign(r.session(), token) {
 		v.Reason = SessionForeign
 		return e.refuse(server, r, v)
 	}
@@ -248,25 +290,6 @@ func (e *Engine) Callable(v Verdict) func(tool string) bool {
 		asked.Tool = tool
 		return policy.Listed(asked, now)
 	}
-}
-
-// bearer is the one bearer token of a request (RFC 6750 §2).
-func bearer(r Request) (raw string, refused Reason) {
-	if r.TokenInQuery || len(r.Authorization) > 1 {
-		return "", TokenAmbiguous
-	}
-	if len(r.Authorization) == 0 {
-		return "", TokenMissing
-	}
-	scheme, raw, found := strings.Cut(r.Authorization[0], " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") {
-		return "", TokenMissing
-	}
-	raw = strings.TrimLeft(raw, " ")
-	if raw == "" || strings.ContainsAny(raw, " ,\t") {
-		return "", TokenMalformed
-	}
-	return raw, ""
 }
 
 func reasonOf(err error) Reason {

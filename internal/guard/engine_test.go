@@ -32,6 +32,7 @@ type world struct {
 	token    Token
 	refused  Reason
 	verified int
+	shown    int
 	changed  func(Change)
 	recorded []Reason
 	clock    *clocktesting.FakeClock
@@ -108,7 +109,21 @@ func (w *world) Age(time.Time) (time.Duration, bool) {
 
 func (w *world) OnChange(changed func(Change)) { w.changed = changed }
 
-func (w *world) Verify(_ context.Context, q TokenQuestion) (Token, error) {
+func (w *world) Verify(ctx context.Context, shown Presentation, q TokenQuestion) (Token, error) {
+	raw, err := shown.Bearer()
+	if err != nil {
+		return Token{}, err
+	}
+	w.mu.Lock()
+	w.shown++
+	w.mu.Unlock()
+	return w.StillGood(ctx, Token{}, raw, q)
+}
+
+func (w *world) StillGood(_ context.Context, _ Token, raw string, q TokenQuestion) (Token, error) {
+	if raw != "abc" {
+		return Token{}, &TokenError{Reason: TokenMalformed}
+	}
 	if q.Issuer != "https://as.example.com" || q.Audience != "https://mcp.example.com/invoices" {
 		return Token{}, &TokenError{Reason: TokenAudience}
 	}
@@ -142,7 +157,14 @@ func (w *world) engine() *Engine {
 }
 
 func call(tool string) Request {
-	return Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/call", ID: "1", Tool: tool}}
+	return asking(Message{Kind: Call, Method: "tools/call", ID: "1", Tool: tool})
+}
+
+// asking is a request with a good token.
+func asking(m Message) Request {
+	return Request{
+		Server: testServer, Authorization: []string{"Bearer abc"}, Method: "POST", URL: "https://mcp.example.com/invoices", Message: m,
+	}
 }
 
 func TestDecide(t *testing.T) {
@@ -161,7 +183,20 @@ func TestDecide(t *testing.T) {
 		{"the header is empty", func(_ *world, r *Request) { r.Authorization = []string{"Bearer "} }, TokenMalformed, 401, []string{`error="invalid_token"`}},
 		{"two tokens in one header", func(_ *world, r *Request) { r.Authorization = []string{"Bearer a, Bearer b"} }, TokenMalformed, 401, []string{`error="invalid_token"`}},
 		{"two headers", func(_ *world, r *Request) { r.Authorization = []string{"Bearer a", "Bearer b"} }, TokenAmbiguous, 400, []string{`error="invalid_request"`}},
-		{"a token in the query too", func(_ *world, r *Request) { r.TokenInQuery = true }, TokenAmbiguous, 400, []string{`error="invalid_request"`}},
+		{"a token in the query too", func(_ *world, r *Request) { r.URL += "?access_token=abc" }, TokenAmbiguous, 400, []string{`error="invalid_request"`}},
+		{"the scheme is DPoP", func(_ *world, r *Request) { r.Authorization = []string{"DPoP abc"} }, TokenBound, 401, []string{metadata, `error="invalid_token"`, "sender-constrained tokens"}},
+		{"the scheme is DPoP, in other case", func(_ *world, r *Request) { r.Authorization = []string{"dpop abc"} }, TokenBound, 401, []string{metadata}},
+		{"the scheme is DPoP, with a proof", func(_ *world, r *Request) {
+			r.Authorization, r.Proof = []string{"DPoP abc"}, []string{"e30.e30.AA"}
+		}, TokenBound, 401, []string{metadata}},
+		{"a proof beside a bearer token", func(_ *world, r *Request) { r.Proof = []string{"e30.e30.AA"} }, TokenBound, 401, []string{`error="invalid_token"`, "sender-constrained tokens"}},
+		{"an empty proof beside a bearer token", func(_ *world, r *Request) { r.Proof = []string{""} }, TokenBound, 401, nil},
+		{"a proof without a token", func(_ *world, r *Request) { r.Authorization, r.Proof = nil, []string{"e30.e30.AA"} }, TokenMissing, 401, []string{metadata}},
+		{"the scheme is DPoP, without a token", func(_ *world, r *Request) { r.Authorization = []string{"DPoP"} }, TokenMissing, 401, []string{metadata}},
+		{"a scheme that begins as DPoP", func(_ *world, r *Request) { r.Authorization = []string{"DPoPx abc"} }, TokenMissing, 401, []string{metadata}},
+		{"by both schemes", func(_ *world, r *Request) { r.Authorization = []string{"DPoP abc", "Bearer abc"} }, TokenAmbiguous, 400, nil},
+		{"the method is not known", func(_ *world, r *Request) { r.Method = "" }, TokenUnverifiable, 503, nil},
+		{"the URL is not known", func(_ *world, r *Request) { r.URL = "" }, TokenUnverifiable, 503, nil},
 		{"the scheme is in other case", func(_ *world, r *Request) { r.Authorization = []string{"bearer abc"} }, ReasonAllowed, 0, nil},
 		{"the token is refused", func(w *world, _ *Request) { w.refused = TokenExpired }, TokenExpired, 401, []string{`error="invalid_token"`, metadata}},
 		{"the issuer does not answer", func(w *world, _ *Request) { w.refused = TokenUnverifiable }, TokenUnverifiable, 503, nil},
@@ -247,7 +282,7 @@ func TestCallable(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	e := w.engine()
-	v := e.Decide(t.Context(), Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/list"}})
+	v := e.Decide(t.Context(), asking(Message{Kind: Call, Method: "tools/list"}))
 	callable := e.Callable(v)
 	for tool, want := range map[string]bool{"read_invoice": true, "pay_invoice": false, "unheard_of": false, "": false} {
 		if callable(tool) != want {
@@ -256,13 +291,13 @@ func TestCallable(t *testing.T) {
 	}
 	w.server.EntryScope, w.token.Scopes = "mcp:enter", []string{"mcp:enter"}
 	w.client.Scopes = append(w.client.Scopes, policy.EntryScope{Name: "mcp:enter", Grants: []string{"g"}})
-	v = e.Decide(t.Context(), Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/list"}})
+	v = e.Decide(t.Context(), asking(Message{Kind: Call, Method: "tools/list"}))
 	if callable = e.Callable(v); !v.Allowed() || !callable("read_invoice") || callable("pay_invoice") {
 		t.Error("with a token that has only the entry scope, the list does not show what was granted")
 	}
 	w.server.Prober = "bot"
 	w.client.Namespace, w.grant.Namespace = "tools", "tools"
-	v = e.Decide(t.Context(), Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "tools/list"}})
+	v = e.Decide(t.Context(), asking(Message{Kind: Call, Method: "tools/list"}))
 	if !e.Callable(v)("pay_invoice") {
 		t.Error("the client of the probe does not see every tool")
 	}
@@ -403,6 +438,10 @@ func TestHoldVerifiesAgain(t *testing.T) {
 				t.Errorf("a token that holds: ended with %v", context.Cause(held))
 			case <-time.After(100 * time.Millisecond):
 			}
+			if w.mu.Lock(); w.verified != 2 || w.shown != 1 {
+				t.Errorf("asked %d times, of which it was shown %d times", w.verified, w.shown)
+			}
+			w.mu.Unlock()
 			continue
 		}
 		select {
@@ -416,8 +455,10 @@ func TestHoldVerifiesAgain(t *testing.T) {
 func TestForeignSession(t *testing.T) {
 	t.Parallel()
 	w, r := newWorld(), call("read_invoice")
-	r.Foreign = func(token Token) bool { return token.ClientID == "c1" }
-	if v := w.engine().Decide(t.Context(), r); v.Reason != SessionForeign || v.Status != http.StatusNotFound || v.Challenge != "" {
+	r.Session = "s-1"
+	e := w.engine()
+	e.Answered(asking(Message{Kind: Call, Method: "initialize"}), Verdict{Token: Token{ClientID: "c2"}}, []string{"s-1"})
+	if v := e.Decide(t.Context(), r); v.Reason != SessionForeign || v.Status != http.StatusNotFound || v.Challenge != "" {
 		t.Errorf("answered %s with %d and %q", v.Reason, v.Status, v.Challenge)
 	}
 }
@@ -448,7 +489,7 @@ func TestAUserHasSoManyRequestsUnderWay(t *testing.T) {
 	t.Parallel()
 	const most = 3
 	w, calls := newWorld(), call("read_invoice")
-	listens := Request{Server: testServer, Authorization: calls.Authorization, Message: Message{Kind: Listen}}
+	listens := asking(Message{Kind: Listen})
 	e := New(Options{Register: w, Tokens: w, Recorder: w, Clock: w.clock, MaxStaleness: time.Minute, Namespace: "guards", MaxRequests: most})
 	as := func(subject string) {
 		w.mu.Lock()

@@ -57,6 +57,7 @@ type holding struct {
 	request Request
 	server  Server
 	subject string
+	raw     string
 	end     context.CancelCauseFunc
 	ctx     context.Context //nolint:containedctx // It is the life of what is held, and ends with it.
 
@@ -85,7 +86,8 @@ func (h *holding) stop(v Verdict) { h.end(&endedError{v}) }
 // it asks for it again. release must be called when the request is done.
 func (e *Engine) Hold(ctx context.Context, r Request, v Verdict) (holdingCtx context.Context, release func()) {
 	holdingCtx, cancel := context.WithCancelCause(ctx)
-	h := &holding{request: r, server: v.Server, subject: v.Token.Subject, token: v.Token, ctx: holdingCtx, end: cancel}
+	shown, _ := r.presented() // It was right, or there were no verdict to hold by.
+	h := &holding{request: r, server: v.Server, subject: v.Token.Subject, raw: shown.Token, token: v.Token, ctx: holdingCtx, end: cancel}
 	key := holder(v)
 	e.held.add(key, h)
 	// What changed since the decision was seen by nobody; what changes from here on finds
@@ -166,8 +168,8 @@ func (e *Engine) reconsider(h *holding, token Token, now time.Time) Verdict {
 
 func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
-// check verifies the token anew, once at a time and without keeping anybody
-// waiting.
+// check asks whether the token is still good, once at a time and without keeping
+// anybody waiting.
 func (h *holding) check(e *Engine) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -175,9 +177,9 @@ func (h *holding) check(e *Engine) {
 		return
 	}
 	h.checking = true
+	known, raw := h.token, h.raw
 	go func() {
-		raw, _ := bearer(h.request)
-		token, err := e.tokens.Verify(h.ctx, h.server.question(raw))
+		token, err := e.tokens.StillGood(h.ctx, known, raw, h.server.question())
 		h.checked(e, token, err)
 	}()
 }

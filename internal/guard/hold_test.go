@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	listen    = Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Listen}}
-	subscribe = Request{Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "subscriptions/listen", ID: "1"}}
+	listen    = asking(Message{Kind: Listen})
+	subscribe = asking(Message{Kind: Call, Method: "subscriptions/listen", ID: "1"})
 )
 
 // goesOn says that what is held has not ended, once all that was to come came.
@@ -51,8 +51,8 @@ func TestAnAnswerOutlivesItsToken(t *testing.T) {
 	misspelt := subscribe
 	misspelt.Message.Method = " Subscriptions/Listen"
 	for name, r := range map[string]Request{
-		"a call": call("read_invoice"), "a notification": {Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Call, Method: "notifications/x"}},
-		"an answer": {Server: testServer, Authorization: []string{"Bearer abc"}, Message: Message{Kind: Answer, ID: "1"}},
+		"a call": call("read_invoice"), "a notification": asking(Message{Kind: Call, Method: "notifications/x"}),
+		"an answer": asking(Message{Kind: Answer, ID: "1"}),
 		"a stream":  listen, "a subscription": subscribe,
 	} {
 		w := newWorld()

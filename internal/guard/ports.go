@@ -27,9 +27,9 @@ type Server struct {
 	Tokens policy.TokenReading
 }
 
-// question is what is asked about a token for the server.
-func (s Server) question(raw string) TokenQuestion {
-	return TokenQuestion{Raw: raw, Issuer: s.Issuer, Audience: s.TokenAudience(), Reading: s.Tokens}
+// question is what is asked about tokens for the server.
+func (s Server) question() TokenQuestion {
+	return TokenQuestion{Issuer: s.Issuer, Audience: s.TokenAudience(), Reading: s.Tokens}
 }
 
 // Register is what is known of servers, clients and grants. It answers from
@@ -72,18 +72,20 @@ type Change struct {
 	AuthorizationServer, ClientID string
 }
 
-// Tokens verifies access tokens.
+// Tokens verifies access tokens. Every error is a *TokenError.
 type Tokens interface {
-	// Verify returns what a token says once issuer, audience, signature and times
-	// are right, or the server that issued it says that it is active. Every
-	// error is a *TokenError.
-	Verify(ctx context.Context, q TokenQuestion) (Token, error)
+	// Verify answers for a request that begins. It returns what the token says once it
+	// was shown as it must be, and issuer, audience, signature and times are right, or
+	// the server that issued it says that it is active.
+	Verify(ctx context.Context, shown Presentation, q TokenQuestion) (Token, error)
+	// StillGood answers for a request that is under way: whether Verify, which returned
+	// known for the token, would find the token itself right now. Nobody shows it again,
+	// so how it was shown is not asked. What it returns is of the same client and subject.
+	StillGood(ctx context.Context, known Token, token string, q TokenQuestion) (Token, error)
 }
 
-// TokenQuestion is what Verify needs.
+// TokenQuestion is what a token must be right for.
 type TokenQuestion struct {
-	// Raw is the token, of the Authorization header.
-	Raw string
 	// Issuer is the one that the token must come from.
 	Issuer string
 	// Audience is what the token must be for: the resource identifier (RFC
@@ -197,21 +199,25 @@ type Request struct {
 	Host   string
 	// Authorization holds every value of the Authorization header.
 	Authorization []string
-	// TokenInQuery says that the query holds access_token (RFC 6750 §2.3), which
-	// is refused.
-	TokenInQuery bool
-	Message      Message
+	// Proof holds every value of the header DPoP (RFC 9449 §4.1); nil for none.
+	Proof []string
+	// Method and URL are the request's, with the scheme and the host by which the client
+	// came, as far as the front end knows them, and path and query as they were written.
+	// access_token in the query (RFC 6750 §2.3) is refused.
+	Method, URL string
+	Message     Message
 	// TraceParent is the traceparent (W3C Trace Context) of the header or, where
 	// that has none, of params._meta.
 	TraceParent string
-	// Foreign says whether the request is made in a session that was given to
-	// another than the token's client and subject; nil where nothing is known of
-	// sessions.
-	Foreign func(Token) bool
-	// Last is whose the session is that the request is made in, with the scopes that
-	// its requests had last; nil where nothing is known of sessions. It only tells what
-	// to log in for again, and allows nothing.
-	Last func() (clientID string, scopes []string)
+	// Session is the session that the request is made in; empty for none.
+	Session string
+	// Check says that the front end only answers whether the request may pass. It has all
+	// of it in memory then, and does not see what the server answers: a session is of who
+	// uses it first, since nobody sees to whom it is given.
+	Check bool
 	// ReceivedAt is when the request came.
 	ReceivedAt time.Time
 }
+
+// session stands for the session of the request.
+func (r Request) session() digest { return sessionKey(r.Server, r.Session) }

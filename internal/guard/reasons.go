@@ -24,9 +24,10 @@ const (
 	TokenAmbiguous Reason = "TokenAmbiguous"
 	// TokenMalformed: it is not what was expected, or says too little.
 	TokenMalformed Reason = "TokenMalformed"
-	// TokenKind: it is no bearer access token, but another kind of token, or one
-	// that is bound to a key.
+	// TokenKind: it is no access token, but another kind of token.
 	TokenKind Reason = "TokenKind"
+	// TokenBound: it is bound to a key, or was shown as one that is (DPoP).
+	TokenBound Reason = "TokenBound"
 	// TokenAlgorithm: it is not signed, or by an algorithm that is not allowed.
 	TokenAlgorithm Reason = "TokenAlgorithm" //nolint:gosec // It is a word, no credential.
 	// TokenSignature: no key of its issuer signed it.
@@ -82,7 +83,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonAllowed,
-		TokenMissing, TokenAmbiguous, TokenMalformed, TokenKind, TokenAlgorithm, TokenSignature, TokenIssuer, TokenAudience,
+		TokenMissing, TokenAmbiguous, TokenMalformed, TokenKind, TokenBound, TokenAlgorithm, TokenSignature, TokenIssuer, TokenAudience,
 		TokenExpired, TokenNotYetValid, TokenInactive, TokenUnverifiable,
 		Reason(policy.RefusedDenied), Reason(policy.RefusedUnknownClient), Reason(policy.RefusedRevoked), Reason(policy.RefusedSuspended), Reason(policy.RefusedExpired),
 		Reason(policy.RefusedNoGrant), Reason(policy.RefusedScopeMissing), Reason(policy.RefusedToolUnknown), Reason(policy.RefusedReviewRequired),
@@ -118,6 +119,7 @@ var codes = map[Reason]int{
 	TokenAmbiguous:    -32010,
 	TokenMalformed:    -32010,
 	TokenKind:         -32010,
+	TokenBound:        -32010,
 	TokenAlgorithm:    -32010,
 	TokenSignature:    -32010,
 	TokenIssuer:       -32010,

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A client has its share of the room and no more; all of them together have all of it, and
@@ -15,9 +16,9 @@ import (
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(100, 10)
+		r := newRoom(100, 10, 8)
 		a, b, c, d, e := Change{ClientID: "a"}, Change{ClientID: "b"}, Change{ClientID: "c"}, Change{ClientID: "d"}, Change{ClientID: "e"}
-		enter := func(who Change, size int64) func() { return r.enter(t.Context(), who, size) }
+		enter := func(who Change, size int64) func() { return r.enter(t.Context(), who, size, true) }
 		first := enter(a, 15)
 		if first == nil || enter(a, 11) != nil {
 			t.Fatal("a client does not have its share, or more")
@@ -54,7 +55,7 @@ func TestRoom(t *testing.T) {
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if r.enter(gone, b, 1) != nil {
+		if r.enter(gone, b, 1, true) != nil {
 			t.Error("who has gone is let in")
 		}
 		leaves = append(leaves, second, third)
@@ -70,7 +71,45 @@ func TestRoom(t *testing.T) {
 // The largest body finds room however small the room is.
 func TestTheLargestBodyFindsRoom(t *testing.T) {
 	t.Parallel()
-	if leave := newRoom(10, 64).enter(t.Context(), Change{}, 64); leave == nil {
+	if leave := newRoom(10, 64, 1).enter(t.Context(), Change{}, 64, true); leave == nil {
 		t.Error("it does not")
 	}
+}
+
+// Who has the body in memory already does not wait, and nobody waits in any number.
+func TestWhoDoesNotWaitForRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(100, 10, 3)
+		a, b := Change{ClientID: "a"}, Change{ClientID: "b"}
+		begun := time.Now()
+		first := r.enter(t.Context(), a, 25, false)
+		if first == nil || r.enter(t.Context(), a, 1, false) != nil || time.Since(begun) != 0 {
+			t.Fatalf("after %s", time.Since(begun))
+		}
+		late := make(chan func(), 2)
+		for range 2 {
+			go func() { late <- r.enter(t.Context(), a, 1, true) }()
+		}
+		synctest.Wait()
+		if r.enter(t.Context(), a, 1, true) != nil || time.Since(begun) != 0 {
+			t.Errorf("one more waits: after %s", time.Since(begun))
+		}
+		if leave := r.enter(t.Context(), b, 1, false); leave == nil {
+			t.Error("another client is kept out")
+		} else {
+			leave()
+		}
+		first()
+		for range 2 {
+			if leave := <-late; leave == nil {
+				t.Error("who waited is not let in")
+			} else {
+				leave()
+			}
+		}
+		if len(r.by) != 0 || !r.all.TryAcquire(100) {
+			t.Errorf("something is left: %v", r.by)
+		}
+	})
 }

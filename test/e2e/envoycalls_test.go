@@ -86,6 +86,7 @@ func testEnvoyRequests(t *testing.T, e *envoyCalled, token string) {
 	}{
 		"no token":                     {body, func(r *http.Request) { r.Header.Del("Authorization") }, http.StatusUnauthorized, "TokenMissing"},
 		"two tokens":                   {body, func(r *http.Request) { r.Header.Add("Authorization", "Bearer "+token) }, http.StatusBadRequest, "TokenAmbiguous"},
+		"a proof that nobody checks":   {body, func(r *http.Request) { r.Header.Set("DPoP", "e30.e30.AA") }, http.StatusUnauthorized, "TokenBound"},
 		"a foreign page":               {body, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example.com") }, http.StatusForbidden, "OriginNotAllowed"},
 		"another method in the header": {body, func(r *http.Request) { r.Header.Set("Mcp-Method", "tools/list") }, http.StatusBadRequest, "RequestHeaderMismatch"},
 		"too long":                     {strings.Replace(body, "}", strings.Repeat(" ", 1<<20)+"}", 1), func(*http.Request) {}, http.StatusRequestEntityTooLarge, ""},

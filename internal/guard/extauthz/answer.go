@@ -4,8 +4,10 @@
 package extauthz
 
 import (
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
@@ -14,11 +16,20 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/message"
 )
 
-// allowed lets a request pass, without its token unless that is to be passed on.
-func allowed(passToken bool) *authv3.CheckResponse {
-	ok := &authv3.OkHttpResponse{HeadersToRemove: slices.Clone(misleading)}
+// allowed lets a request pass, without its token unless that is to be passed on, and
+// without what some servers read as something else.
+func allowed(header http.Header, passToken bool) *authv3.CheckResponse {
+	overriding := message.Overriding()
+	ok := &authv3.OkHttpResponse{HeadersToRemove: overriding}
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		// Some are removed anyway; the others may be very many.
+		if name = strings.ToLower(name); message.Misleading(name) && !slices.Contains(overriding, name) {
+			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
+		}
+	}
 	if !passToken {
 		ok.HeadersToRemove = append(ok.HeadersToRemove, "authorization")
 	}
@@ -26,12 +37,6 @@ func allowed(passToken bool) *authv3.CheckResponse {
 		Status:       &status.Status{Code: int32(codes.OK)},
 		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: ok},
 	}
-}
-
-// misleading are headers that make some servers see another method or path than
-// was decided about.
-var misleading = []string{
-	"x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url",
 }
 
 // denied has Envoy answer with a refusal. id is the id of the request.

@@ -96,8 +96,16 @@ func (k *known) change(clientID string, with func(*policy.ClientEntry)) {
 // tokens are accepted by name, each with its scopes, or refused for a reason.
 type tokens map[string]any
 
-func (t tokens) Verify(_ context.Context, q guard.TokenQuestion) (guard.Token, error) {
-	switch found := t[q.Raw].(type) {
+func (t tokens) Verify(ctx context.Context, shown guard.Presentation, q guard.TokenQuestion) (guard.Token, error) {
+	raw, err := shown.Bearer()
+	if err != nil {
+		return guard.Token{}, err
+	}
+	return t.StillGood(ctx, guard.Token{}, raw, q)
+}
+
+func (t tokens) StillGood(_ context.Context, _ guard.Token, raw string, _ guard.TokenQuestion) (guard.Token, error) {
+	switch found := t[raw].(type) {
 	case guard.Token:
 		return found, nil
 	case guard.Reason:
@@ -166,12 +174,19 @@ func token(client string, scopes ...string) guard.Token {
 // setup is a service behind a real connection.
 type setup struct {
 	register  *known
+	engine    *guard.Engine
 	decisions *decisions
 	check     authv3.AuthorizationClient
 	conn      *grpc.ClientConn
 }
 
 func newSetup(t *testing.T, with func(*Options)) *setup {
+	t.Helper()
+	return newSetupBy(t, func(*guard.Options) {}, with)
+}
+
+// newSetupBy is newSetup with another engine.
+func newSetupBy(t *testing.T, by func(*guard.Options), with func(*Options)) *setup {
 	t.Helper()
 	s := &setup{decisions: &decisions{}, register: &known{server: ledger(), complete: true, clients: map[string]policy.ClientEntry{}}}
 	for _, name := range []string{"agent", "ungranted", "revoked", "suspended", "expired", "lapsed"} {
@@ -192,8 +207,10 @@ func newSetup(t *testing.T, with func(*Options)) *setup {
 		all[name] = token(name, "ledger:read")
 	}
 	fake := clocktesting.NewFakeClock(noon)
-	engine := guard.New(guard.Options{Register: s.register, Tokens: all, Recorder: s.decisions, Clock: fake, MaxStaleness: time.Minute, Origins: []string{"https://app.example.com"}})
-	o := Options{Engine: engine, Register: s.register, Clock: fake, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}}}
+	decides := guard.Options{Register: s.register, Tokens: all, Recorder: s.decisions, Clock: fake, MaxStaleness: time.Minute, Origins: []string{"https://app.example.com"}}
+	by(&decides)
+	s.engine = guard.New(decides)
+	o := Options{Engine: s.engine, Register: s.register, Clock: fake, Servers: []guard.ServerName{{Namespace: "finance", Name: "ledger"}}}
 	if with != nil {
 		with(&o)
 	}
@@ -208,7 +225,7 @@ func (s *setup) serve(t *testing.T, service *Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(ServerOptions(guard.DefaultMaxBody)...)
 	service.Register(server)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -8,7 +8,8 @@
 // It knows how Envoy describes a request and how it wants to be answered. It must
 // never decide anything itself, keep a token, or answer a check with an error:
 // what it cannot read is refused. It sees no answers of servers, so it can
-// neither filter a list of tools nor close a stream.
+// neither filter a list of tools nor close a stream. Nor does it know to whom a
+// session is given, nor for how long a request is under way.
 //
-// Start reading at Service.Check.
+// Start reading at Service.Check; intake.go says when a check is received.
 package extauthz

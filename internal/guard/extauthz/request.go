@@ -5,8 +5,10 @@ package extauthz
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 
@@ -17,39 +19,39 @@ import (
 // partialBody is the header by which Envoy says whether the body is cut off.
 const partialBody = "X-Envoy-Auth-Partial-Body"
 
-// read reads what a check says of a request.
-func (s *Service) read(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest) guard.Request {
-	header := headerOf(asked)
-	request := unread(name, asked, header)
-	body := bodyOf(asked)
-	method := asked.GetMethod()
+// read reads what a request asks for.
+func (s *Service) read(request *guard.Request, header http.Header, method string, body []byte) {
 	switch {
 	case cutOff(header, body):
-		request.Message = guard.Message{Fault: &guard.Fault{
-			Status: http.StatusRequestEntityTooLarge, Code: codeInvalid, Reason: guard.RequestTooLarge,
-			Text: "the gateway sends the guard only the beginning of the body: raise max_request_bytes of with_request_body, or send less",
-		}}
+		request.Message.Fault = tooLarge("the gateway sends the guard only the beginning of the body: raise max_request_bytes of with_request_body, or send less")
+	case int64(len(body)) > s.options.MaxBody:
+		request.Message.Fault = tooLarge("the body is larger than the guard reads")
 	case method != http.MethodPost && len(body) > 0:
-		request.Message = guard.Message{Fault: &guard.Fault{
-			Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestMalformed,
-			Text: "only a POST has a body in MCP",
-		}}
+		request.Message.Fault = malformed("only a POST has a body in MCP")
 	case method != http.MethodPost || len(body) > 0:
 		request.Message, request.TraceParent = message.Parse(header, method, body)
-	case s.options.HeadersOnly(name):
+	case s.options.HeadersOnly(request.Server):
 		request.Message, request.TraceParent = message.ParseHeaders(header, method)
 	default:
-		request.Message = guard.Message{Fault: &guard.Fault{
-			Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestMalformed,
-			Text: "the guard was sent no body: if the request has one, the gateway needs with_request_body",
-		}}
+		request.Message.Fault = malformed("the guard was sent no body: if the request has one, the gateway needs with_request_body")
 	}
-	return request
+}
+
+func tooLarge(text string) *guard.Fault {
+	return &guard.Fault{Status: http.StatusRequestEntityTooLarge, Code: codeInvalid, Reason: guard.RequestTooLarge, Text: text}
+}
+
+func malformed(text string) *guard.Fault {
+	return &guard.Fault{Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestMalformed, Text: text}
 }
 
 // unread is a request whose body was not looked at.
-func unread(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest, header http.Header) guard.Request {
-	return guard.Request{Server: name, Authorization: header.Values("Authorization"), TokenInQuery: tokenInQuery(asked), Origin: header["Origin"], Host: asked.GetHost()}
+func unread(name guard.ServerName, asked *authv3.AttributeContext_HttpRequest, header http.Header, received time.Time) guard.Request {
+	return guard.Request{
+		Server: name, Origin: header["Origin"], Host: asked.GetHost(), ReceivedAt: received, TraceParent: message.TraceParent(header),
+		Authorization: header.Values("Authorization"), Proof: header["Dpop"], Method: asked.GetMethod(), URL: urlOf(asked),
+		Session: header.Get("Mcp-Session-Id"), Check: true,
+	}
 }
 
 // bodyOf is as much of the body as the gateway sent.
@@ -77,7 +79,11 @@ func headerOf(asked *authv3.AttributeContext_HttpRequest) http.Header {
 	for key, value := range asked.GetHeaders() {
 		header.Add(key, value)
 	}
-	for _, key := range unjoined {
+	keys := unjoined
+	if asked.GetHeaderMap() == nil {
+		keys = append(slices.Clone(keys), "Mcp-Session-Id")
+	}
+	for _, key := range keys {
 		header[key] = split(header[key])
 		if len(header[key]) == 0 {
 			delete(header, key)
@@ -87,7 +93,8 @@ func headerOf(asked *authv3.AttributeContext_HttpRequest) http.Header {
 }
 
 // unjoined are the fields whose values have no comma, so that one means that
-// there were several. The names are in the form of http.Header.
+// there were several. The names are in the form of http.Header. The id of a session may
+// have one, and is only taken apart where nobody knows who joined it.
 var unjoined = []string{"Authorization", "Content-Type", "Mcp-Method", "Mcp-Protocol-Version", "Origin", partialBody}
 
 // split undoes the joining of values.
@@ -113,8 +120,16 @@ func cutOff(header http.Header, body []byte) bool {
 	return err == nil && len(body) > 0 && length != len(body)
 }
 
-// tokenInQuery says whether the query has access_token.
-func tokenInQuery(asked *authv3.AttributeContext_HttpRequest) bool {
-	_, query, _ := strings.Cut(asked.GetPath(), "?")
-	return message.TokenInQuery(query) || message.TokenInQuery(asked.GetQuery())
+// urlOf is the URL of the request as the client wrote it. Envoy says the query with the
+// path; what it says of it elsewhere is not lost.
+func urlOf(asked *authv3.AttributeContext_HttpRequest) string {
+	text := asked.GetScheme() + "://" + asked.GetHost() + asked.GetPath()
+	if query := asked.GetQuery(); query != "" {
+		separator := "?"
+		if strings.Contains(asked.GetPath(), "?") {
+			separator = "&"
+		}
+		text += separator + query
+	}
+	return text
 }

@@ -4,6 +4,7 @@
 package extauthz
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -24,6 +25,11 @@ type Options struct {
 	Register guard.Register
 	// Clock tells when a check came. Nil: the real one.
 	Clock clock.PassiveClock
+	// MaxBody is how large a request's body may be, in bytes; 0 means
+	// guard.DefaultMaxBody.
+	MaxBody int64
+	// Room is how many bytes checks may take together; 0 means guard.DefaultRoom.
+	Room int64
 	// Servers are those that are guarded here. A check of any other is refused.
 	Servers []guard.ServerName
 	// PassToken says that the token is passed on to a server. Nil: to none.
@@ -41,6 +47,7 @@ type Service struct {
 	authv3.UnimplementedAuthorizationServer
 
 	options Options
+	intake  *intake
 	served  map[guard.ServerName]bool
 }
 
@@ -53,13 +60,14 @@ func New(o Options) *Service {
 	if o.HeadersOnly == nil {
 		o.HeadersOnly = never
 	}
+	o.MaxBody = cmp.Or(o.MaxBody, guard.DefaultMaxBody)
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
 	if o.Added == nil {
 		o.Added = func(guard.ServerName, time.Duration) {}
 	}
-	s := &Service{options: o, served: map[guard.ServerName]bool{}}
+	s := &Service{options: o, intake: newIntake(cmp.Or(o.Room, guard.DefaultRoom), o.MaxBody, o.Servers), served: map[guard.ServerName]bool{}}
 	for _, name := range o.Servers {
 		s.served[name] = true
 	}
@@ -68,7 +76,7 @@ func New(o Options) *Service {
 
 // Register adds the service, and that of its health, to a gRPC server.
 func (s *Service) Register(server grpc.ServiceRegistrar) {
-	authv3.RegisterAuthorizationServer(server, s)
+	server.RegisterService(&description, s)
 	healthv1.RegisterHealthServer(server, &health{register: s.options.Register, clock: s.options.Clock})
 }
 
@@ -87,29 +95,44 @@ func (s *Service) Check(ctx context.Context, check *authv3.CheckRequest) (*authv
 		}
 		return metadata(server, s.options.Register.FirstScopes(server)), nil
 	}
-	request, verdict := s.judge(ctx, name, asked, received)
+	header := headerOf(asked)
+	request, verdict := s.judge(ctx, unread(name, asked, header, received), header, asked)
 	s.options.Added(name, s.options.Clock.Since(received))
 	if !verdict.Allowed() {
 		return denied(verdict, request.Message.ID), nil
 	}
-	return allowed(s.options.PassToken(name)), nil
+	return allowed(header, s.options.PassToken(name)), nil
 }
 
 // judge reads a request and decides about it. Who may call nothing has no large body
-// read.
-func (s *Service) judge(ctx context.Context, name guard.ServerName, asked *authv3.AttributeContext_HttpRequest, received time.Time) (guard.Request, guard.Verdict) {
-	if len(bodyOf(asked)) > guard.SmallBody {
-		unread := unread(name, asked, headerOf(asked))
-		unread.ReceivedAt = received
-		v, leave := s.options.Engine.Admit(ctx, unread, 0)
-		leave()
+// parsed, and who may has it counted. Of a page that may not call nothing is parsed.
+func (s *Service) judge(ctx context.Context, request guard.Request, header http.Header, asked *authv3.AttributeContext_HttpRequest) (guard.Request, guard.Verdict) {
+	body := bodyOf(asked)
+	if len(body) > guard.SmallBody {
+		leave, ok := s.intake.share(request.Server, len(body))
+		if !ok {
+			return request, s.options.Engine.Busy(request)
+		}
+		defer leave()
+	}
+	stranger := request.Origin != nil && !s.options.Engine.Welcome(request.Server, request.Origin, request.Host)
+	if stranger || len(body) > guard.SmallBody {
+		v, leave := s.options.Engine.Admit(ctx, request, s.takes(body))
+		defer leave()
 		if !v.Allowed() {
-			return unread, v
+			return request, v
 		}
 	}
-	request := s.read(name, asked)
-	request.ReceivedAt = received
+	s.read(&request, header, asked.GetMethod(), body)
 	return request, s.options.Engine.Decide(ctx, request)
+}
+
+// takes is how much memory a body takes: one that is too large is not parsed.
+func (s *Service) takes(body []byte) int64 {
+	if size := int64(len(body)); size <= s.options.MaxBody {
+		return size
+	}
+	return 0
 }
 
 // notFound is the answer about what is not guarded here.

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/message"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
@@ -80,13 +82,37 @@ func TestAnAllowedCallPassesWithoutItsToken(t *testing.T) {
 	if answer.GetStatus().GetCode() != int32(codes.OK) {
 		t.Fatalf("refused: %v", answer)
 	}
-	if diff := cmp.Diff(append(slices.Clone(misleading), "authorization"), answer.GetOkResponse().GetHeadersToRemove()); diff != "" {
+	if diff := cmp.Diff(append(message.Overriding(), "authorization"), answer.GetOkResponse().GetHeadersToRemove()); diff != "" {
 		t.Error(diff)
 	}
 	request, verdict := s.decisions.last(t)
 	if request.Message.Tool != "balance" || request.TraceParent != asked.Headers["traceparent"] || !request.ReceivedAt.Equal(noon) ||
 		verdict.Decision.Scope != "ledger:read" {
 		t.Errorf("recorded %+v: %+v", request, verdict)
+	}
+}
+
+// Some servers take an underscore for a hyphen: no header that the guard has not looked at
+// reaches them in place of one that it has.
+func TestHeadersByAnotherSpellingAreTakenAway(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, nil)
+	asked := post("good", "balance")
+	for _, name := range []string{"mcp_session_id", "X_Forwarded_For", "mcp-param-my_key", "x-http-method", "x-other"} {
+		asked.Headers[name] = "1"
+	}
+	for i := range 5000 {
+		asked.Headers["x_"+strconv.Itoa(i)] = "1"
+	}
+	begun := time.Now()
+	removed := s.ask(t, asked, nil).GetOkResponse().GetHeadersToRemove()
+	if took := time.Since(begun); len(removed) != len(message.Overriding())+5003 || took > 5*time.Second {
+		t.Errorf("%d are removed, in %s", len(removed), took)
+	}
+	for name, want := range map[string]int{"mcp_session_id": 1, "x_forwarded_for": 1, "x_4999": 1, "x-http-method": 1, "mcp-param-my_key": 0, "x-other": 0} {
+		if got := len(slices.DeleteFunc(slices.Clone(removed), func(n string) bool { return n != name })); got != want {
+			t.Errorf("%s is removed %d times, want %d", name, got, want)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func ParseHeaders(header Header, method string) (guard.Message, string) {
 		return Parse(header, method, nil)
 	}
 	trace := TraceParent(header)
-	fault := single(header)
+	fault := plain(header)
 	if fault == nil {
 		fault = media(header)
 	}
@@ -91,12 +91,32 @@ var (
 	word = regexp.MustCompile(`^[A-Za-z0-9_$./-]{1,256}$`)
 )
 
-// single refuses headers that are there more than once: who reads the first
-// and who reads the last would not agree.
-func single(header Header) *guard.Fault {
+// plain refuses a change of the protocol, headers that are there more than once, since who
+// reads the first and who reads the last would not agree, and a session's id of other than
+// visible ASCII, about which those who cut off white space or decode would not.
+func plain(header Header) *guard.Fault {
+	if fault := upgrade(header); fault != nil {
+		return fault
+	}
 	for _, name := range []string{headerMethod, headerName, headerRevision, headerSession, headerReplay} {
 		if len(header.Values(name)) > 1 {
 			return mismatch("the header " + name + " is there more than once")
+		}
+	}
+	if strings.ContainsFunc(value(header, headerSession), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return mismatch("the header " + headerSession + " has characters that the id of a session cannot have")
+	}
+	return nil
+}
+
+// upgrade refuses to change the protocol. An offer of HTTP/2 is only an offer:
+// some clients make it with their first request, and it is passed over.
+func upgrade(header Header) *guard.Fault {
+	for _, value := range header.Values("Upgrade") {
+		for protocol := range strings.SplitSeq(value, ",") {
+			if !strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
+				return unsupported(http.StatusBadRequest, "the guard passes no upgrade to another protocol")
+			}
 		}
 	}
 	return nil

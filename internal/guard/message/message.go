@@ -38,7 +38,7 @@ var (
 // looked at.
 func Parse(header Header, method string, body []byte) (guard.Message, string) {
 	trace := TraceParent(header)
-	if fault := single(header); fault != nil {
+	if fault := plain(header); fault != nil {
 		return guard.Message{Fault: fault}, trace
 	}
 	switch method {

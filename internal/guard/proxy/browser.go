@@ -91,6 +91,16 @@ func parameters(header http.Header) string {
 func (p *Proxy) unread(r *http.Request, route *route) guard.Request {
 	return guard.Request{
 		Server: route.Server, Origin: r.Header["Origin"], Host: r.Host, ReceivedAt: p.clock.Now(),
-		Authorization: r.Header.Values("Authorization"), TokenInQuery: message.TokenInQuery(r.URL.RawQuery), TraceParent: message.TraceParent(r.Header),
+		Authorization: r.Header.Values("Authorization"), Proof: r.Header["Dpop"], Method: r.Method, URL: urlOf(r), TraceParent: message.TraceParent(r.Header),
+		Session: r.Header.Get(headerSession),
 	}
+}
+
+// urlOf is the URL by which the client came to the guard.
+func urlOf(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host + r.URL.RequestURI()
 }

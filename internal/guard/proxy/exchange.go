@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
+	"github.com/mcp-registrar/mcp-registrar/internal/guard/message"
 )
 
 const headerSession = "Mcp-Session-Id"
@@ -150,23 +151,18 @@ func (x *exchange) outgoingHeader() http.Header {
 // identity is what is accepted of content codings. It is never changed.
 var identity = []string{"identity"}
 
-// kept says that a header is handed on. Names with an underscore are not, because
-// some servers take it for a hyphen, but for those of parameters: the server wants
-// them as the tool names them, and no other header begins so.
+// kept says that a header is handed on.
 func kept(name string) bool {
-	return !ownHeaders[name] && !strings.HasPrefix(name, "X-Forwarded-") &&
-		(!strings.Contains(name, "_") || strings.HasPrefix(name, "Mcp-Param-"))
+	return !ownHeaders[name] && !strings.HasPrefix(name, "X-Forwarded-") && !message.Misleading(name)
 }
 
 // ownHeaders are those of a request that are not handed on: the token, what the
-// guard says itself, what makes some servers see another method or path, and what
-// browsers say of pages, which the guard has judged: a server on the loopback
+// guard says itself, and what browsers say of pages, which the guard has judged: a server on the loopback
 // interface would refuse them all.
 var ownHeaders = map[string]bool{
 	"Origin": true, "Sec-Fetch-Site": true, "Access-Control-Request-Method": true, "Access-Control-Request-Headers": true,
 	"Authorization": true, "Accept-Encoding": true, "Expect": true, "Content-Length": true, "Host": true,
-	"Forwarded": true, "X-Real-Ip": true, "X-Original-Url": true, "X-Rewrite-Url": true,
-	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
+	"Forwarded": true, "X-Real-Ip": true,
 }
 
 // ofConnection are the headers of one connection (RFC 9110 §7.6.1).
@@ -240,16 +236,9 @@ func describe(err error) string {
 	return err.Error()
 }
 
-// noteSession remembers whom a session was given to, until it ends.
+// noteSession has it known whose the sessions are that the server gave, or knows.
 func (x *exchange) noteSession(response *http.Response) {
-	if response.StatusCode >= 300 {
-		return
-	}
-	if x.request.Message.Kind == guard.End {
-		x.proxy.sessions.forget(x.route.Server, x.incoming.Header.Get(headerSession))
-		return
-	}
-	for _, session := range response.Header.Values(headerSession) {
-		x.proxy.sessions.remember(x.route.Server, session, x.verdict)
+	if response.StatusCode < 300 {
+		x.proxy.engine.Answered(x.request, x.verdict, response.Header.Values(headerSession))
 	}
 }

@@ -244,7 +244,7 @@ func TestFamilies(t *testing.T) {
 			s.expect("of another client", f.config, f.audience, f.with(f.client, "stranger", "client_id", "stranger"), guard.Reason(policy.RefusedUnknownClient))
 			s.expect("of one client by one claim and another by another", f.config, f.audience, f.torn(), s.contradicted())
 			s.expect("without the scope", f.config, f.audience, f.with(f.scopes, "openid "+f.scope+".other"), guard.Reason(policy.RefusedScopeMissing))
-			s.expect("bound to a key", f.config, f.audience, f.with("cnf", said{"jkt": "2HR2BW5-tan1aI6yIPHVOHwirAy4kQGWULoQHKUO0s4"}), guard.TokenKind)
+			s.expect("bound to a key", f.config, f.audience, f.with("cnf", said{"jkt": "2HR2BW5-tan1aI6yIPHVOHwirAy4kQGWULoQHKUO0s4"}), guard.TokenBound)
 			if f.id != nil {
 				s.expect("an ID or refresh token", f.config, f.audience, f.id, f.idRefused)
 			}

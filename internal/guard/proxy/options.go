@@ -25,7 +25,8 @@ type Options struct {
 	Engine   *guard.Engine
 	Register guard.Register
 	Routes   []Route
-	// MaxBody is how large a request's body may be, in bytes; 0 means 4 MiB.
+	// MaxBody is how large a request's body may be, in bytes; 0 means
+	// guard.DefaultMaxBody.
 	MaxBody int64
 	Clock   clock.PassiveClock
 	Log     logr.Logger
@@ -63,7 +64,6 @@ type Route struct {
 }
 
 const (
-	defaultMaxBody = 4 << 20
 	// maxAnswer is how large an answer, or an event of a stream, may be that is
 	// filtered.
 	maxAnswer = 4 << 20
@@ -80,10 +80,10 @@ const (
 func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		engine: o.Engine, register: o.Register, maxBody: o.MaxBody, clock: o.Clock, log: o.Log,
-		transport: o.Transport, h2c: o.Transport, observe: o.Observe, sessions: newSessions(maxSessions),
+		transport: o.Transport, h2c: o.Transport, observe: o.Observe,
 	}
 	if p.maxBody == 0 {
-		p.maxBody = defaultMaxBody
+		p.maxBody = guard.DefaultMaxBody
 	}
 	if p.transport == nil {
 		p.transport, p.h2c = newTransport(o.IdleTimeout), newTransport(o.IdleTimeout)

@@ -31,7 +31,6 @@ type Proxy struct {
 	h2c       http.RoundTripper
 	failed    func(guard.ServerName, guard.Failure)
 	observe   func(guard.ServerName, time.Duration)
-	sessions  *sessions
 }
 
 // ServeHTTP finds the route of a request, has the request decided about, and
@@ -73,17 +72,13 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, route *route) {
 	}
 	x := &exchange{proxy: p, route: route, w: w, control: http.NewResponseController(w), incoming: r, body: body, leave: leave}
 	x.watch.start(p.clock)
-	x.request = understand(r, body, fault)
-	x.request.Server, x.request.ReceivedAt = route.Server, receivedAt
-	x.request.Origin, x.request.Host = r.Header["Origin"], r.Host
-	session, inSession := p.sessions.tell(&x.request, r)
+	x.request = p.unread(r, route)
+	x.request.ReceivedAt = receivedAt
+	understand(&x.request, r, body, fault)
 	x.verdict = p.engine.Decide(r.Context(), x.request)
 	if !x.verdict.Allowed() {
 		p.refuse(w, x.request, x.verdict)
 		return
-	}
-	if inSession {
-		p.sessions.note(session, x.verdict)
 	}
 	held, release := p.engine.Hold(r.Context(), x.request, x.verdict)
 	defer release()
@@ -99,7 +94,6 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, route *route, rece
 	}
 	asked := p.unread(r, route)
 	asked.ReceivedAt = receivedAt
-	p.sessions.tell(&asked, r)
 	v, leave := p.engine.Admit(r.Context(), asked, p.takes(r))
 	if !v.Allowed() {
 		w.Header().Set("Connection", "close")
@@ -142,36 +136,13 @@ func (p *Proxy) takes(r *http.Request) int64 {
 // LargestTaken is how many bytes of memory the largest body takes.
 func LargestTaken(maxBody int64) int64 { return 2 * maxBody }
 
-// understand makes of a request what the engine decides about.
-func understand(r *http.Request, body []byte, fault *guard.Fault) guard.Request {
-	var request guard.Request
-	request.Authorization = r.Header.Values("Authorization")
-	request.TokenInQuery = message.TokenInQuery(r.URL.RawQuery)
-	if fault == nil {
-		fault = upgrade(r.Header)
-	}
+// understand reads what a request asks for, unless there is a fault.
+func understand(request *guard.Request, r *http.Request, body []byte, fault *guard.Fault) {
 	if fault != nil {
-		request.Message.Fault, request.TraceParent = fault, message.TraceParent(r.Header)
-		return request
+		request.Message.Fault = fault
+		return
 	}
 	request.Message, request.TraceParent = message.Parse(r.Header, r.Method, body)
-	return request
-}
-
-// upgrade refuses to change the protocol. An offer of HTTP/2 is only an offer:
-// some clients make it with their first request, and it is passed over.
-func upgrade(header http.Header) *guard.Fault {
-	for _, value := range header.Values("Upgrade") {
-		for protocol := range strings.SplitSeq(value, ",") {
-			if !strings.EqualFold(strings.TrimSpace(protocol), "h2c") {
-				return &guard.Fault{
-					Status: http.StatusBadRequest, Code: codeInvalid, Reason: guard.RequestUnsupported,
-					Text: "the guard passes no upgrade to another protocol",
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // readBody reads the body of a POST; other methods of MCP have none.

@@ -238,7 +238,7 @@ func (c claims) complete() error {
 
 // judge says whether a token is for the audience and its time is now. From exp
 // on it is over, without leeway.
-func (c claims) judge(q guard.TokenQuestion, now time.Time, skew time.Duration) error {
+func (c claims) judge(q question, now time.Time, skew time.Duration) error {
 	latest := now.Add(skew)
 	switch {
 	case !q.Reading.IsFor(q.Audience, c.audience, c.scopes):

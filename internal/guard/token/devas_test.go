@@ -41,17 +41,17 @@ func TestTokensOfTheDevelopmentServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	question := guard.TokenQuestion{Raw: issued.AccessToken, Issuer: server.Issuer(), Audience: resource}
+	question := guard.TokenQuestion{Issuer: server.Issuer(), Audience: resource}
 
 	plain := verifierOf(t, Options{Clock: clock.RealClock{}})
-	got, err := plain.Verify(t.Context(), question)
+	got, err := plain.Verify(t.Context(), shown(issued.AccessToken), question)
 	if err != nil || got.ClientID != id || len(got.Scopes) != 1 || got.Scopes[0] != "read" || got.ID == "" {
 		t.Fatalf("%+v %v", got, err)
 	}
 	asking := verifierOf(t, Options{Clock: clock.RealClock{}, Introspection: map[string]Introspection{server.Issuer(): {
 		ClientID: asker, ClientSecret: authserver.NewSecret(askerSecret), CacheFor: time.Second, ForceIntrospection: true,
 	}}})
-	if got, err = asking.Verify(t.Context(), question); err != nil || got.CheckAt.IsZero() {
+	if got, err = asking.Verify(t.Context(), shown(issued.AccessToken), question); err != nil || got.CheckAt.IsZero() {
 		t.Fatalf("%+v %v", got, err)
 	}
 	if err := server.Remove(id); err != nil {
@@ -65,9 +65,9 @@ func TestTokensOfTheDevelopmentServer(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatalf("the token of a removed client: %v", err)
 		}
-		_, err = asking.Verify(t.Context(), question)
+		_, err = asking.Verify(t.Context(), shown(issued.AccessToken), question)
 	}
-	if _, err := plain.Verify(t.Context(), question); err != nil {
+	if _, err := plain.Verify(t.Context(), shown(issued.AccessToken), question); err != nil {
 		t.Errorf("without asking, a token lives until it expires: %v", err)
 	}
 }

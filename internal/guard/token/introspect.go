@@ -47,7 +47,7 @@ type standing struct {
 
 // introspect returns what the issuer says of an active token. Those who want to
 // know the same share one question.
-func (i *issuer) introspect(ctx context.Context, now time.Time, sum digest, q guard.TokenQuestion) (standing, error) {
+func (i *issuer) introspect(ctx context.Context, now time.Time, sum digest, q question) (standing, error) {
 	if known, ok := i.remembered(sum, now); ok {
 		return i.judge(known)
 	}
@@ -83,14 +83,14 @@ func (i *issuer) judge(said standing) (standing, error) {
 	case said.claims.issuer != "" && said.claims.issuer != i.name:
 		return standing{}, refuse(guard.TokenIssuer, errIssuer)
 	case said.claims.misuse != nil:
-		return standing{}, refuse(guard.TokenKind, said.claims.misuse)
+		return standing{}, said.claims.misuse
 	}
 	return said, nil
 }
 
 // ask asks the issuer and remembers the answer. Whoever came just too late to
 // share a question finds its answer.
-func (i *issuer) ask(ctx context.Context, now time.Time, sum digest, q guard.TokenQuestion) (standing, error) {
+func (i *issuer) ask(ctx context.Context, now time.Time, sum digest, q question) (standing, error) {
 	if known, ok := i.remembered(sum, now); ok {
 		return known, nil
 	}
@@ -102,7 +102,7 @@ func (i *issuer) ask(ctx context.Context, now time.Time, sum digest, q guard.Tok
 	case <-ctx.Done():
 		return standing{}, ctx.Err()
 	}
-	body, err := i.post(ctx, now, q.Raw)
+	body, err := i.post(ctx, now, q.raw)
 	if err != nil {
 		return standing{}, err
 	}

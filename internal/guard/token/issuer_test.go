@@ -146,7 +146,7 @@ func TestAnIssuerThatHangsIsWaitedForOnce(t *testing.T) {
 	w.after(time.Hour)
 	ctx, cancel := contextWithTimeout(t, requestLimit*9/10)
 	defer cancel()
-	if _, err := w.Verify(ctx, guard.TokenQuestion{Raw: raw, Issuer: w.issuer, Audience: resource}); err != nil {
+	if _, err := w.Verify(ctx, shown(raw), guard.TokenQuestion{Issuer: w.issuer, Audience: resource}); err != nil {
 		t.Errorf("hanging: %v", err)
 	}
 }
@@ -159,7 +159,7 @@ func TestWhatWasVerifiedIsRemembered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := place{i, digestOf(guard.TokenQuestion{Raw: raw})}
+	at := place{i, digestOf(question{raw: raw})}
 	was, ok := w.remembered(at, noon.Add(verifiedFor-1))
 	if !ok {
 		t.Fatal("not remembered for a minute")
@@ -182,7 +182,7 @@ func TestARequestDoesNotWaitLongerThanItsCaller(t *testing.T) {
 	})
 	ctx, cancel := contextWithTimeout(t, 20*time.Millisecond)
 	defer cancel()
-	_, err := w.Verify(ctx, guard.TokenQuestion{Raw: w.good(nil), Issuer: w.issuer, Audience: resource})
+	_, err := w.Verify(ctx, shown(w.good(nil)), guard.TokenQuestion{Issuer: w.issuer, Audience: resource})
 	if reasonOf(err) != guard.TokenUnverifiable {
 		t.Errorf("%v", err)
 	}

@@ -53,7 +53,7 @@ type place struct {
 // signed returns the claims of a JWT that a key of its issuer signed. What was
 // verified is remembered for a minute, as long as the issuer has the same keys.
 // What cannot be a token of the issuer does not have it asked for its keys.
-func (v *Verifier) signed(ctx context.Context, i *issuer, now time.Time, sum digest, q guard.TokenQuestion) (claims, error) {
+func (v *Verifier) signed(ctx context.Context, i *issuer, now time.Time, sum digest, q question) (claims, error) {
 	at := place{i, sum}
 	if was, ok := v.remembered(at, now); ok {
 		if keys, err := i.keys.get(ctx, now); err == nil && keys == was.keys {
@@ -87,8 +87,8 @@ func (v *Verifier) remembered(at place, now time.Time) (seen, bool) {
 
 // parse reads a JWT without verifying it: what it says holds once verify says
 // so. Of what it says, only the issuer and its use are judged.
-func parse(q guard.TokenQuestion, issuer string) (*jwt.JSONWebToken, claims, error) {
-	token, err := jwt.ParseSigned(q.Raw, algorithms)
+func parse(q question, issuer string) (*jwt.JSONWebToken, claims, error) {
+	token, err := jwt.ParseSigned(q.raw, algorithms)
 	if err != nil {
 		if _, unexpected := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); unexpected {
 			return nil, claims{}, refuse(guard.TokenAlgorithm, errAlgorithm)
@@ -109,7 +109,7 @@ func parse(q guard.TokenQuestion, issuer string) (*jwt.JSONWebToken, claims, err
 	case said.issuer != "" && said.issuer != issuer:
 		return nil, claims{}, refuse(guard.TokenIssuer, errIssuer)
 	case said.misuse != nil:
-		return nil, claims{}, refuse(guard.TokenKind, said.misuse)
+		return nil, claims{}, said.misuse
 	}
 	if err := said.complete(); err != nil {
 		return nil, claims{}, refuse(guard.TokenMalformed, err)

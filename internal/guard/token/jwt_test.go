@@ -300,13 +300,13 @@ func TestACachedTokenIsForItsAudienceOnly(t *testing.T) {
 	raw := w.good(nil)
 	w.expect("first", raw, guard.ReasonAllowed)
 	for _, audience := range []string{"https://other.example", ""} {
-		_, err := w.Verify(t.Context(), guard.TokenQuestion{Raw: raw, Issuer: w.issuer, Audience: audience})
+		_, err := w.Verify(t.Context(), shown(raw), guard.TokenQuestion{Issuer: w.issuer, Audience: audience})
 		if reasonOf(err) != guard.TokenAudience {
 			t.Errorf("audience %q: %v", audience, err)
 		}
 	}
 	for _, issuer := range []string{"", "http://other.example", "http://[::1]:1"} {
-		_, err := w.Verify(t.Context(), guard.TokenQuestion{Raw: raw, Issuer: issuer, Audience: resource})
+		_, err := w.Verify(t.Context(), shown(raw), guard.TokenQuestion{Issuer: issuer, Audience: resource})
 		if got := reasonOf(err); got != guard.TokenUnverifiable && got != guard.TokenIssuer {
 			t.Errorf("issuer %q: %v", issuer, err)
 		}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 )
 
 var (
@@ -33,19 +35,29 @@ var useClaims = []string{"typ", "token_use", "token_type"}
 // no type (RFC 8693 §2.2.1). Everything else is another use.
 var rightUses = []string{"bearer", "access", "access_token", "at+jwt", "application/at+jwt", "access_token+jwt", "jwt", "n_a"}
 
-// misuse is why what is said is not said of a bearer access token; nil where
-// nothing speaks against it.
+// boundUse is what useClaims say of an access token that is bound to a key (RFC 9449 §5),
+// in lower case.
+const boundUse = "dpop"
+
+// misuse is why what is said is not said of a bearer access token: its error is one
+// of refuse. It is nil where nothing speaks against it.
 func (m *members) misuse() error {
-	if m.has(binding) {
-		return errBound
-	}
+	bound := m.has(binding)
 	if slices.ContainsFunc(foreignClaims, m.has) {
-		return errUse
+		return refuse(guard.TokenKind, errUse)
 	}
 	for _, name := range useClaims {
-		if m.has(name) && !slices.Contains(rightUses, strings.ToLower(m.text(name))) {
-			return errUse
+		if !m.has(name) {
+			continue
 		}
+		use := strings.ToLower(m.text(name))
+		bound = bound || use == boundUse
+		if use != boundUse && !slices.Contains(rightUses, use) {
+			return refuse(guard.TokenKind, errUse)
+		}
+	}
+	if bound {
+		return refuse(guard.TokenBound, errBound)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ var okta = policy.TokenReading{ClientIDClaims: []string{"cid"}}
 // askAs is ask for another audience and by another reading.
 func (w *world) askAs(raw, audience string, reading policy.TokenReading) (guard.Token, error) {
 	w.t.Helper()
-	return w.Verify(w.t.Context(), guard.TokenQuestion{Raw: raw, Issuer: w.issuer, Audience: audience, Reading: reading})
+	return w.Verify(w.t.Context(), shown(raw), guard.TokenQuestion{Issuer: w.issuer, Audience: audience, Reading: reading})
 }
 
 func TestTheClientIsWhatIsConfigured(t *testing.T) {

@@ -23,6 +23,7 @@ var (
 	errOpaque        = errors.New("it is not a JWT, and its issuer is not asked")
 	errNoAudience    = errors.New("no audience is configured")
 	errContradiction = errors.New("its issuer says other than the token")
+	errChanged       = errors.New("its issuer says other than before")
 )
 
 // digest stands for a token in caches, and for how it is read: two
@@ -30,8 +31,8 @@ var (
 type digest [sha256.Size]byte
 
 // digestOf separates names by what is in none of them, nor in a token.
-func digestOf(q guard.TokenQuestion) digest {
-	text := []byte(q.Raw)
+func digestOf(q question) digest {
+	text := []byte(q.raw)
 	for _, names := range [][]string{q.Reading.ClientID(), q.Reading.Scope()} {
 		text = append(text, 0)
 		for _, name := range names {
@@ -46,11 +47,36 @@ func refuse(reason guard.Reason, err error) error {
 	return &guard.TokenError{Reason: reason, Err: err}
 }
 
-// Verify returns what a token says, once it is right. The scopes belong to the
-// Verifier: callers do not change them.
-func (v *Verifier) Verify(ctx context.Context, q guard.TokenQuestion) (guard.Token, error) {
+// question is what is asked about a token, with the token itself.
+type question struct {
+	guard.TokenQuestion
+	raw string
+}
+
+// Verify implements guard.Tokens for bearer tokens. The scopes belong to the Verifier:
+// callers do not change them.
+func (v *Verifier) Verify(ctx context.Context, shown guard.Presentation, q guard.TokenQuestion) (guard.Token, error) {
+	raw, err := shown.Bearer()
+	if err != nil {
+		return guard.Token{}, err
+	}
+	return v.look(ctx, question{q, raw})
+}
+
+// StillGood implements guard.Tokens. An issuer that says of a token that it is another's
+// than before is not believed.
+func (v *Verifier) StillGood(ctx context.Context, known guard.Token, token string, q guard.TokenQuestion) (guard.Token, error) {
+	now, err := v.look(ctx, question{q, token})
+	if err == nil && (now.ClientID != known.ClientID || now.Subject != known.Subject) {
+		return guard.Token{}, refuse(guard.TokenMalformed, errChanged)
+	}
+	return now, err
+}
+
+// look returns what a token says, once it is right.
+func (v *Verifier) look(ctx context.Context, q question) (guard.Token, error) {
 	switch {
-	case !wellFormed(q.Raw):
+	case !wellFormed(q.raw):
 		return guard.Token{}, refuse(guard.TokenMalformed, errForm)
 	case q.Audience == "":
 		return guard.Token{}, refuse(guard.TokenAudience, errNoAudience)
@@ -63,7 +89,7 @@ func (v *Verifier) Verify(ctx context.Context, q guard.TokenQuestion) (guard.Tok
 	sum := digestOf(q)
 	var said claims
 	var checkAt time.Time
-	if strings.Count(q.Raw, ".") == 2 {
+	if strings.Count(q.raw, ".") == 2 {
 		said, checkAt, err = v.jwt(ctx, i, now, sum, q)
 	} else {
 		said, checkAt, err = v.opaque(ctx, i, now, sum, q)
@@ -75,7 +101,7 @@ func (v *Verifier) Verify(ctx context.Context, q guard.TokenQuestion) (guard.Tok
 }
 
 // jwt verifies a JWT, and asks about it where that is configured.
-func (v *Verifier) jwt(ctx context.Context, i *issuer, now time.Time, sum digest, q guard.TokenQuestion) (claims, time.Time, error) {
+func (v *Verifier) jwt(ctx context.Context, i *issuer, now time.Time, sum digest, q question) (claims, time.Time, error) {
 	said, err := v.signed(ctx, i, now, sum, q)
 	if err != nil {
 		return claims{}, time.Time{}, err
@@ -98,7 +124,7 @@ func (v *Verifier) jwt(ctx context.Context, i *issuer, now time.Time, sum digest
 }
 
 // opaque asks about a token that says nothing itself.
-func (v *Verifier) opaque(ctx context.Context, i *issuer, now time.Time, sum digest, q guard.TokenQuestion) (claims, time.Time, error) {
+func (v *Verifier) opaque(ctx context.Context, i *issuer, now time.Time, sum digest, q question) (claims, time.Time, error) {
 	if i.introspection == nil {
 		return claims{}, time.Time{}, refuse(guard.TokenMalformed, errOpaque)
 	}

@@ -124,7 +124,7 @@ func (w *world) after(d time.Duration) { w.clock.SetTime(w.clock.Now().Add(d)) }
 
 func (w *world) ask(raw string) (guard.Token, error) {
 	w.t.Helper()
-	got, err := w.Verify(w.t.Context(), guard.TokenQuestion{Raw: raw, Issuer: w.issuer, Audience: resource})
+	got, err := w.Verify(w.t.Context(), shown(raw), guard.TokenQuestion{Issuer: w.issuer, Audience: resource})
 	if failure, ok := errors.AsType[*guard.TokenError](err); err != nil && (!ok || failure.Reason == "") {
 		w.t.Fatalf("not a *guard.TokenError: %v", err)
 	}
@@ -132,6 +132,11 @@ func (w *world) ask(raw string) (guard.Token, error) {
 		w.t.Errorf("the error holds the token: %v", err)
 	}
 	return got, err
+}
+
+// shown is a token as bearer tokens are shown.
+func shown(raw string) guard.Presentation {
+	return guard.Presentation{Scheme: guard.SchemeBearer, Token: raw, Method: http.MethodPost, URL: resource}
 }
 
 // expect says that a token is accepted, or refused for a reason.

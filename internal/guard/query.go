@@ -1,20 +1,20 @@
 // Copyright 2026 The MCP Registrar Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package message
+package guard
 
 import (
 	"net/url"
 	"strings"
 )
 
-// TokenInQuery says that a query has a parameter that any server might read as
+// tokenInQuery says that a query, or a text that one begins somewhere in, has a parameter that any server might read as
 // access_token (RFC 6750 §2.3): in other letters, in escapes, in escapes of escapes, with a
 // separator that some read as an underscore, or as a member of an array.
-func TokenInQuery(query string) bool {
+func tokenInQuery(query string) bool {
 	for query != "" {
 		var pair string
-		pair, query = cutAny(query, "&;")
+		pair, query = cutAny(query, "&;?")
 		name, _, _ := strings.Cut(pair, "=")
 		for range 3 {
 			name = unescape(name)
