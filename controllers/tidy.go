@@ -79,7 +79,7 @@ func (r *AuthorizationServerReconciler) unlisted(ctx context.Context, as *v1alph
 		if err != nil {
 			return "", wrap("reading a record", err)
 		}
-		if record.State == policy.RecordRegistered && record.RegisteredAt.Before(since) && !list.ours[record.Client.ID] {
+		if record.Live() && record.RegisteredAt.Before(since) && !list.ours[record.Client.ID] {
 			return record.Client.ID, nil
 		}
 	}

@@ -94,7 +94,8 @@ func runMutant(t *testing.T, file, text string) (string, error) {
 	}
 	run := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-count=1", "-overlay="+overlay,
 		"-run="+properties, ".")
-	run.Env = append(os.Environ(), walksVariable+"=20000", "GOFLAGS=")
+	// As many as it takes: the first that notices ends it.
+	run.Env = append(os.Environ(), walksVariable+"=400000", "GOFLAGS=")
 	output, err := run.CombinedOutput()
 	return string(output), err
 }
