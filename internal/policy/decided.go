@@ -4,11 +4,8 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
@@ -109,61 +106,4 @@ func unsound(f GrantFacts, a *v1alpha1.ScopeGrantApproval) *Verdict {
 
 func voided(why string) *Verdict {
 	return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: why + ": look at the grant again, and create another ScopeGrantApproval"}
-}
-
-// maxPendingNamed is how many scopes and tools the list of what waits names for
-// each grant, and maxPendingHosts how many hosts of redirect URIs.
-const (
-	maxPendingNamed  = 16
-	maxPendingHosts  = 8
-	maxPendingReason = 256
-)
-
-// Pending is a grant that waits for an owner of its server, as they have to look at
-// it.
-func Pending(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, server *v1alpha1.MCPServer) v1alpha1.PendingGrant {
-	pending := v1alpha1.PendingGrant{
-		Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation,
-		Client:       grant.Spec.ClientRef.Name,
-		Registration: v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
-		Digest:       Look(grant, reg, server).Digest(),
-		Owner:        reg.Annotations[v1alpha1.AnnotationOwner], AuthMethod: string(reg.Spec.TokenEndpointAuthMethod),
-		Reason: grant.Spec.Reason, RequestedBy: grant.Annotations[v1alpha1.AnnotationRequestedBy],
-		RedirectHosts: hostsOf(reg),
-	}
-	if runes := []rune(pending.Reason); len(runes) > maxPendingReason {
-		pending.Reason = string(runes[:maxPendingReason-1]) + "…"
-	}
-	if e := readEnd(grant); e.verdict == nil {
-		pending.ExpirationTime = new(metav1.NewTime(e.at.Truncate(time.Second)))
-	}
-	pending.Scopes, pending.ScopesOmitted = firstNamed(namesOf(grant.Spec.Scopes))
-	var tools []string
-	for _, scope := range server.Spec.Scopes {
-		if slices.Contains(grant.Spec.Scopes, scope.Name) {
-			tools = append(tools, scope.Tools...)
-		}
-	}
-	pending.Tools, pending.ToolsOmitted = firstNamed(tools)
-	return pending
-}
-
-func firstNamed(names []string) (first []string, omitted int32) {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	first = names[:min(len(names), maxPendingNamed)]
-	return first, int32(min(len(names)-len(first), 1<<20)) //nolint:gosec // Bounded.
-}
-
-func hostsOf(reg *v1alpha1.MCPClientRegistration) []string {
-	var hosts []string
-	for _, uri := range reg.Spec.RedirectURIs {
-		hosts = append(hosts, hostOf(string(uri)))
-	}
-	slices.Sort(hosts)
-	hosts = slices.Compact(hosts)
-	if more := len(hosts) - maxPendingHosts + 1; more > 1 {
-		hosts = append(hosts[:maxPendingHosts-1], fmt.Sprintf("and %d more", more))
-	}
-	return hosts
 }

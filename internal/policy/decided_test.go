@@ -4,8 +4,6 @@
 package policy
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -63,29 +61,4 @@ func TestApprovalKeepsWhatWasLookedAt(t *testing.T) {
 	f.Approvals[0].Status.LookedAt = looked[1:]
 	setEnd(f.Grant, now.Add(time.Hour))
 	equal(t, "written by somebody else", Looked(nil), Approval(ofFirst(f), now).LookedAt)
-}
-
-// What waits is listed with what an approval repeats, within bounds.
-func TestPending(t *testing.T) {
-	s := seenByApprover()
-	annotate(s.grant, v1alpha1.AnnotationRequestedBy, requester)
-	s.grant.Generation, s.reg.Generation = 2, 3
-	got := Pending(s.grant, s.reg, s.server)
-	equal(t, "pending", v1alpha1.PendingGrant{
-		Namespace: "payments", Name: "reader", UID: "grant-1", Generation: 2, Client: "agent",
-		Registration: v1alpha1.ApprovedRegistration{UID: "registration-1", Generation: 3}, Digest: s.look().Digest(),
-		Owner: testOwner, AuthMethod: "PrivateKeyJWT", RedirectHosts: []string{"app.example.com"},
-		Scopes: []string{"invoices:pay", "invoices:void"}, Tools: []string{"pay", "refund", "void"},
-		Reason: "ticket 1", ExpirationTime: timePtr(now.Add(10 * day)), RequestedBy: requester,
-	}, got)
-	s.grant.Spec.Reason = strings.Repeat("ü", 300)
-	s.reg.Spec.RedirectURIs, s.server.Spec.Scopes[2].Tools = nil, nil
-	for i := range 20 {
-		s.reg.Spec.RedirectURIs = append(s.reg.Spec.RedirectURIs, v1alpha1.RedirectURI(fmt.Sprintf("https://h%02d.example.com/", i)))
-		s.server.Spec.Scopes[2].Tools = append(s.server.Spec.Scopes[2].Tools, fmt.Sprintf("tool-%02d", i))
-	}
-	got = Pending(s.grant, s.reg, s.server)
-	equal(t, "tools", []any{16, int32(5)}, []any{len(got.Tools), got.ToolsOmitted})
-	equal(t, "hosts", []any{8, "and 13 more"}, []any{len(got.RedirectHosts), got.RedirectHosts[7]})
-	equal(t, "reason", 256, len([]rune(got.Reason)))
 }

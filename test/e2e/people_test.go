@@ -198,7 +198,7 @@ func (w *world) approval(t *testing.T, grant *v1alpha1.ScopeGrant) (command stri
 				p.ExpirationTime != nil && p.ExpirationTime.Time.Equal(end.Truncate(time.Second))
 		})
 	}, patience, often).Should(BeTrue(), "the server does not show the grant as it stands")
-	return fmt.Sprintf(`kubectl get mcpserver %s -n %s -o go-template-file=%s | awk 'BEGIN{RS="---\n"} /\n    name: %s\n    uid/' | kubectl create -f -`,
+	return fmt.Sprintf(`kubectl get mcpserver %s -n %s -o go-template-file=%s | awk 'BEGIN{RS="---\n"} /\n    name: "%s"\n    uid/' | kubectl create -f -`,
 		server.Name, server.Namespace, filepath.Join(root, "docs", "examples", "approvals.tmpl"), grant.Name)
 }
 
