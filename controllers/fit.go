@@ -105,6 +105,10 @@ func fitServer(s *v1alpha1.MCPServerStatus) {
 	for i := range s.PendingGrants {
 		fitPending(&s.PendingGrants[i])
 	}
+	s.PendingGrantsOmittedIn = s.PendingGrantsOmittedIn[:min(len(s.PendingGrantsOmittedIn), maxPending)]
+	for i := range s.PendingGrantsOmittedIn {
+		s.PendingGrantsOmittedIn[i].Namespace = shortText(s.PendingGrantsOmittedIn[i].Namespace, maxNamespace)
+	}
 	s.Tools, s.ToolsOmitted = firstOf(s.Tools, maxTools, s.ToolsOmitted)
 	fitDigests(s.Tools)
 	s.UnmappedTools, s.UnmappedToolsOmitted = firstOf(s.UnmappedTools, maxUnmapped, s.UnmappedToolsOmitted)

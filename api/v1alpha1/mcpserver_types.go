@@ -288,7 +288,8 @@ type MCPServerStatus struct {
 	Grants *GrantCounts `json:"grants,omitempty"`
 
 	// pendingGrants lists the grants that wait for approval, and those whose
-	// tools changed since, at most the first 50 by namespace and name.
+	// tools changed since, by namespace and name: at most 50, and 400 KiB. Where
+	// more wait, each namespace has one in turn, its oldest first.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
@@ -299,6 +300,14 @@ type MCPServerStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	PendingGrantsOmitted int32 `json:"pendingGrantsOmitted,omitempty"`
+
+	// pendingGrantsOmittedIn says in which namespaces they are, at most the 50
+	// with the most.
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +kubebuilder:validation:MaxItems=50
+	PendingGrantsOmittedIn []OmittedGrants `json:"pendingGrantsOmittedIn,omitempty"`
 
 	// tools are those that the live server offered when it was last asked, at
 	// most the first 256 by name.
@@ -341,6 +350,19 @@ type GrantCounts struct {
 	// server is deleted, which has to be confirmed while there are any.
 	// +required
 	Clients int32 `json:"clients"`
+}
+
+// OmittedGrants counts what is left out of a namespace.
+type OmittedGrants struct {
+	// namespace of the ScopeGrants.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// grants is how many are left out.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Grants int32 `json:"grants"`
 }
 
 // PendingGrant is a grant that waits for approval, as an owner of the server has

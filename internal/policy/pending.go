@@ -57,6 +57,43 @@ func PendingSize(pending v1alpha1.PendingGrant) int {
 	return len(text)
 }
 
+// InTurn orders grants that wait so that each namespace has one in turn, its oldest
+// first, and of one turn the oldest goes first: whoever asks for much keeps nobody
+// else out of what is shown.
+func InTurn(waiting []*v1alpha1.ScopeGrant) []*v1alpha1.ScopeGrant {
+	ordered := slices.Clone(waiting)
+	slices.SortFunc(ordered, func(a, b *v1alpha1.ScopeGrant) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	turns, taken := make(map[*v1alpha1.ScopeGrant]int, len(ordered)), map[string]int{}
+	for _, grant := range ordered {
+		turns[grant] = taken[grant.Namespace]
+		taken[grant.Namespace]++
+	}
+	slices.SortStableFunc(ordered, func(a, b *v1alpha1.ScopeGrant) int { return cmp.Compare(turns[a], turns[b]) })
+	return ordered
+}
+
+// OmittedIn counts grants that are left out by their namespace: the most first, and of
+// as many by name, so many namespaces at most.
+func OmittedIn(omitted []*v1alpha1.ScopeGrant, most int) []v1alpha1.OmittedGrants {
+	counts := map[string]int32{}
+	for _, grant := range omitted {
+		counts[grant.Namespace]++
+	}
+	found := make([]v1alpha1.OmittedGrants, 0, len(counts))
+	for namespace, count := range counts {
+		found = append(found, v1alpha1.OmittedGrants{Namespace: namespace, Grants: count})
+	}
+	slices.SortFunc(found, func(a, b v1alpha1.OmittedGrants) int {
+		return cmp.Or(cmp.Compare(b.Grants, a.Grants), strings.Compare(a.Namespace, b.Namespace))
+	})
+	if len(found) == 0 {
+		return nil
+	}
+	return found[:min(len(found), most)]
+}
+
 // shown notes whether something of what it shows had to be left out.
 type shown struct {
 	most int

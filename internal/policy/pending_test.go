@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
@@ -216,4 +218,30 @@ func TestPendingIsBounded(t *testing.T) {
 	annotate(s.grant, v1alpha1.AnnotationExpiresAt, time.Time{}.Format(time.RFC3339Nano)+"?")
 	equal(t, "an end that cannot be read", "", s.pending().Digest)
 	mentions(t, s.pending().Message, "not an RFC 3339 instant")
+}
+
+// Each namespace has its turn, its oldest first; one more keeps nobody's place, and
+// the order in which they were found does not matter.
+func TestInTurn(t *testing.T) {
+	made := func(namespace, name string, minute int) *v1alpha1.ScopeGrant {
+		g := grant()
+		g.Namespace, g.Name, g.CreationTimestamp = namespace, name, metav1.NewTime(now.Add(time.Duration(minute)*time.Minute))
+		return g
+	}
+	waiting := []*v1alpha1.ScopeGrant{
+		made("a", "3", 2), made("a", "1", 1), made("a", "2", 1), made("c", "late", 9), made("b", "2", 5), made("b", "1", 0), made("a", "4", 3),
+	}
+	names := func(grants []*v1alpha1.ScopeGrant) (all []string) {
+		for _, g := range grants {
+			all = append(all, g.Namespace+"/"+g.Name)
+		}
+		return all
+	}
+	want := []string{"b/1", "a/1", "c/late", "a/2", "b/2", "a/3", "a/4"}
+	equal(t, "in turn", want, names(InTurn(waiting)))
+	slices.Reverse(waiting)
+	equal(t, "found in another order", want, names(InTurn(waiting)))
+	equal(t, "omitted", []v1alpha1.OmittedGrants{{Namespace: "a", Grants: 3}, {Namespace: "b", Grants: 1}}, OmittedIn(InTurn(waiting)[3:], 5))
+	equal(t, "omitted, of one namespace", []v1alpha1.OmittedGrants{{Namespace: "a", Grants: 4}}, OmittedIn(waiting, 1))
+	equal(t, "nothing omitted", []v1alpha1.OmittedGrants(nil), OmittedIn(nil, 5))
 }

@@ -1,0 +1,105 @@
+// Copyright 2026 The MCP Registrar Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+)
+
+// pend creates grants that wait for approval, with their registrations.
+func (s *stage) pend(namespace string, many int, change func(*v1alpha1.MCPClientRegistration)) {
+	s.t.Helper()
+	for i := range many {
+		reg, grant := s.reg.DeepCopy(), s.grant.DeepCopy()
+		for _, o := range []client.Object{reg, grant} {
+			o.SetNamespace(namespace)
+			o.SetName(fmt.Sprintf("m%02d", i))
+			o.SetResourceVersion("")
+			o.SetUID("")
+			o.SetFinalizers(nil)
+		}
+		grant.Spec.ClientRef.Name = reg.Name
+		change(reg)
+		s.create(reg, grant)
+		grant.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonApprovalRequired, LastTransitionTime: metav1.NewTime(begun)}}
+		if err := s.Status().Update(s.t.Context(), grant); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// shownOf counts what the status of the server shows by namespace.
+func (s *stage) shownOf() (shown map[string]int, status v1alpha1.MCPServerStatus) {
+	s.t.Helper()
+	if _, err := s.servers.Reconcile(s.t.Context(), s.storedServer(s.t)); err != nil {
+		s.t.Fatal(err)
+	}
+	status, shown = s.storedServer(s.t).Status, map[string]int{}
+	for _, p := range status.PendingGrants {
+		shown[p.Namespace]++
+	}
+	return shown, status
+}
+
+// One tenant's grants do not keep another's out of what is shown, however many or large.
+func TestWhatWaitsIsShownInTurn(t *testing.T) {
+	s := newStage(t, "in-turn")
+	s.elevate()
+	s.installPolicies()
+	s.begin()
+	s.pend("aaa", maxPending+10, func(*v1alpha1.MCPClientRegistration) {})
+	shown, status := s.shownOf()
+	if shown["aaa"] != maxPending-1 || shown[s.grant.Namespace] != 1 {
+		t.Errorf("shown are %v", shown)
+	}
+	want := []v1alpha1.OmittedGrants{{Namespace: "aaa", Grants: 11}}
+	if status.PendingGrantsOmitted != 11 || !slices.Equal(status.PendingGrantsOmittedIn, want) {
+		t.Errorf("%d are left out: %v", status.PendingGrantsOmitted, status.PendingGrantsOmittedIn)
+	}
+	if !slices.IsSortedFunc(status.PendingGrants, func(a, b v1alpha1.PendingGrant) int {
+		return slices.Compare([]string{a.Namespace, a.Name}, []string{b.Namespace, b.Name})
+	}) {
+		t.Error("not by namespace and name")
+	}
+	again, _ := s.shownOf()
+	if again["aaa"] != shown["aaa"] {
+		t.Errorf("first %v, then %v", shown, again)
+	}
+}
+
+// Large ones have fewer places, and one without a registration has none.
+func TestWhatWaitsIsBoundedInSize(t *testing.T) {
+	s := newStage(t, "large")
+	s.elevate()
+	s.installPolicies()
+	s.begin()
+	s.pend("aaa", maxPending, func(reg *v1alpha1.MCPClientRegistration) {
+		for i := range 31 {
+			reg.Spec.RedirectURIs = append(reg.Spec.RedirectURIs, v1alpha1.RedirectURI(fmt.Sprintf("https://app.example.com/%0480d", i)))
+		}
+	})
+	var gone v1alpha1.MCPClientRegistration
+	if err := s.Get(t.Context(), client.ObjectKey{Namespace: "aaa", Name: "m00"}, &gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), &gone); err != nil {
+		t.Fatal(err)
+	}
+	shown, status := s.shownOf()
+	if shown[s.grant.Namespace] != 1 || shown["aaa"] < 15 || shown["aaa"] > 30 || shown["aaa"]+int(status.PendingGrantsOmitted) != maxPending-1 {
+		t.Errorf("shown are %v, left out %d", shown, status.PendingGrantsOmitted)
+	}
+	for _, p := range status.PendingGrants {
+		if p.Digest == "" {
+			t.Errorf("%s/%s fits, and has no digest: %s", p.Namespace, p.Name, p.Message)
+		}
+	}
+}
