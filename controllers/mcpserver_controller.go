@@ -103,11 +103,10 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 		case grant.Status.Basis != "":
 			counts.InForce++
 			clients[clientOf(grant)] = true
-			if meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired) {
-				waiting = append(waiting, grant)
-			}
 		case awaitsApproval(grant):
 			counts.Pending++
+		}
+		if shownToOwners(grant) {
 			waiting = append(waiting, grant)
 		}
 	}
@@ -141,6 +140,15 @@ func (r *MCPServerReconciler) pending(ctx context.Context, server *v1alpha1.MCPS
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
 	return pending, omitted, nil
+}
+
+// shownToOwners reports whether the owners of its server have to look at a grant: it
+// waits for them, or tools of one in force changed.
+func shownToOwners(grant *v1alpha1.ScopeGrant) bool {
+	if grant.Status.Basis != "" {
+		return meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired)
+	}
+	return awaitsApproval(grant)
 }
 
 // awaitsApproval says that a grant waits for an owner of its server.
