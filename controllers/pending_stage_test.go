@@ -10,6 +10,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
@@ -100,6 +103,103 @@ func TestWhatWaitsIsBoundedInSize(t *testing.T) {
 	for _, p := range status.PendingGrants {
 		if p.Digest == "" {
 			t.Errorf("%s/%s fits, and has no digest: %s", p.Namespace, p.Name, p.Message)
+		}
+	}
+}
+
+// What is shown of a grant whose tools changed follows the registration: the digest
+// that an owner copies is of what is there.
+func TestWhatIsLookedAtAgainFollowsTheClient(t *testing.T) {
+	s := newStage(t, "review")
+	s.decided(v1alpha1.DecisionApproved)
+	server := s.storedServer(t)
+	if woken := s.servers.ofRegistration(t.Context(), s.reg); len(woken) != 0 {
+		t.Errorf("nothing is to be looked at, and %v is woken", woken)
+	}
+	var grant v1alpha1.ScopeGrant
+	if err := s.Get(t.Context(), client.ObjectKeyFromObject(s.grant), &grant); err != nil {
+		t.Fatal(err)
+	}
+	grant.Status.Conditions = append(grant.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReviewRequired, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonToolsChanged, LastTransitionTime: metav1.NewTime(begun),
+	})
+	if err := s.Status().Update(t.Context(), &grant); err != nil {
+		t.Fatal(err)
+	}
+	if shown, _ := s.shownOf(); shown[grant.Namespace] != 1 {
+		t.Fatalf("shown are %v", shown)
+	}
+	want := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(server)}}
+	if woken := s.servers.ofRegistration(t.Context(), s.reg); !slices.Equal(woken, want) {
+		t.Errorf("a change of the registration wakes %v", woken)
+	}
+}
+
+// Who rests on an approval is woken when the policies go, also before the status of
+// the grant says by what it is in force.
+func TestPoliciesGoBeforeTheGrantTellsOfItsApproval(t *testing.T) {
+	s := newStage(t, "untold")
+	s.decided(v1alpha1.DecisionApproved)
+	if len(s.as.Clients()) != 1 {
+		t.Fatal("no client lives by the approval")
+	}
+	var grant v1alpha1.ScopeGrant
+	if err := s.Get(t.Context(), client.ObjectKeyFromObject(s.grant), &grant); err != nil {
+		t.Fatal(err)
+	}
+	grant.Status.Approval, grant.Status.Conditions = nil, nil
+	if err := s.Status().Update(t.Context(), &grant); err != nil {
+		t.Fatal(err)
+	}
+	want := []reconcile.Request{{NamespacedName: clientOf(&grant)}}
+	if woken := s.registrations.ofApproved(t.Context(), nil); !slices.Equal(woken, want) {
+		t.Errorf("of the clients are woken %v", woken)
+	}
+	want = []reconcile.Request{{NamespacedName: self(&grant)}}
+	if woken := s.scopeGrants.ofAdmission(t.Context(), nil); !slices.Equal(woken, want) {
+		t.Errorf("of the grants are woken %v", woken)
+	}
+}
+
+// A denial takes something away: its client goes before others, as when an approval is
+// deleted. What was there at the start and what gives something waits its turn.
+func TestDenialGoesFirst(t *testing.T) {
+	s := newStage(t, "denied-first")
+	s.decided(v1alpha1.DecisionApproved)
+	decision := func(of v1alpha1.ApprovalDecision) *v1alpha1.ScopeGrantApproval {
+		return &v1alpha1.ScopeGrantApproval{
+			ObjectMeta: metav1.ObjectMeta{Namespace: serversPlace, Name: "no", UID: "no"},
+			Spec: v1alpha1.ScopeGrantApprovalSpec{
+				ServerRef: v1alpha1.ApprovedServer{Name: "invoices"}, Decision: of,
+				GrantRef: &v1alpha1.ApprovedGrant{Namespace: s.grant.Namespace, Name: s.grant.Name, UID: string(s.grant.UID), Generation: 1},
+			},
+		}
+	}
+	for name, c := range map[string]struct {
+		event any
+		first bool
+	}{
+		"approval deleted":    {event.DeleteEvent{Object: decision(v1alpha1.DecisionApproved)}, true},
+		"approval created":    {event.CreateEvent{Object: decision(v1alpha1.DecisionApproved)}, false},
+		"denial created":      {event.CreateEvent{Object: decision(v1alpha1.DecisionDenied)}, true},
+		"denial at the start": {event.CreateEvent{Object: decision(v1alpha1.DecisionDenied), IsInInitialList: true}, false},
+		"grant created":       {event.CreateEvent{Object: s.grant}, false},
+	} {
+		q := priorityqueue.New[reconcile.Request]("denied-first " + name)
+		of := s.registrations.ofApproval
+		if name == "grant created" {
+			of = ofGrant
+		}
+		switch e := c.event.(type) {
+		case event.DeleteEvent:
+			first(of).Delete(t.Context(), e, q)
+		case event.CreateEvent:
+			first(of).Create(t.Context(), e, q)
+		}
+		request, priority, _ := q.GetWithPriority()
+		q.ShutDown()
+		if request.NamespacedName != clientOf(s.grant) || (priority == priorityRevoke) != c.first {
+			t.Errorf("%s: %v has priority %d", name, request, priority)
 		}
 	}
 }
