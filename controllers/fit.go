@@ -131,6 +131,9 @@ func fitPending(p *v1alpha1.PendingGrant) {
 	shortTexts(p.RedirectURIs, maxHost)
 	p.Keys, p.KeysOmitted = firstOf(p.Keys, maxURIs, p.KeysOmitted)
 	shortTexts(p.Keys, maxKey)
+	p.ToolsDigest = shortText(p.ToolsDigest, maxDigest)
+	p.ChangedTools, p.ChangedToolsOmitted = firstOf(p.ChangedTools, maxTools, p.ChangedToolsOmitted)
+	shortTexts(p.ChangedTools, maxName)
 	p.Scopes, p.ScopesOmitted = firstOf(p.Scopes, maxPendingScopes, p.ScopesOmitted)
 	for i := range p.Scopes {
 		scope := &p.Scopes[i]
@@ -139,7 +142,7 @@ func fitPending(p *v1alpha1.PendingGrant) {
 		shortTexts(scope.Tools, maxName)
 	}
 	if !equality.Semantic.DeepEqual(whole, p) {
-		p.Digest = ""
+		p.Digest, p.ToolsDigest = "", ""
 	}
 }
 

@@ -520,7 +520,8 @@ func (s *stage) decide(decision v1alpha1.ApprovalDecision) {
 			ServerRef:    v1alpha1.ApprovedServer{Name: server.Name, UID: string(server.UID)},
 			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
 			Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
-			Digest:       policy.Look(&grant, &reg, &server).Digest(), Decision: decision, Reason: "see FIN-1234",
+			Digest:       policy.Look(&grant, &reg, &server).Digest(),
+			ToolsDigest:  policy.ToolsDigest(&grant, &server), Decision: decision, Reason: "see FIN-1234",
 		},
 	})
 	s.settle()

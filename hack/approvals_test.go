@@ -29,7 +29,7 @@ func TestApprovalsTemplate(t *testing.T) {
 		Registration: v1alpha1.ApprovedRegistration{UID: "u3", Generation: 4}, Digest: strings.Repeat("0", 64),
 		Owner: odd, GrantOwner: odd, ClientName: odd, ApplicationType: odd, GrantTypes: []string{odd}, AuthMethod: odd, Resource: odd,
 		RedirectURIs: []string{odd}, Keys: []string{odd}, Scopes: []v1alpha1.PendingScope{{Name: odd, Tier: odd, Tools: []string{odd}}},
-		Reason: odd, RequestedBy: odd,
+		ToolsDigest: strings.Repeat("1", 64), ChangedTools: []string{odd}, Reason: odd, RequestedBy: odd,
 	}
 	server := v1alpha1.MCPServer{
 		ObjectMeta: metav1.ObjectMeta{Name: "invoices", Namespace: "invoices", UID: "u1"},
@@ -42,7 +42,7 @@ func TestApprovalsTemplate(t *testing.T) {
 			ServerRef:    v1alpha1.ApprovedServer{Name: "invoices", UID: "u1"},
 			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: "payments", Name: "reader", UID: "u2", Generation: 3},
 			Registration: &v1alpha1.ApprovedRegistration{UID: "u3", Generation: 4},
-			Digest:       strings.Repeat("0", 64), RequestedBy: odd, Decision: v1alpha1.DecisionApproved,
+			Digest:       strings.Repeat("0", 64), ToolsDigest: strings.Repeat("1", 64), RequestedBy: odd, Decision: v1alpha1.DecisionApproved,
 		},
 	}
 	manifests := strings.Split(rendered(t, server), "\n---\n")

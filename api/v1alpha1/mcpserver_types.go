@@ -401,6 +401,23 @@ type PendingGrant struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Digest string `json:"digest,omitempty"`
+	// toolsDigest is of the definitions of the tools that the scopes lead to, as
+	// tools of the status has them. Left out, none are known, or there is no digest.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	ToolsDigest string `json:"toolsDigest,omitempty"`
+	// changedTools are those that are new, changed or gone since the grant was
+	// approved. To approve it again is to approve them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=128
+	ChangedTools []string `json:"changedTools,omitempty"`
+	// changedToolsOmitted is how many more there are. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ChangedToolsOmitted int32 `json:"changedToolsOmitted,omitempty"`
 	// message says why there is no digest, and what to do. Left out, there is one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512

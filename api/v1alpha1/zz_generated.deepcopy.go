@@ -1151,6 +1151,11 @@ func (in *OrphanedClient) DeepCopy() *OrphanedClient {
 func (in *PendingGrant) DeepCopyInto(out *PendingGrant) {
 	*out = *in
 	out.Registration = in.Registration
+	if in.ChangedTools != nil {
+		in, out := &in.ChangedTools, &out.ChangedTools
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.GrantTypes != nil {
 		in, out := &in.GrantTypes, &out.GrantTypes
 		*out = make([]string, len(*in))

@@ -31,6 +31,7 @@ func deciding(decision v1alpha1.ApprovalDecision) func(*GrantFacts) {
 			looked := Look(f.Grant, f.Registration, f.Server.Object)
 			a.Spec.Registration = &v1alpha1.ApprovedRegistration{UID: string(f.Registration.UID), Generation: f.Registration.Generation}
 			a.Spec.Digest, a.Spec.RequestedBy, a.Status.LookedAt = looked.Digest(), requester, looked
+			a.Spec.ToolsDigest = ToolsDigest(f.Grant, f.Server.Object)
 		}
 		f.Approvals = append(f.Approvals, a)
 	}

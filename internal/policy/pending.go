@@ -120,6 +120,7 @@ func shownWith(most int, grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegi
 	pending.RedirectURIs, pending.RedirectURIsOmitted = s.list(texts(reg.Spec.RedirectURIs), maxPendingURIs, maxPendingURI)
 	pending.Keys, pending.KeysOmitted = s.list(keysLookedAt(reg), maxPendingKeys, maxPendingKey)
 	pending.Scopes, pending.ScopesOmitted = s.scopes(grant, server)
+	pending.ChangedTools, pending.ChangedToolsOmitted = s.list(ChangedTools(grant, server), maxPendingTools, maxPendingName)
 	e := readEnd(grant)
 	if e.verdict == nil {
 		pending.ExpirationTime = new(metav1.NewTime(e.at.Truncate(time.Second)))
@@ -130,7 +131,7 @@ func shownWith(most int, grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegi
 	case s.cut:
 		pending.Message = "it cannot be approved: " + tooMuch
 	default:
-		pending.Digest = Look(grant, reg, server).Digest()
+		pending.Digest, pending.ToolsDigest = Look(grant, reg, server).Digest(), ToolsDigest(grant, server)
 	}
 	return pending
 }
