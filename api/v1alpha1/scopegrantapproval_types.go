@@ -52,8 +52,8 @@ type ScopeGrantApprovalSpec struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	Scopes []string `json:"scopes,omitempty"`
 
-	// redirectHosts are the hosts that redirect URIs of the client may have.
-	// Only with clientRef. Left out, what the AuthorizationServer allows.
+	// redirectHosts are the hosts that redirect URIs of the client may have. A
+	// client without redirect URIs does not have the approval. Only with clientRef. Left out, what the AuthorizationServer allows.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
