@@ -94,7 +94,7 @@ func (r *ApprovalReconciler) ofRegistration(ctx context.Context, object client.O
 
 func (r *ApprovalReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
 	return approvals(ctx, r.Client, func(a *v1alpha1.ScopeGrantApproval) bool {
-		return lookedAt(a) && a.Spec.ServerRef.Name == object.GetName()
+		return (lookedAt(a) || a.Spec.ServerRef.UID != "") && a.Spec.ServerRef.Name == object.GetName()
 	}, client.InNamespace(object.GetNamespace()))
 }
 

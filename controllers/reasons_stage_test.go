@@ -528,11 +528,13 @@ func (s *stage) decide(decision v1alpha1.ApprovalDecision) {
 }
 
 // beforehand has an owner of the server approve a scope before it is asked for.
-func (s *stage) beforehand(until time.Time) {
+func (s *stage) beforehand(until time.Time) { s.beforehandOf("", until) }
+
+func (s *stage) beforehandOf(server string, until time.Time) {
 	s.create(&v1alpha1.ScopeGrantApproval{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.server.Namespace, Name: "monthly-close", UID: "uid-of-monthly-close", CreationTimestamp: metav1.NewTime(begun)},
 		Spec: v1alpha1.ScopeGrantApprovalSpec{
-			ServerRef: v1alpha1.ApprovedServer{Name: s.server.Name},
+			ServerRef: v1alpha1.ApprovedServer{Name: s.server.Name, UID: server},
 			ClientRef: &v1alpha1.ApprovedClient{Namespace: clientsPlace, Name: s.reg.Name},
 			Scopes:    []string{"invoices:write"}, Decision: v1alpha1.DecisionApproved, ExpirationTime: new(metav1.NewTime(until)),
 		},

@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,6 +18,9 @@ type ApprovalFacts struct {
 	// the facts about it.
 	GrantIs Knowledge
 	Grant   GrantFacts
+	// Server is the MCPServer that the decision names, where it is given beforehand
+	// for one with a UID.
+	Server ServerFact
 }
 
 // ApprovalDecision is what is said of one decision of an owner of a server.
@@ -72,7 +76,7 @@ func discounted(f ApprovalFacts, now time.Time) *Verdict {
 	case over(a, now):
 		return &Verdict{Reason: v1alpha1.ReasonExpired, Message: "ended at " + approvedUntil(a).UTC().Format(time.RFC3339) + ": delete it, or create another with a later spec.expirationTime"}
 	case a.Spec.GrantRef == nil:
-		return nil
+		return ofOtherServer(f)
 	case f.GrantIs == Unknown:
 		return unknownVerdict("the ScopeGrant")
 	case f.GrantIs == Absent:
@@ -83,6 +87,25 @@ func discounted(f ApprovalFacts, now time.Time) *Verdict {
 		return nil
 	}
 	return unsound(f.Grant, a)
+}
+
+// ofOtherServer says why an approval that was given beforehand is not for the server
+// that is there; nil when it is. A denial is of whatever has the name.
+func ofOtherServer(f ApprovalFacts) *Verdict {
+	ref := f.Approval.Spec.ServerRef
+	if ref.UID == "" || f.Approval.Spec.Decision == v1alpha1.DecisionDenied {
+		return nil
+	}
+	const remedy = ": create another ScopeGrantApproval with the uid of the MCPServer that is meant, or with none"
+	switch {
+	case f.Server.Is == Unknown:
+		return unknownVerdict("the MCPServer")
+	case f.Server.Is == Absent:
+		return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: fmt.Sprintf("spec.serverRef: there is no MCPServer %q with UID %q", ref.Name, ref.UID) + remedy}
+	case string(f.Server.Object.UID) != ref.UID:
+		return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: fmt.Sprintf("spec.serverRef: MCPServer %q has UID %q, and the approval is for one with UID %q", ref.Name, f.Server.Object.UID, ref.UID) + remedy}
+	}
+	return nil
 }
 
 // unsound says why an approval of what was looked at does not count; nil when it does.

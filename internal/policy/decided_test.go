@@ -18,6 +18,11 @@ func ofFirst(f GrantFacts) ApprovalFacts {
 func TestApprovalCounts(t *testing.T) {
 	end := now.Add(time.Hour)
 	ending := approval(func(a *v1alpha1.ScopeGrantApproval) { a.Spec.ExpirationTime = timePtr(end) })
+	forServer := func(uid string, found ServerFact) ApprovalFacts {
+		a := entry(end, "invoices:pay")
+		a.Spec.ServerRef.UID = uid
+		return ApprovalFacts{Approval: a, Server: found}
+	}
 	cases := []struct {
 		name   string
 		facts  ApprovalFacts
@@ -29,7 +34,16 @@ func TestApprovalCounts(t *testing.T) {
 		{"with an end", ofFirst(approvedFacts(ending)), v1alpha1.ReasonAccepted, end, ""},
 		{"over", ofFirst(approvedFacts(ending, approval(func(a *v1alpha1.ScopeGrantApproval) { a.Spec.ExpirationTime = timePtr(now) }))), v1alpha1.ReasonExpired, time.Time{}, "ended at 2026-09-01T12:00:00Z"},
 		{"a denial", ofFirst(checked(paying(), deciding(v1alpha1.DecisionDenied))), v1alpha1.ReasonAccepted, time.Time{}, ""},
-		{"beforehand", ApprovalFacts{Approval: entry(end, "invoices:pay")}, v1alpha1.ReasonAccepted, end, ""},
+		{"beforehand, for any server of the name", ApprovalFacts{Approval: entry(end, "invoices:pay")}, v1alpha1.ReasonAccepted, end, ""},
+		{"beforehand, for the server that is there", forServer("uid-of-invoices", ServerFact{Is: Present, Object: server()}), v1alpha1.ReasonAccepted, end, ""},
+		{"beforehand, for another server", forServer("another", ServerFact{Is: Present, Object: server()}), v1alpha1.ReasonApprovalVoid, end, `spec.serverRef: MCPServer "invoices" has UID "uid-of-invoices", and the approval is for one with UID "another"`},
+		{"beforehand, for a server that is gone", forServer("another", ServerFact{Is: Absent}), v1alpha1.ReasonApprovalVoid, end, `there is no MCPServer "invoices" with UID "another"`},
+		{"beforehand, and the server is not known", forServer("another", ServerFact{}), v1alpha1.ReasonFactUnknown, end, "MCPServer"},
+		{"a denial beforehand, for another server", func() ApprovalFacts {
+			f := forServer("another", ServerFact{Is: Present, Object: server()})
+			f.Approval.Spec.Decision = v1alpha1.DecisionDenied
+			return f
+		}(), v1alpha1.ReasonAccepted, end, ""},
 		{"the grant is not known", func() ApprovalFacts { f := ofFirst(approvedFacts()); f.GrantIs = Unknown; return f }(), v1alpha1.ReasonFactUnknown, time.Time{}, "ScopeGrant"},
 		{"the grant is gone", ApprovalFacts{Approval: approvedFacts().Approvals[0], GrantIs: Absent}, v1alpha1.ReasonGrantNotFound, time.Time{}, "no ScopeGrant"},
 		{"the grant is another", ofFirst(approvedFacts(func(f *GrantFacts) { f.Grant.UID = "another" })), v1alpha1.ReasonApprovalVoid, time.Time{}, "another has its name"},
