@@ -41,6 +41,7 @@ const (
 	maxUnmapped      = 50
 	maxOrphansNamed  = 50
 	maxSnapshotNamed = 256
+	maxRecorded      = 16
 )
 
 // fit cuts the lists and texts of a status to the bounds of its schema, and says
@@ -88,6 +89,8 @@ func fitRegistration(s *v1alpha1.MCPClientRegistrationStatus) {
 func fitGrant(s *v1alpha1.ScopeGrantStatus) {
 	s.ChangedTools, s.ChangedToolsOmitted = firstOf(s.ChangedTools, maxTools, s.ChangedToolsOmitted)
 	shortTexts(s.ChangedTools, maxName)
+	s.RecordedApprovals = s.RecordedApprovals[:min(len(s.RecordedApprovals), maxRecorded)]
+	shortTexts(s.RecordedApprovals, maxUID)
 	if shot := s.ToolSnapshot; shot != nil {
 		shot.Scopes = shot.Scopes[:min(len(shot.Scopes), maxSnapshotNamed)]
 		shortTexts(shot.Scopes, maxName)

@@ -6,8 +6,10 @@ package controllers
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -15,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 )
 
 // pend creates grants that wait for approval, with their registrations.
@@ -201,5 +204,73 @@ func TestDenialGoesFirst(t *testing.T) {
 		if request.NamespacedName != clientOf(s.grant) || (priority == priorityRevoke) != c.first {
 			t.Errorf("%s: %v has priority %d", name, request, priority)
 		}
+	}
+}
+
+// An approval that is void holds again when the change is undone, and so does one when
+// the denial of it is gone; neither is told of as if somebody had decided again.
+func TestWhatCountsAgainIsNoSecondDecision(t *testing.T) {
+	s := newStage(t, "restored")
+	record := &tape{}
+	s.scopeGrants.Audit = record
+	s.decided(v1alpha1.DecisionApproved)
+	name := s.reg.Spec.ClientName
+	rename := func(to string) {
+		editOnce(s, s.reg, func(reg *v1alpha1.MCPClientRegistration) { reg.Spec.ClientName = to })
+		s.settle()
+	}
+	rename("Bank")
+	if len(s.as.Clients()) != 0 {
+		t.Error("a client lives by a void approval")
+	}
+	rename(name)
+	denial := &v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{Namespace: serversPlace, Name: "no", UID: "no", CreationTimestamp: metav1.NewTime(begun)},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef: v1alpha1.ApprovedServer{Name: "invoices"}, Decision: v1alpha1.DecisionDenied,
+			GrantRef: &v1alpha1.ApprovedGrant{Namespace: s.grant.Namespace, Name: s.grant.Name, UID: string(s.grant.UID), Generation: 1},
+		},
+	}
+	s.create(denial)
+	s.settle()
+	if err := s.Delete(t.Context(), denial); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	if len(s.as.Clients()) != 1 {
+		t.Error("the approval does not hold again")
+	}
+	var told []string
+	for _, e := range record.events {
+		told = append(told, strings.TrimSuffix(string(e.Type)+" "+e.Data.Message, " "))
+	}
+	want := []string{
+		string(audit.GrantRequested), string(audit.GrantApproved),
+		string(audit.ApprovalVoided) + ` client name: was "` + name + `", is "Bank"`, string(audit.DecisionRestored) + " Approved",
+		string(audit.GrantDenied), string(audit.DecisionRestored) + " Approved",
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("on the record (-want +got):\n%s", diff)
+	}
+}
+
+// Of the decisions that were told of the last are kept, and the same list every time.
+func TestRecordedApprovals(t *testing.T) {
+	var before, after v1alpha1.ScopeGrantStatus
+	before.Approval = &v1alpha1.Approval{UID: "from-before"}
+	for i := range 20 {
+		after.Approval = &v1alpha1.Approval{UID: fmt.Sprint(i)}
+		after.RecordedApprovals = recordedApprovals(before, after)
+		before = after
+	}
+	if got := after.RecordedApprovals; len(got) != maxRecorded || got[0] != "4" || got[15] != "19" {
+		t.Errorf("%q", got)
+	}
+	after.Approval = nil
+	if got := recordedApprovals(before, after); !slices.Equal(got, before.RecordedApprovals) {
+		t.Errorf("%q", got)
+	}
+	if got := recordedApprovals(v1alpha1.ScopeGrantStatus{Approval: &v1alpha1.Approval{UID: "a"}}, v1alpha1.ScopeGrantStatus{Approval: &v1alpha1.Approval{UID: "b"}}); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("%q", got)
 	}
 }

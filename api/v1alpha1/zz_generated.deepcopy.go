@@ -1579,6 +1579,11 @@ func (in *ScopeGrantStatus) DeepCopyInto(out *ScopeGrantStatus) {
 		*out = new(Approval)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.RecordedApprovals != nil {
+		in, out := &in.RecordedApprovals, &out.RecordedApprovals
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Term != nil {
 		in, out := &in.Term, &out.Term
 		*out = new(Term)

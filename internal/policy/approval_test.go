@@ -226,6 +226,19 @@ func TestApprovalIsOfWhatWasLookedAt(t *testing.T) {
 	}
 }
 
+// Void is a state: what was looked at is again what is there, and the approval holds.
+func TestVoidApprovalHoldsWhenTheChangeIsUndone(t *testing.T) {
+	f := approvedFacts()
+	f.Registration.Spec.RedirectURIs = []v1alpha1.RedirectURI{"https://evil.example"}
+	equal(t, "changed", without(awaitingApproval), standingOf(Grant(f, now)))
+	f.Registration.Spec.RedirectURIs = nil
+	equal(t, "undone", by(v1alpha1.BasisApproved), standingOf(Grant(f, now)))
+	annotate(f.Grant, v1alpha1.AnnotationChangedBy, approver)
+	equal(t, "changed by the approver", without(awaitingApproval), standingOf(Grant(f, now)))
+	annotate(f.Grant, v1alpha1.AnnotationChangedBy, "another@example.com")
+	equal(t, "changed by another", by(v1alpha1.BasisApproved), standingOf(Grant(f, now)))
+}
+
 // The scope goes at the instant at which the approval ends.
 func TestApprovalEnds(t *testing.T) {
 	end := now.Add(time.Hour)
