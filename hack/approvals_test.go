@@ -62,7 +62,7 @@ func TestApprovalsTemplate(t *testing.T) {
 	cut := waiting
 	cut.Digest, cut.Message, cut.ScopesOmitted, cut.KeysOmitted, cut.RedirectURIsOmitted = "", odd, 1, 2, 3
 	server.Status.PendingGrants = []v1alpha1.PendingGrant{cut, {Namespace: "payments", Name: "empty"}}
-	for _, manifest := range strings.Split(rendered(t, server), "\n---\n") {
+	for manifest := range strings.SplitSeq(rendered(t, server), "\n---\n") {
 		var got any
 		if err := yaml.Unmarshal([]byte(manifest), &got); err != nil || got != nil {
 			t.Errorf("%v, %v:\n%s", got, err, manifest)
@@ -81,8 +81,8 @@ func TestApprovalsTemplateShowsEveryMember(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range members.NumField() {
-		name, _, _ := strings.Cut(members.Field(i).Tag.Get("json"), ",")
+	for member := range members.Fields() {
+		name, _, _ := strings.Cut(member.Tag.Get("json"), ",")
 		if !strings.Contains(string(text), "."+name+" ") && !strings.Contains(string(text), "."+name+".") {
 			t.Errorf("%s is not shown", name)
 		}

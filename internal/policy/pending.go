@@ -173,7 +173,7 @@ func (s *shown) list(values []string, most, longest int) (first []string, omitte
 func firstFew[T any](s *shown, values []T, most int) (first []T, omitted int32) {
 	first = values[:min(len(values), most, s.most)]
 	if left := len(values) - len(first); left > 0 {
-		s.cut, omitted = true, int32(min(left, math.MaxInt32)) //nolint:gosec // Bounded.
+		s.cut, omitted = true, int32(min(left, math.MaxInt32))
 	}
 	return first, omitted
 }
