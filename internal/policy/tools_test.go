@@ -198,6 +198,7 @@ func TestToolsDigest(t *testing.T) {
 		}
 		equal(t, name, by(v1alpha1.BasisApproved), standingOf(Grant(f, now)))
 	}
+	f.Server.Object.Status.Tools = nil
 	equal(t, "of none", "", ToolsDigest(f.Grant, f.Server.Object))
 }
 
