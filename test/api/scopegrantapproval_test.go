@@ -18,7 +18,7 @@ func TestApprovalsOfWhatWasLookedAt(t *testing.T) {
 	clientRef := map[string]any{"namespace": "payments", "name": "reader"}
 	check(t, approval, []rule{
 		{name: "with a reason and an end", create: edits(set("reason", "agreed"), set("expirationTime", "2027-03-31T00:00:00Z"))},
-		{name: "with the definitions of tools", create: edits(set("toolsDigest", strings.Repeat("0", 64)))},
+		{name: "without the definitions of tools", create: edits(unset("toolsDigest"))},
 		{name: "of nothing", create: edits(unset("grantRef")), want: []string{one}},
 		{name: "of a grant and a client", create: edits(set("clientRef", clientRef)), want: []string{
 			"spec: Invalid value: clientRef needs scopes and expirationTime, for example scopes: [invoices:pay] and expirationTime: 2027-03-31T00:00:00Z", one,
