@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -272,5 +274,93 @@ func TestRecordedApprovals(t *testing.T) {
 	}
 	if got := recordedApprovals(v1alpha1.ScopeGrantStatus{Approval: &v1alpha1.Approval{UID: "a"}}, v1alpha1.ScopeGrantStatus{Approval: &v1alpha1.Approval{UID: "b"}}); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// approvesShown has an owner approve the grant with what they were shown of it.
+func (s *stage) approvesShown(name string, p v1alpha1.PendingGrant) {
+	s.t.Helper()
+	server := s.storedServer(s.t)
+	s.create(&v1alpha1.ScopeGrantApproval{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: server.Namespace, Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(s.clock.Now()),
+			Annotations: map[string]string{v1alpha1.AnnotationApprovedBy: "olga"},
+		},
+		Spec: v1alpha1.ScopeGrantApprovalSpec{
+			ServerRef:    v1alpha1.ApprovedServer{Name: server.Name, UID: string(server.UID)},
+			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: p.Namespace, Name: p.Name, UID: p.UID, Generation: p.Generation},
+			Registration: &p.Registration, Digest: p.Digest, ToolsDigest: p.ToolsDigest, RequestedBy: p.RequestedBy, Decision: v1alpha1.DecisionApproved,
+		},
+	})
+	s.later(time.Minute)
+}
+
+// offers has the live server offer a tool with a definition.
+func (s *stage) offers(definition string) {
+	s.t.Helper()
+	server := s.storedServer(s.t)
+	server.Status.Tools = []v1alpha1.ToolDigest{{Name: "pay", Digest: definition}}
+	if err := s.Status().Update(s.t.Context(), server); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// What changed after an owner had looked is not approved with what they looked at: the
+// review stands until they look again.
+func TestReviewIsOfWhatWasShown(t *testing.T) {
+	s := newStage(t, "review-of-shown")
+	s.elevate()
+	s.installPolicies()
+	at := slices.IndexFunc(s.server.Spec.Scopes, func(scope v1alpha1.Scope) bool { return scope.Name == "invoices:write" })
+	s.server.Spec.Scopes[at].Tools = []string{"pay"}
+	s.begin()
+	s.offers("v1")
+	s.later(time.Minute)
+	shown := func(changed ...string) v1alpha1.PendingGrant {
+		t.Helper()
+		pending := s.storedServer(t).Status.PendingGrants
+		if len(pending) != 1 || pending[0].Digest == "" || pending[0].ToolsDigest == "" || !slices.Equal(pending[0].ChangedTools, changed) {
+			t.Fatalf("shown is %+v, want changed tools %q", pending, changed)
+		}
+		return pending[0]
+	}
+	settled := func() {
+		t.Helper()
+		if pending := s.storedServer(t).Status.PendingGrants; len(pending) != 0 || len(s.as.Clients()) != 1 {
+			t.Fatalf("%d clients, shown is %+v", len(s.as.Clients()), pending)
+		}
+	}
+	s.approvesShown("first", shown())
+	settled()
+
+	s.offers("v2")
+	s.later(time.Minute)
+	before := shown("pay")
+	s.offers("v3")
+	s.approvesShown("again", before)
+	if now := shown("pay"); now.ToolsDigest == before.ToolsDigest {
+		t.Error("what is shown is not what is there")
+	}
+	s.approvesShown("looked-again", shown("pay"))
+	settled()
+}
+
+// A grant that comes into force after its tools changed since the look is to be
+// reviewed from the start, and is in force all the same.
+func TestReviewFromTheStart(t *testing.T) {
+	s := newStage(t, "review-at-first")
+	s.elevate()
+	s.installPolicies()
+	at := slices.IndexFunc(s.server.Spec.Scopes, func(scope v1alpha1.Scope) bool { return scope.Name == "invoices:write" })
+	s.server.Spec.Scopes[at].Tools = []string{"pay"}
+	s.begin()
+	s.offers("v1")
+	s.later(time.Minute)
+	looked := s.storedServer(t).Status.PendingGrants[0]
+	s.offers("v2")
+	s.approvesShown("stale", looked)
+	pending := s.storedServer(t).Status.PendingGrants
+	if len(s.as.Clients()) != 1 || len(pending) != 1 || !slices.Equal(pending[0].ChangedTools, []string{"pay"}) {
+		t.Errorf("%d clients, shown is %+v", len(s.as.Clients()), pending)
 	}
 }

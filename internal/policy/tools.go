@@ -55,7 +55,11 @@ func Review(f GrantFacts, d GrantDecision, now time.Time) ToolReview {
 	snapshot = extended(snapshot, f, otherTools(f, d))
 	changed := changedTools(snapshot, live, f)
 	named := changed[:min(len(changed), maxChangedTools)]
-	return reviewed(snapshot, named, len(changed)-len(named), f)
+	review := reviewed(snapshot, named, len(changed)-len(named), f)
+	if review.Message != "" && approvedOthersSince(f, d, snapshot.TakenAt.Time) {
+		review.Message += "; a ScopeGrantApproval since then does not repeat the toolsDigest of what there is now"
+	}
+	return review
 }
 
 // otherTools reports whether a grant is in force by an approval of other definitions
@@ -209,7 +213,20 @@ func leadsTo(f GrantFacts, scopes []v1alpha1.ScopeName, tool string) bool {
 // instant, and looked at the tools that there are, whether or not it rests on that.
 func approvedSince(f GrantFacts, d GrantDecision, at time.Time) bool {
 	return slices.ContainsFunc(f.Approvals, func(a *v1alpha1.ScopeGrantApproval) bool {
-		return d.InForce && a.CreationTimestamp.After(at) && approves(a, f.Grant) && f.verified(a) == Present &&
-			looksAtTools(f, a) && Void(f, a) == ""
+		return holdsSince(f, d, a, at) && looksAtTools(f, a)
 	})
+}
+
+// approvedOthersSince reports whether an owner of the server approved the grant after
+// an instant, and did not look at the tools that there are.
+func approvedOthersSince(f GrantFacts, d GrantDecision, at time.Time) bool {
+	return slices.ContainsFunc(f.Approvals, func(a *v1alpha1.ScopeGrantApproval) bool {
+		return holdsSince(f, d, a, at) && !looksAtTools(f, a)
+	})
+}
+
+// holdsSince reports whether an approval of a grant in force was given after an instant
+// and holds.
+func holdsSince(f GrantFacts, d GrantDecision, a *v1alpha1.ScopeGrantApproval, at time.Time) bool {
+	return d.InForce && a.CreationTimestamp.After(at) && approves(a, f.Grant) && f.verified(a) == Present && Void(f, a) == ""
 }

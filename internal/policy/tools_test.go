@@ -133,6 +133,10 @@ func TestReview(t *testing.T) {
 		if (got.Message == "") != (len(test.changed) == 0) || (len(test.changed) > 0 && !strings.Contains(got.Message, test.changed[0])) {
 			t.Errorf("%s: says %q", test.name, got.Message)
 		}
+		others := strings.Contains(test.name, "who approved it") || strings.Contains(test.name, "after the look")
+		if strings.Contains(got.Message, "does not repeat the toolsDigest") != others {
+			t.Errorf("%s: says %q", test.name, got.Message)
+		}
 		switch {
 		case got.Snapshot == nil && test.tools == nil:
 		case got.Snapshot == nil, !slices.Equal(got.Snapshot.Tools, test.tools), !got.Snapshot.TakenAt.Time.Equal(test.taken):
