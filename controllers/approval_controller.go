@@ -45,7 +45,9 @@ func (r *ApprovalReconciler) observe(ctx context.Context, a *v1alpha1.ScopeGrant
 	facts := policy.ApprovalFacts{Approval: a}
 	ref := a.Spec.GrantRef
 	if ref == nil {
-		return facts, nil
+		var err error
+		facts.Server, err = r.namedServer(ctx, a)
+		return facts, err
 	}
 	if facts.Unwatched = !watches(r.Grants.Namespaces, ref.Namespace); facts.Unwatched {
 		return facts, nil
@@ -72,6 +74,18 @@ func (r *ApprovalReconciler) observe(ctx context.Context, a *v1alpha1.ScopeGrant
 		facts.Grant.RegistrationIs, facts.Grant.Registration = policy.Present, &reg
 	}
 	return facts, errors.Join(errs[:]...)
+}
+
+// namedServer is the server that an approval names.
+func (r *ApprovalReconciler) namedServer(ctx context.Context, a *v1alpha1.ScopeGrantApproval) (policy.ServerFact, error) {
+	var server v1alpha1.MCPServer
+	switch err := r.Get(ctx, types.NamespacedName{Namespace: a.Namespace, Name: a.Spec.ServerRef.Name}, &server); {
+	case apierrors.IsNotFound(err):
+		return policy.ServerFact{Is: policy.Absent}, nil
+	case err != nil:
+		return policy.ServerFact{}, wrap("reading MCPServer", err)
+	}
+	return policy.ServerFact{Is: policy.Present, Object: &server}, nil
 }
 
 func (r *ApprovalReconciler) report(ctx context.Context, a *v1alpha1.ScopeGrantApproval, d policy.ApprovalDecision, observed error, now time.Time) (ctrl.Result, error) {

@@ -438,8 +438,12 @@ func TestServerTellsWhichGrantsWait(t *testing.T) {
 		g.Expect(before.Namespace+"/"+before.Name < one.Namespace+"/"+one.Name).To(BeTrue(), "in order")
 		g.Expect(one.Client).To(Equal("reader"))
 		g.Expect(one.Generation).To(Equal(int64(1)))
-		g.Expect(one.Digest).To(HaveLen(64))
-		g.Expect(strings.Trim(one.RequestedBy, "ü")).To(BeEmpty(), "cut between characters")
+		g.Expect(strings.TrimSuffix(strings.Trim(one.RequestedBy, "ü"), "…")).To(BeEmpty(), "cut between characters")
+		if strings.HasSuffix(one.RequestedBy, "…") {
+			g.Expect(one.Digest).To(BeEmpty(), "what is not shown whole is not approved")
+		} else {
+			g.Expect(one.Digest).To(HaveLen(64))
+		}
 	}
 	for _, grant := range made[:40] {
 		w.remove(t, grant)

@@ -224,16 +224,39 @@ func grantEvents(before, after *v1alpha1.ScopeGrant, d policy.GrantDecision, now
 		told = append(told, grantEvent(audit.GrantRequested, after, now))
 	}
 	if was, is := before.Status.Approval, after.Status.Approval; is != nil && (was == nil || was.UID != is.UID) {
-		kind := audit.GrantApproved
-		if is.Decision == v1alpha1.DecisionDenied {
-			kind = audit.GrantDenied
-		}
-		told = append(told, grantEvent(kind, after, now))
+		told = append(told, decidedEvent(before, after, now))
 	}
 	if before.Status.Basis == v1alpha1.BasisApproved && d.Asked && !d.Undecided && !d.InForce {
 		told = append(told, lostApproval(before, after, d, now)...)
 	}
 	return told
+}
+
+// decidedEvent tells of the decision that counts for a grant from now on: that somebody
+// decided, or that what they decided before counts again.
+func decidedEvent(before, after *v1alpha1.ScopeGrant, now time.Time) audit.Event {
+	is := after.Status.Approval
+	switch {
+	case slices.Contains(before.Status.RecordedApprovals, is.UID):
+		e := grantEvent(audit.DecisionRestored, after, now)
+		e.Data.Message = string(is.Decision)
+		return e
+	case is.Decision == v1alpha1.DecisionDenied:
+		return grantEvent(audit.GrantDenied, after, now)
+	default:
+		return grantEvent(audit.GrantApproved, after, now)
+	}
+}
+
+// recordedApprovals are the decisions that the audit record tells of, the last of them.
+func recordedApprovals(before, after v1alpha1.ScopeGrantStatus) []string {
+	recorded := slices.Clone(before.RecordedApprovals)
+	for _, a := range []*v1alpha1.Approval{before.Approval, after.Approval} {
+		if a != nil && !slices.Contains(recorded, a.UID) {
+			recorded = append(recorded, a.UID)
+		}
+	}
+	return recorded[max(0, len(recorded)-maxRecorded):]
 }
 
 // lostApproval tells how a grant lost the approval that it rested on, unless that

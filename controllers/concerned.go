@@ -184,29 +184,3 @@ func waitsIn(object client.Object) []string {
 	}
 	return nil
 }
-
-// ofApproved names the clients of the grants that somebody decided on.
-func (r *RegistrationReconciler) ofApproved(ctx context.Context, _ client.Object) []reconcile.Request {
-	var list v1alpha1.ScopeGrantList
-	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
-		for i := range list.Items {
-			if list.Items[i].Status.Approval != nil {
-				keys = append(keys, clientOf(&list.Items[i]))
-			}
-		}
-		return keys
-	})
-}
-
-// ofAdmission names the grants that the admission policies matter to.
-func (r *ScopeGrantReconciler) ofAdmission(ctx context.Context, _ client.Object) []reconcile.Request {
-	var list v1alpha1.ScopeGrantList
-	return requests(ctx, r.Client, &list, func() (keys []types.NamespacedName) {
-		for i := range list.Items {
-			if list.Items[i].Status.Approval != nil || awaitsApproval(&list.Items[i]) {
-				keys = append(keys, self(&list.Items[i]))
-			}
-		}
-		return keys
-	})
-}

@@ -105,7 +105,7 @@ func (r *ApprovalReconciler) ofRegistration(ctx context.Context, object client.O
 
 func (r *ApprovalReconciler) ofServer(ctx context.Context, object client.Object) []reconcile.Request {
 	return approvals(ctx, r.Client, func(a *v1alpha1.ScopeGrantApproval) bool {
-		return lookedAt(a) && a.Spec.ServerRef.Name == object.GetName()
+		return (lookedAt(a) || a.Spec.ServerRef.UID != "") && a.Spec.ServerRef.Name == object.GetName()
 	}, client.InNamespace(object.GetNamespace()))
 }
 
@@ -113,11 +113,44 @@ func (r *ApprovalReconciler) ofAdmission(ctx context.Context, _ client.Object) [
 	return approvals(ctx, r.Client, lookedAt)
 }
 
-// ofRegistration names the servers at which a client waits for approval: what is to
-// be looked at changed.
+// ofApproved names the clients of the grants that somebody approved. It goes by the
+// approvals: a client can live by one before the status of its grant says so.
+func (r *RegistrationReconciler) ofApproved(ctx context.Context, _ client.Object) []reconcile.Request {
+	return approvedGrants(ctx, r.Client, clientOf)
+}
+
+// ofAdmission names the grants that the admission policies matter to: those that
+// somebody approved, and those that wait for it.
+func (r *ScopeGrantReconciler) ofAdmission(ctx context.Context, _ client.Object) []reconcile.Request {
+	return append(approvedGrants(ctx, r.Client, self), grants(ctx, r.Client, func(grant *v1alpha1.ScopeGrant) types.NamespacedName {
+		if !awaitsApproval(grant) {
+			return types.NamespacedName{}
+		}
+		return self(grant)
+	})...)
+}
+
+// approvedGrants names what the grants concern that somebody looked at and approved.
+func approvedGrants(ctx context.Context, reader client.Reader, name func(*v1alpha1.ScopeGrant) types.NamespacedName) []reconcile.Request {
+	var list v1alpha1.ScopeGrantApprovalList
+	return requests(ctx, reader, &list, func() (keys []types.NamespacedName) {
+		for i := range list.Items {
+			if list.Items[i].Spec.Decision != v1alpha1.DecisionApproved {
+				continue
+			}
+			for _, request := range decidedAbout(ctx, reader, &list.Items[i], name) {
+				keys = append(keys, request.NamespacedName)
+			}
+		}
+		return keys
+	})
+}
+
+// ofRegistration names the servers at which a grant of a client is to be looked at:
+// what there is to see changed.
 func (r *MCPServerReconciler) ofRegistration(ctx context.Context, object client.Object) []reconcile.Request {
 	return grants(ctx, r.Client, func(grant *v1alpha1.ScopeGrant) types.NamespacedName {
-		if !awaitsApproval(grant) {
+		if !shownToOwners(grant) {
 			return types.NamespacedName{}
 		}
 		return r.serverOf(grant)

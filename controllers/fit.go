@@ -7,6 +7,8 @@ import (
 	"math"
 	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
@@ -26,18 +28,20 @@ const (
 	maxLongText      = 4096
 	maxPerson        = 1024
 	maxOwner         = 256
-	maxReason        = 256
 	maxHost          = 512
-	maxHosts         = 8
-	maxPendingNamed  = 16
+	maxURIs          = 32
+	maxKey           = 640
+	maxTypes         = 8
+	maxWord          = 32
+	maxPendingScopes = 64
 	maxNamespace     = 63
 	maxUID           = 64
 	maxDigest        = 64
-	maxAuthMethod    = 32
 	maxTools         = 256
 	maxUnmapped      = 50
 	maxOrphansNamed  = 50
 	maxSnapshotNamed = 256
+	maxRecorded      = 16
 )
 
 // fit cuts the lists and texts of a status to the bounds of its schema, and says
@@ -85,6 +89,8 @@ func fitRegistration(s *v1alpha1.MCPClientRegistrationStatus) {
 func fitGrant(s *v1alpha1.ScopeGrantStatus) {
 	s.ChangedTools, s.ChangedToolsOmitted = firstOf(s.ChangedTools, maxTools, s.ChangedToolsOmitted)
 	shortTexts(s.ChangedTools, maxName)
+	s.RecordedApprovals = s.RecordedApprovals[:min(len(s.RecordedApprovals), maxRecorded)]
+	shortTexts(s.RecordedApprovals, maxUID)
 	if shot := s.ToolSnapshot; shot != nil {
 		shot.Scopes = shot.Scopes[:min(len(shot.Scopes), maxSnapshotNamed)]
 		shortTexts(shot.Scopes, maxName)
@@ -102,23 +108,45 @@ func fitServer(s *v1alpha1.MCPServerStatus) {
 	for i := range s.PendingGrants {
 		fitPending(&s.PendingGrants[i])
 	}
+	s.PendingGrantsOmittedIn = s.PendingGrantsOmittedIn[:min(len(s.PendingGrantsOmittedIn), maxPending)]
+	for i := range s.PendingGrantsOmittedIn {
+		s.PendingGrantsOmittedIn[i].Namespace = shortText(s.PendingGrantsOmittedIn[i].Namespace, maxNamespace)
+	}
 	s.Tools, s.ToolsOmitted = firstOf(s.Tools, maxTools, s.ToolsOmitted)
 	fitDigests(s.Tools)
 	s.UnmappedTools, s.UnmappedToolsOmitted = firstOf(s.UnmappedTools, maxUnmapped, s.UnmappedToolsOmitted)
 	shortTexts(s.UnmappedTools, maxName)
 }
 
+// fitPending cuts a grant that waits, which policy has made to fit. What is cut all
+// the same loses its digest: nobody approves what is not shown.
 func fitPending(p *v1alpha1.PendingGrant) {
+	whole := p.DeepCopy()
 	p.Namespace, p.Name, p.UID = shortText(p.Namespace, maxNamespace), shortText(p.Name, maxObjectName), shortText(p.UID, maxUID)
 	p.Client, p.Registration.UID = shortText(p.Client, maxObjectName), shortText(p.Registration.UID, maxUID)
-	p.Digest, p.AuthMethod = shortText(p.Digest, maxDigest), shortText(p.AuthMethod, maxAuthMethod)
-	p.Owner, p.RequestedBy, p.Reason = shortText(p.Owner, maxOwner), shortText(p.RequestedBy, maxPerson), shortText(p.Reason, maxReason)
-	p.RedirectHosts = p.RedirectHosts[:min(len(p.RedirectHosts), maxHosts)]
-	shortTexts(p.RedirectHosts, maxHost)
-	p.Scopes, p.ScopesOmitted = firstOf(p.Scopes, maxPendingNamed, p.ScopesOmitted)
-	shortTexts(p.Scopes, maxName)
-	p.Tools, p.ToolsOmitted = firstOf(p.Tools, maxPendingNamed, p.ToolsOmitted)
-	shortTexts(p.Tools, maxName)
+	p.Digest, p.Message = shortText(p.Digest, maxDigest), shortText(p.Message, maxHost)
+	p.ClientName, p.ApplicationType, p.AuthMethod = shortText(p.ClientName, maxName), shortText(p.ApplicationType, maxWord), shortText(p.AuthMethod, maxWord)
+	p.Owner, p.GrantOwner, p.Resource = shortText(p.Owner, maxOwner), shortText(p.GrantOwner, maxOwner), shortText(p.Resource, maxHost)
+	p.RequestedBy, p.Reason = shortText(p.RequestedBy, maxPerson), shortText(p.Reason, maxPerson)
+	p.GrantTypes = p.GrantTypes[:min(len(p.GrantTypes), maxTypes)]
+	shortTexts(p.GrantTypes, maxWord)
+	p.RedirectURIs, p.RedirectURIsOmitted = firstOf(p.RedirectURIs, maxURIs, p.RedirectURIsOmitted)
+	shortTexts(p.RedirectURIs, maxHost)
+	p.Keys, p.KeysOmitted = firstOf(p.Keys, maxURIs, p.KeysOmitted)
+	shortTexts(p.Keys, maxKey)
+	p.ToolsDigest = shortText(p.ToolsDigest, maxDigest)
+	p.ChangedTools, p.ChangedToolsOmitted = firstOf(p.ChangedTools, maxTools, p.ChangedToolsOmitted)
+	shortTexts(p.ChangedTools, maxName)
+	p.Scopes, p.ScopesOmitted = firstOf(p.Scopes, maxPendingScopes, p.ScopesOmitted)
+	for i := range p.Scopes {
+		scope := &p.Scopes[i]
+		scope.Name, scope.Tier = shortText(scope.Name, maxName), shortText(scope.Tier, maxWord)
+		scope.Tools, scope.ToolsOmitted = firstOf(scope.Tools, maxTools, scope.ToolsOmitted)
+		shortTexts(scope.Tools, maxName)
+	}
+	if !equality.Semantic.DeepEqual(whole, p) {
+		p.Digest, p.ToolsDigest = "", ""
+	}
 }
 
 func fitAuthorizationServer(s *v1alpha1.AuthorizationServerStatus) {

@@ -44,17 +44,13 @@ type MCPServerReconciler struct {
 func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MCPServer) (ctrl.Result, error) {
 	now := r.Clock.Now()
 	facts, factsErr := r.observe(ctx, server)
-	counts, waiting, countErr := r.count(ctx, server)
-	pending, pendingErr := r.pending(ctx, server, waiting)
 	verdict := policy.Server(facts)
 	after := server.DeepCopy()
-	if countErr == nil && pendingErr == nil {
-		after.Status.Grants, after.Status.PendingGrants = counts, pending
-		after.Status.PendingGrantsOmitted = count32(len(waiting) - min(len(waiting), maxPending))
-	}
 	live, liveErr := r.protect(ctx, after, policy.ProbeSubject{Server: server, AuthorizationServer: facts.AuthorizationServer, Verdict: verdict}, now)
+	// What is to be looked at are the tools that were found just now.
+	countErr := r.tellOfGrants(ctx, after)
 	entries := append([]entry{accepted(v1alpha1.ConditionAccepted, verdict)}, live...)
-	return r.report(ctx, facts, after, entries, errors.Join(factsErr, countErr, pendingErr, liveErr), now)
+	return r.report(ctx, facts, after, entries, errors.Join(factsErr, countErr, liveErr), now)
 }
 
 // observe gathers what it takes to accept a server. What could not be learnt is unknown,
@@ -68,8 +64,28 @@ func (r *MCPServerReconciler) observe(ctx context.Context, server *v1alpha1.MCPS
 	return facts, errors.Join(errs[:]...)
 }
 
-// maxPending is how many pending grants the status of a server names.
-const maxPending = 50
+// maxPending is how many pending grants the status of a server names, and
+// maxPendingSize how many bytes they have together.
+const (
+	maxPending     = 50
+	maxPendingSize = 400 << 10
+)
+
+// tellOfGrants has the status of a server tell of its grants.
+func (r *MCPServerReconciler) tellOfGrants(ctx context.Context, server *v1alpha1.MCPServer) error {
+	counts, waiting, err := r.count(ctx, server)
+	if err != nil {
+		return err
+	}
+	pending, omitted, err := r.pending(ctx, server, policy.InTurn(waiting))
+	if err != nil {
+		return err
+	}
+	status := &server.Status
+	status.Grants, status.PendingGrants = counts, pending
+	status.PendingGrantsOmitted, status.PendingGrantsOmittedIn = count32(len(omitted)), policy.OmittedIn(omitted, maxPending)
+	return nil
+}
 
 // count counts the grants of a server, as their own status tells, and names those
 // that its owners have to look at.
@@ -87,37 +103,52 @@ func (r *MCPServerReconciler) count(ctx context.Context, server *v1alpha1.MCPSer
 		case grant.Status.Basis != "":
 			counts.InForce++
 			clients[clientOf(grant)] = true
-			if meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired) {
-				waiting = append(waiting, grant)
-			}
 		case awaitsApproval(grant):
 			counts.Pending++
+		}
+		if shownToOwners(grant) {
 			waiting = append(waiting, grant)
 		}
 	}
 	counts.Clients = count32(len(clients))
-	slices.SortFunc(waiting, func(a, b *v1alpha1.ScopeGrant) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
-	})
 	return counts, waiting, nil
 }
 
-// pending says what is to be looked at of the first of the grants that wait. One
-// whose registration is gone waits for that.
-func (r *MCPServerReconciler) pending(ctx context.Context, server *v1alpha1.MCPServer, waiting []*v1alpha1.ScopeGrant) ([]v1alpha1.PendingGrant, error) {
-	var pending []v1alpha1.PendingGrant
-	for _, grant := range waiting[:min(len(waiting), maxPending)] {
+// pending says what is to be looked at of the first of the grants that wait, by
+// namespace and name, and which of them there is no room for. One whose registration is
+// gone waits for that, and takes no room.
+func (r *MCPServerReconciler) pending(ctx context.Context, server *v1alpha1.MCPServer, waiting []*v1alpha1.ScopeGrant) (pending []v1alpha1.PendingGrant, omitted []*v1alpha1.ScopeGrant, err error) {
+	room := maxPendingSize
+	for i, grant := range waiting {
 		var reg v1alpha1.MCPClientRegistration
 		err := r.Get(ctx, clientOf(grant), &reg, client.UnsafeDisableDeepCopy)
 		switch {
 		case apierrors.IsNotFound(err):
+			continue
 		case err != nil:
-			return nil, wrap("reading registration", err)
-		default:
-			pending = append(pending, policy.Pending(grant, &reg, server))
+			return nil, nil, wrap("reading registration", err)
 		}
+		one := policy.Pending(grant, &reg, server)
+		room -= policy.PendingSize(one)
+		if room < 0 || len(pending) == maxPending {
+			omitted = waiting[i:]
+			break
+		}
+		pending = append(pending, one)
 	}
-	return pending, nil
+	slices.SortFunc(pending, func(a, b v1alpha1.PendingGrant) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	return pending, omitted, nil
+}
+
+// shownToOwners reports whether the owners of its server have to look at a grant: it
+// waits for them, or tools of one in force changed.
+func shownToOwners(grant *v1alpha1.ScopeGrant) bool {
+	if grant.Status.Basis != "" {
+		return meta.IsStatusConditionTrue(grant.Status.Conditions, v1alpha1.ConditionReviewRequired)
+	}
+	return awaitsApproval(grant)
 }
 
 // awaitsApproval says that a grant waits for an owner of its server.

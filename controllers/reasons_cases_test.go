@@ -316,6 +316,7 @@ var grantCases = []reasonCase{
 var approvalCases = []reasonCase{
 	{"approval", "True/Ready", func(s *stage) { s.decided(v1alpha1.DecisionApproved) }},
 	{"approval-beforehand", "True/Ready", func(s *stage) { s.beforehand(begun.AddDate(0, 1, 0)) }},
+	{"approval-beforehand-of-another-server", "False/ApprovalVoid", func(s *stage) { s.server.UID = "made-again"; s.beforehandOf("made-before", begun.AddDate(0, 1, 0)) }},
 	{"approval-ended", "False/Expired", func(s *stage) { s.beforehand(begun.AddDate(0, 0, -1)) }},
 	{"approval-unchecked", "False/ApprovalUnverified", func(s *stage) {
 		s.elevate()

@@ -520,18 +520,21 @@ func (s *stage) decide(decision v1alpha1.ApprovalDecision) {
 			ServerRef:    v1alpha1.ApprovedServer{Name: server.Name, UID: string(server.UID)},
 			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
 			Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
-			Digest:       policy.Look(&grant, &reg, &server).Digest(), Decision: decision, Reason: "see FIN-1234",
+			Digest:       policy.Look(&grant, &reg, &server).Digest(),
+			ToolsDigest:  policy.ToolsDigest(&grant, &server), Decision: decision, Reason: "see FIN-1234",
 		},
 	})
 	s.settle()
 }
 
 // beforehand has an owner of the server approve a scope before it is asked for.
-func (s *stage) beforehand(until time.Time) {
+func (s *stage) beforehand(until time.Time) { s.beforehandOf("", until) }
+
+func (s *stage) beforehandOf(server string, until time.Time) {
 	s.create(&v1alpha1.ScopeGrantApproval{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.server.Namespace, Name: "monthly-close", UID: "uid-of-monthly-close", CreationTimestamp: metav1.NewTime(begun)},
 		Spec: v1alpha1.ScopeGrantApprovalSpec{
-			ServerRef: v1alpha1.ApprovedServer{Name: s.server.Name},
+			ServerRef: v1alpha1.ApprovedServer{Name: s.server.Name, UID: server},
 			ClientRef: &v1alpha1.ApprovedClient{Namespace: clientsPlace, Name: s.reg.Name},
 			Scopes:    []string{"invoices:write"}, Decision: v1alpha1.DecisionApproved, ExpirationTime: new(metav1.NewTime(until)),
 		},

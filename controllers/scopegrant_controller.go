@@ -148,6 +148,7 @@ func grantStatus(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration
 		status.Basis, status.ExpiresAt = grant.Status.Basis, sooner(status.ExpiresAt, grant.Status.ExpiresAt)
 		status.Approval = grant.Status.Approval.DeepCopy()
 	}
+	status.RecordedApprovals = recordedApprovals(grant.Status, status)
 	if reg != nil {
 		status.ExpiresAt = sooner(status.ExpiresAt, reg.Status.ExpiresAt)
 	}

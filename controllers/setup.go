@@ -215,7 +215,7 @@ func deletionsFirst() handler.EventHandler {
 }
 
 // first enqueues the clients that an object is about; when somebody changed or
-// deleted the object, before others: they may have lost something.
+// deleted the object, or made a denial, before others: they may have lost something.
 func first(of handler.MapFunc) handler.EventHandler {
 	plain := handler.EnqueueRequestsFromMapFunc(of)
 	ahead := func(ctx context.Context, object client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
@@ -229,7 +229,13 @@ func first(of handler.MapFunc) handler.EventHandler {
 		}
 	}
 	return handler.Funcs{
-		CreateFunc: plain.Create,
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if a, is := e.Object.(*v1alpha1.ScopeGrantApproval); is && a.Spec.Decision == v1alpha1.DecisionDenied && !e.IsInInitialList {
+				ahead(ctx, e.Object, q)
+				return
+			}
+			plain.Create(ctx, e, q)
+		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 			ahead(ctx, e.ObjectNew, q)
 		},

@@ -94,6 +94,7 @@ func (w *world) decide(t *testing.T, grant *v1alpha1.ScopeGrant, change func(*v1
 				GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
 				Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
 				Digest:       policy.Look(grant, &reg, &server).Digest(),
+				ToolsDigest:  policy.ToolsDigest(grant, &server),
 				RequestedBy:  cmp.Or(grant.Annotations[v1alpha1.AnnotationRequestedBy], "nobody"),
 				Decision:     v1alpha1.DecisionApproved,
 			},

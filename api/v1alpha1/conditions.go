@@ -233,7 +233,8 @@ const (
 	// the admission policies were not installed.
 	ReasonApprovalUnverified = "ApprovalUnverified"
 	// ReasonApprovalVoid: the approval is not of what is there now, or not of
-	// another person than the one who asked. Its message says which.
+	// another person than the one who asked, or for an MCPServer with another UID.
+	// Its message says which.
 	ReasonApprovalVoid = "ApprovalVoid"
 	// ReasonGrantNotFound: the ScopeGrant of an approval does not exist.
 	ReasonGrantNotFound = "GrantNotFound"

@@ -288,7 +288,8 @@ type MCPServerStatus struct {
 	Grants *GrantCounts `json:"grants,omitempty"`
 
 	// pendingGrants lists the grants that wait for approval, and those whose
-	// tools changed since, at most the first 50 by namespace and name.
+	// tools changed since, by namespace and name: at most 50, and 400 KiB. Where
+	// more wait, each namespace has one in turn, its oldest first.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
@@ -299,6 +300,14 @@ type MCPServerStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	PendingGrantsOmitted int32 `json:"pendingGrantsOmitted,omitempty"`
+
+	// pendingGrantsOmittedIn says in which namespaces they are, at most the 50
+	// with the most.
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +kubebuilder:validation:MaxItems=50
+	PendingGrantsOmittedIn []OmittedGrants `json:"pendingGrantsOmittedIn,omitempty"`
 
 	// tools are those that the live server offered when it was last asked, at
 	// most the first 256 by name.
@@ -343,6 +352,19 @@ type GrantCounts struct {
 	Clients int32 `json:"clients"`
 }
 
+// OmittedGrants counts what is left out of a namespace.
+type OmittedGrants struct {
+	// namespace of the ScopeGrants.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// grants is how many are left out.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Grants int32 `json:"grants"`
+}
+
 // PendingGrant is a grant that waits for approval, as an owner of the server has
 // to look at it: a ScopeGrantApproval repeats grant, registration and digest.
 type PendingGrant struct {
@@ -373,49 +395,95 @@ type PendingGrant struct {
 	// registration is the MCPClientRegistration as it was looked at.
 	// +required
 	Registration ApprovedRegistration `json:"registration"`
-	// digest of everything that an approval is of.
-	// +required
+	// digest of everything that an approval is of. Left out where not all of it
+	// has room here, so that nobody approves what is not shown: message says so.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	Digest string `json:"digest"`
+	Digest string `json:"digest,omitempty"`
+	// toolsDigest is of the definitions of the tools that the scopes lead to, as
+	// tools of the status has them. Left out, none are known, or there is no digest.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	ToolsDigest string `json:"toolsDigest,omitempty"`
+	// changedTools are those that are new, changed or gone since the grant was
+	// approved. To approve it again is to approve them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=128
+	ChangedTools []string `json:"changedTools,omitempty"`
+	// changedToolsOmitted is how many more there are. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ChangedToolsOmitted int32 `json:"changedToolsOmitted,omitempty"`
+	// message says why there is no digest, and what to do. Left out, there is one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+	// clientName is how the client calls itself to users.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	ClientName string `json:"clientName,omitempty"`
+	// applicationType of the client: Web or Native.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	ApplicationType string `json:"applicationType,omitempty"`
+	// grantTypes of the client.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=32
+	GrantTypes []string `json:"grantTypes,omitempty"`
 	// owner answers for the client.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Owner string `json:"owner,omitempty"`
+	// grantOwner answers for the grant.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	GrantOwner string `json:"grantOwner,omitempty"`
 	// authMethod is how the client authenticates; None is a public client.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	AuthMethod string `json:"authMethod,omitempty"`
-	// redirectHosts are the hosts of the client's redirect URIs, at most the
-	// first 8.
+	// redirectURIs of the client.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=512
-	RedirectHosts []string `json:"redirectHosts,omitempty"`
-	// scopes that are asked for, at most the first 16.
+	RedirectURIs []string `json:"redirectURIs,omitempty"`
+	// redirectURIsOmitted is how many more there are. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	RedirectURIsOmitted int32 `json:"redirectURIsOmitted,omitempty"`
+	// keys of the client: their thumbprints (RFC 7638), or where they come from.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=128
-	Scopes []string `json:"scopes,omitempty"`
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=640
+	Keys []string `json:"keys,omitempty"`
+	// keysOmitted is how many more there are. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	KeysOmitted int32 `json:"keysOmitted,omitempty"`
+	// resource of the MCPServer.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Resource string `json:"resource,omitempty"`
+	// scopes that are asked for, those of the most powerful tier first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Scopes []PendingScope `json:"scopes,omitempty"`
 	// scopesOmitted is how many more are asked for. Left out, none.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	ScopesOmitted int32 `json:"scopesOmitted,omitempty"`
-	// tools that the scopes lead to, at most the first 16.
+	// reason says what for.
 	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:items:MaxLength=128
-	Tools []string `json:"tools,omitempty"`
-	// toolsOmitted is how many more they lead to. Left out, none.
-	// +optional
-	// +kubebuilder:validation:Minimum=1
-	ToolsOmitted int32 `json:"toolsOmitted,omitempty"`
-	// reason says what for, at most the first 256 characters.
-	// +optional
-	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason,omitempty"`
 	// expirationTime is the end that is asked for.
 	// +optional
@@ -425,6 +493,29 @@ type PendingGrant struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	RequestedBy string `json:"requestedBy,omitempty"`
+}
+
+// PendingScope is a scope that is asked for, as the catalogue of the server has it.
+type PendingScope struct {
+	// name of the scope.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Name string `json:"name"`
+	// tier of the scope: Read, Write or Elevated.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Tier string `json:"tier,omitempty"`
+	// tools that the scope leads to; "(any)" of one that is tied to none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=128
+	Tools []string `json:"tools,omitempty"`
+	// toolsOmitted is how many more it leads to. Left out, none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ToolsOmitted int32 `json:"toolsOmitted,omitempty"`
 }
 
 // MCPServer is an MCP server, seen as an OAuth 2.1 resource server. It belongs

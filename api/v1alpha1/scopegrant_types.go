@@ -113,6 +113,15 @@ type ScopeGrantStatus struct {
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
 
+	// recordedApprovals are the UIDs of the ScopeGrantApprovals that the audit
+	// record tells of, the last 16: one that counts again is not told of as if
+	// somebody had decided again.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=64
+	RecordedApprovals []string `json:"recordedApprovals,omitempty"`
+
 	// basis says by whose word the grant is in force: Automatic, PreApproved
 	// or Approved. Absent while it is not.
 	// +optional

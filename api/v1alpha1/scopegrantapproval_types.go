@@ -25,7 +25,7 @@ const (
 // +kubebuilder:validation:ExactlyOneOf=grantRef;clientRef
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable, for it is of what was looked at: delete this ScopeGrantApproval and create another"
 // +kubebuilder:validation:XValidation:rule="!has(self.grantRef) || (!has(self.scopes) && !has(self.redirectHosts) && !has(self.authMethods))",message="scopes, redirectHosts and authMethods go with clientRef: with grantRef the scopes are those of the grant"
-// +kubebuilder:validation:XValidation:rule="!has(self.clientRef) || (!has(self.registration) && !has(self.digest) && !has(self.requestedBy))",message="registration, digest and requestedBy go with grantRef: with clientRef nothing was looked at yet"
+// +kubebuilder:validation:XValidation:rule="!has(self.clientRef) || (!has(self.registration) && !has(self.digest) && !has(self.toolsDigest) && !has(self.requestedBy))",message="registration, digest, toolsDigest and requestedBy go with grantRef: with clientRef nothing was looked at yet"
 // +kubebuilder:validation:XValidation:rule="!has(self.clientRef) || (has(self.scopes) && has(self.expirationTime))",message="clientRef needs scopes and expirationTime, for example scopes: [invoices:pay] and expirationTime: 2027-03-31T00:00:00Z"
 // +kubebuilder:validation:XValidation:rule="!has(self.grantRef) || self.decision == 'Denied' || (has(self.serverRef.uid) && has(self.registration) && has(self.digest) && has(self.requestedBy))",message="grantRef with decision Approved needs serverRef.uid, registration, digest and requestedBy, as status.pendingGrants of the MCPServer shows them"
 type ScopeGrantApprovalSpec struct {
@@ -52,8 +52,8 @@ type ScopeGrantApprovalSpec struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	Scopes []string `json:"scopes,omitempty"`
 
-	// redirectHosts are the hosts that redirect URIs of the client may have.
-	// Only with clientRef. Left out, what the AuthorizationServer allows.
+	// redirectHosts are the hosts that redirect URIs of the client may have. A
+	// client without redirect URIs does not have the approval. Only with clientRef. Left out, what the AuthorizationServer allows.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -82,6 +82,15 @@ type ScopeGrantApprovalSpec struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	Digest string `json:"digest,omitempty"`
+
+	// toolsDigest of the definitions of tools that were looked at, as
+	// status.pendingGrants of the MCPServer shows it. Only with grantRef. Left out,
+	// none were known, and tools that changed are not approved.
+	// +optional
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	ToolsDigest string `json:"toolsDigest,omitempty"`
 
 	// requestedBy is the user who asked, as whoever decides saw it. Only with
 	// grantRef.

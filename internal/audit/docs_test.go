@@ -144,7 +144,7 @@ func TestDocumentedPythonCheck(t *testing.T) {
 		return string(out), err
 	}
 	stream := documented(t)
-	if out, err := run(stream); err != nil || !strings.Contains(out, "21 lines") {
+	if out, err := run(stream); err != nil || !strings.Contains(out, "22 lines") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	split := lines(stream)
@@ -262,6 +262,10 @@ func exampleEvents() []Event {
 		of(ApprovalVoided, grantSubject, exampleGrant(), func(d *Data) {
 			d.Generation, d.ChangedBy, d.Decision, d.Reason = 3, "jane@example.com", &decided, "month-end close"
 			d.Message = `redirect URIs: added "https://evil.example.com/callback"`
+		}),
+		of(DecisionRestored, grantSubject, exampleGrant(), func(d *Data) {
+			d.Generation, d.ChangedBy, d.Decision, d.Reason = 4, "jane@example.com", &decided, "month-end close"
+			d.Message = "Approved"
 		}),
 	}
 }

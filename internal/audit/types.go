@@ -50,6 +50,10 @@ const (
 	// ApprovalVoided: an approval lost its force without a person taking it
 	// back: the grant was changed after it, or its end was moved.
 	ApprovalVoided Type = "dev.mcp-registrar.grant.approval-voided"
+	// DecisionRestored: a decision that was told of before counts again, and
+	// nobody decided anew: what it is of is there again, or what overruled it is
+	// gone. Says which it is.
+	DecisionRestored Type = "dev.mcp-registrar.grant.decision-restored"
 )
 
 // What is called. Guards write these.
@@ -79,7 +83,7 @@ func Types() []Type {
 		RegistrationRequested,
 		ClientRegistered, ClientChanged, ClientRotated,
 		ClientRevoked, RevocationVerified, ClientReleased, ClientVanished, PossibleOrphan,
-		GrantRequested, GrantApproved, GrantDenied, ApprovalWithdrawn, ApprovalVoided,
+		GrantRequested, GrantApproved, GrantDenied, ApprovalWithdrawn, ApprovalVoided, DecisionRestored,
 		CallAllowed, CallRefused,
 		StreamStarted, StreamRecovered, StreamGap,
 	}

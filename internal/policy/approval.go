@@ -274,8 +274,11 @@ func unverifiedMessage(f GrantFacts) string {
 // awaiting is the verdict on a grant that waits for an owner of its server.
 func awaiting(f GrantFacts, why string) *Verdict {
 	how := ask(f)
-	if f.AdmissionIs == Absent {
+	switch {
+	case f.AdmissionIs == Absent:
 		how = "ask one to approve the client beforehand (spec.clientRef of a ScopeGrantApproval); approvals of what was looked at count only where the admission policies are installed"
+	case !showable(f):
+		how = tooMuch
 	}
 	return &Verdict{Reason: v1alpha1.ReasonApprovalRequired, Waiting: true, Message: why + ": " + how}
 }

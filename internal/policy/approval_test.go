@@ -31,6 +31,7 @@ func deciding(decision v1alpha1.ApprovalDecision) func(*GrantFacts) {
 			looked := Look(f.Grant, f.Registration, f.Server.Object)
 			a.Spec.Registration = &v1alpha1.ApprovedRegistration{UID: string(f.Registration.UID), Generation: f.Registration.Generation}
 			a.Spec.Digest, a.Spec.RequestedBy, a.Status.LookedAt = looked.Digest(), requester, looked
+			a.Spec.ToolsDigest = ToolsDigest(f.Grant, f.Server.Object)
 		}
 		f.Approvals = append(f.Approvals, a)
 	}
@@ -223,6 +224,19 @@ func TestApprovalIsOfWhatWasLookedAt(t *testing.T) {
 		equal(t, c.name, by(v1alpha1.BasisApproved), standingOf(Grant(f, now)))
 		equal(t, c.name, "", Void(f, f.Approvals[0]))
 	}
+}
+
+// Void is a state: what was looked at is again what is there, and the approval holds.
+func TestVoidApprovalHoldsWhenTheChangeIsUndone(t *testing.T) {
+	f := approvedFacts()
+	f.Registration.Spec.RedirectURIs = []v1alpha1.RedirectURI{"https://evil.example"}
+	equal(t, "changed", without(awaitingApproval), standingOf(Grant(f, now)))
+	f.Registration.Spec.RedirectURIs = nil
+	equal(t, "undone", by(v1alpha1.BasisApproved), standingOf(Grant(f, now)))
+	annotate(f.Grant, v1alpha1.AnnotationChangedBy, approver)
+	equal(t, "changed by the approver", without(awaitingApproval), standingOf(Grant(f, now)))
+	annotate(f.Grant, v1alpha1.AnnotationChangedBy, "another@example.com")
+	equal(t, "changed by another", by(v1alpha1.BasisApproved), standingOf(Grant(f, now)))
 }
 
 // The scope goes at the instant at which the approval ends.

@@ -93,6 +93,9 @@ func unfitClient(reg *v1alpha1.MCPClientRegistration, a *v1alpha1.ScopeGrantAppr
 	if len(a.Spec.RedirectHosts) == 0 {
 		return ""
 	}
+	if len(reg.Spec.RedirectURIs) == 0 {
+		return fmt.Sprintf("ScopeGrantApproval %q is for a client that redirects to the hosts of its redirectHosts, and this one has no redirect URI", a.Name)
+	}
 	for _, uri := range reg.Spec.RedirectURIs {
 		if host := hostOf(string(uri)); !slices.Contains(a.Spec.RedirectHosts, host) {
 			return fmt.Sprintf("ScopeGrantApproval %q is not for a client with a redirect URI at %q", a.Name, shorten(host))

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
@@ -22,6 +20,9 @@ type ApprovalFacts struct {
 	// Unwatched says that the operator does not watch the namespace of the grant.
 	Unwatched bool
 	Grant     GrantFacts
+	// Server is the MCPServer that the decision names, where it is given beforehand
+	// for one with a UID.
+	Server ServerFact
 }
 
 // ApprovalDecision is what is said of one decision of an owner of a server.
@@ -77,7 +78,7 @@ func discounted(f ApprovalFacts, now time.Time) *Verdict {
 	case over(a, now):
 		return &Verdict{Reason: v1alpha1.ReasonExpired, Message: "ended at " + approvedUntil(a).UTC().Format(time.RFC3339) + ": delete it, or create another with a later spec.expirationTime"}
 	case a.Spec.GrantRef == nil:
-		return nil
+		return ofOtherServer(f)
 	case f.Unwatched:
 		return &Verdict{
 			Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown,
@@ -93,6 +94,25 @@ func discounted(f ApprovalFacts, now time.Time) *Verdict {
 		return nil
 	}
 	return unsound(f.Grant, a)
+}
+
+// ofOtherServer says why an approval that was given beforehand is not for the server
+// that is there; nil when it is. A denial is of whatever has the name.
+func ofOtherServer(f ApprovalFacts) *Verdict {
+	ref := f.Approval.Spec.ServerRef
+	if ref.UID == "" || f.Approval.Spec.Decision == v1alpha1.DecisionDenied {
+		return nil
+	}
+	const remedy = ": create another ScopeGrantApproval with the uid of the MCPServer that is meant, or with none"
+	switch {
+	case f.Server.Is == Unknown:
+		return unknownVerdict("the MCPServer")
+	case f.Server.Is == Absent:
+		return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: fmt.Sprintf("spec.serverRef: there is no MCPServer %q with UID %q", ref.Name, ref.UID) + remedy}
+	case string(f.Server.Object.UID) != ref.UID:
+		return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: fmt.Sprintf("spec.serverRef: MCPServer %q has UID %q, and the approval is for one with UID %q", ref.Name, f.Server.Object.UID, ref.UID) + remedy}
+	}
+	return nil
 }
 
 // unsound says why an approval of what was looked at does not count; nil when it does.
@@ -116,61 +136,4 @@ func unsound(f GrantFacts, a *v1alpha1.ScopeGrantApproval) *Verdict {
 
 func voided(why string) *Verdict {
 	return &Verdict{Reason: v1alpha1.ReasonApprovalVoid, Message: why + ": look at the grant again, and create another ScopeGrantApproval"}
-}
-
-// maxPendingNamed is how many scopes and tools the list of what waits names for
-// each grant, and maxPendingHosts how many hosts of redirect URIs.
-const (
-	maxPendingNamed  = 16
-	maxPendingHosts  = 8
-	maxPendingReason = 256
-)
-
-// Pending is a grant that waits for an owner of its server, as they have to look at
-// it.
-func Pending(grant *v1alpha1.ScopeGrant, reg *v1alpha1.MCPClientRegistration, server *v1alpha1.MCPServer) v1alpha1.PendingGrant {
-	pending := v1alpha1.PendingGrant{
-		Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation,
-		Client:       grant.Spec.ClientRef.Name,
-		Registration: v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
-		Digest:       Look(grant, reg, server).Digest(),
-		Owner:        reg.Annotations[v1alpha1.AnnotationOwner], AuthMethod: string(reg.Spec.TokenEndpointAuthMethod),
-		Reason: grant.Spec.Reason, RequestedBy: grant.Annotations[v1alpha1.AnnotationRequestedBy],
-		RedirectHosts: hostsOf(reg),
-	}
-	if runes := []rune(pending.Reason); len(runes) > maxPendingReason {
-		pending.Reason = string(runes[:maxPendingReason-1]) + "…"
-	}
-	if e := readEnd(grant); e.verdict == nil {
-		pending.ExpirationTime = new(metav1.NewTime(e.at.Truncate(time.Second)))
-	}
-	pending.Scopes, pending.ScopesOmitted = firstNamed(namesOf(grant.Spec.Scopes))
-	var tools []string
-	for _, scope := range server.Spec.Scopes {
-		if slices.Contains(grant.Spec.Scopes, scope.Name) {
-			tools = append(tools, scope.Tools...)
-		}
-	}
-	pending.Tools, pending.ToolsOmitted = firstNamed(tools)
-	return pending
-}
-
-func firstNamed(names []string) (first []string, omitted int32) {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	first = names[:min(len(names), maxPendingNamed)]
-	return first, int32(min(len(names)-len(first), 1<<20)) //nolint:gosec // Bounded.
-}
-
-func hostsOf(reg *v1alpha1.MCPClientRegistration) []string {
-	var hosts []string
-	for _, uri := range reg.Spec.RedirectURIs {
-		hosts = append(hosts, hostOf(string(uri)))
-	}
-	slices.Sort(hosts)
-	hosts = slices.Compact(hosts)
-	if more := len(hosts) - maxPendingHosts + 1; more > 1 {
-		hosts = append(hosts[:maxPendingHosts-1], fmt.Sprintf("and %d more", more))
-	}
-	return hosts
 }

@@ -4,8 +4,6 @@
 package policy
 
 import (
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +18,11 @@ func ofFirst(f GrantFacts) ApprovalFacts {
 func TestApprovalCounts(t *testing.T) {
 	end := now.Add(time.Hour)
 	ending := approval(func(a *v1alpha1.ScopeGrantApproval) { a.Spec.ExpirationTime = timePtr(end) })
+	forServer := func(uid string, found ServerFact) ApprovalFacts {
+		a := entry(end, "invoices:pay")
+		a.Spec.ServerRef.UID = uid
+		return ApprovalFacts{Approval: a, Server: found}
+	}
 	cases := []struct {
 		name   string
 		facts  ApprovalFacts
@@ -31,7 +34,16 @@ func TestApprovalCounts(t *testing.T) {
 		{"with an end", ofFirst(approvedFacts(ending)), v1alpha1.ReasonAccepted, end, ""},
 		{"over", ofFirst(approvedFacts(ending, approval(func(a *v1alpha1.ScopeGrantApproval) { a.Spec.ExpirationTime = timePtr(now) }))), v1alpha1.ReasonExpired, time.Time{}, "ended at 2026-09-01T12:00:00Z"},
 		{"a denial", ofFirst(checked(paying(), deciding(v1alpha1.DecisionDenied))), v1alpha1.ReasonAccepted, time.Time{}, ""},
-		{"beforehand", ApprovalFacts{Approval: entry(end, "invoices:pay")}, v1alpha1.ReasonAccepted, end, ""},
+		{"beforehand, for any server of the name", ApprovalFacts{Approval: entry(end, "invoices:pay")}, v1alpha1.ReasonAccepted, end, ""},
+		{"beforehand, for the server that is there", forServer("uid-of-invoices", ServerFact{Is: Present, Object: server()}), v1alpha1.ReasonAccepted, end, ""},
+		{"beforehand, for another server", forServer("another", ServerFact{Is: Present, Object: server()}), v1alpha1.ReasonApprovalVoid, end, `spec.serverRef: MCPServer "invoices" has UID "uid-of-invoices", and the approval is for one with UID "another"`},
+		{"beforehand, for a server that is gone", forServer("another", ServerFact{Is: Absent}), v1alpha1.ReasonApprovalVoid, end, `there is no MCPServer "invoices" with UID "another"`},
+		{"beforehand, and the server is not known", forServer("another", ServerFact{}), v1alpha1.ReasonFactUnknown, end, "MCPServer"},
+		{"a denial beforehand, for another server", func() ApprovalFacts {
+			f := forServer("another", ServerFact{Is: Present, Object: server()})
+			f.Approval.Spec.Decision = v1alpha1.DecisionDenied
+			return f
+		}(), v1alpha1.ReasonAccepted, end, ""},
 		{"the grant is not known", func() ApprovalFacts { f := ofFirst(approvedFacts()); f.GrantIs = Unknown; return f }(), v1alpha1.ReasonFactUnknown, time.Time{}, "ScopeGrant"},
 		{"the grant is gone", ApprovalFacts{Approval: approvedFacts().Approvals[0], GrantIs: Absent}, v1alpha1.ReasonGrantNotFound, time.Time{}, "no ScopeGrant"},
 		{"the grant is not watched", ApprovalFacts{Approval: approvedFacts().Approvals[0], Unwatched: true}, v1alpha1.ReasonFactUnknown, time.Time{}, "does not watch"},
@@ -64,29 +76,4 @@ func TestApprovalKeepsWhatWasLookedAt(t *testing.T) {
 	f.Approvals[0].Status.LookedAt = looked[1:]
 	setEnd(f.Grant, now.Add(time.Hour))
 	equal(t, "written by somebody else", Looked(nil), Approval(ofFirst(f), now).LookedAt)
-}
-
-// What waits is listed with what an approval repeats, within bounds.
-func TestPending(t *testing.T) {
-	s := seenByApprover()
-	annotate(s.grant, v1alpha1.AnnotationRequestedBy, requester)
-	s.grant.Generation, s.reg.Generation = 2, 3
-	got := Pending(s.grant, s.reg, s.server)
-	equal(t, "pending", v1alpha1.PendingGrant{
-		Namespace: "payments", Name: "reader", UID: "grant-1", Generation: 2, Client: "agent",
-		Registration: v1alpha1.ApprovedRegistration{UID: "registration-1", Generation: 3}, Digest: s.look().Digest(),
-		Owner: testOwner, AuthMethod: "PrivateKeyJWT", RedirectHosts: []string{"app.example.com"},
-		Scopes: []string{"invoices:pay", "invoices:void"}, Tools: []string{"pay", "refund", "void"},
-		Reason: "ticket 1", ExpirationTime: timePtr(now.Add(10 * day)), RequestedBy: requester,
-	}, got)
-	s.grant.Spec.Reason = strings.Repeat("ü", 300)
-	s.reg.Spec.RedirectURIs, s.server.Spec.Scopes[2].Tools = nil, nil
-	for i := range 20 {
-		s.reg.Spec.RedirectURIs = append(s.reg.Spec.RedirectURIs, v1alpha1.RedirectURI(fmt.Sprintf("https://h%02d.example.com/", i)))
-		s.server.Spec.Scopes[2].Tools = append(s.server.Spec.Scopes[2].Tools, fmt.Sprintf("tool-%02d", i))
-	}
-	got = Pending(s.grant, s.reg, s.server)
-	equal(t, "tools", []any{16, int32(5)}, []any{len(got.Tools), got.ToolsOmitted})
-	equal(t, "hosts", []any{8, "and 13 more"}, []any{len(got.RedirectHosts), got.RedirectHosts[7]})
-	equal(t, "reason", 256, len([]rune(got.Reason)))
 }

@@ -70,6 +70,7 @@ func TestPreApproval(t *testing.T) {
 		}), open, []string{"tokenEndpointAuthMethod ClientSecretBasic"}},
 		{"it is for the host of the client", checked(paying(), redirecting, preApproving(entry(ok, "invoices:pay")), hosts("app.example.com", "com.example.app:")), pre, nil},
 		{"it is for another host", checked(paying(), redirecting, preApproving(entry(ok, "invoices:pay")), hosts("app.example.com")), open, []string{`redirect URI at "com.example.app:"`}},
+		{"it is for hosts, and the client has no redirect URI", checked(paying(), preApproving(entry(ok, "invoices:pay")), hosts("app.example.com")), open, []string{"this one has no redirect URI"}},
 		{"another that is not for the client does not stand in the way", checked(paying(), redirecting, preApproving(entry(ok, "invoices:pay"), entry(ok, "invoices:pay")), hosts("other.example.com")), pre, nil},
 		{"nothing is listed", checked(paying(), preApproving()), open, nil},
 	})

@@ -4,6 +4,9 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,20 +50,64 @@ func Review(f GrantFacts, d GrantDecision, now time.Time) ToolReview {
 	live := toolsOf(f, f.Grant.Spec.Scopes)
 	snapshot := status.ToolSnapshot
 	if snapshot == nil || approvedSince(f, d, snapshot.TakenAt.Time) {
-		return ToolReview{Snapshot: &v1alpha1.ToolSnapshot{
-			TakenAt: metav1.NewTime(now.Truncate(time.Second)), Scopes: namesOf(f.Grant.Spec.Scopes), Tools: live,
-		}}
+		snapshot = &v1alpha1.ToolSnapshot{TakenAt: metav1.NewTime(now.Truncate(time.Second))}
 	}
-	snapshot = extended(snapshot, f)
+	snapshot = extended(snapshot, f, otherTools(f, d))
 	changed := changedTools(snapshot, live, f)
 	named := changed[:min(len(changed), maxChangedTools)]
-	return reviewed(snapshot, named, len(changed)-len(named), f)
+	review := reviewed(snapshot, named, len(changed)-len(named), f)
+	if review.Message != "" && approvedOthersSince(f, d, snapshot.TakenAt.Time) {
+		review.Message += "; a ScopeGrantApproval since then does not repeat the toolsDigest of what there is now"
+	}
+	return review
+}
+
+// otherTools reports whether a grant is in force by an approval of other definitions
+// than there are, and no other approval is of these: nobody looked at them.
+func otherTools(f GrantFacts, d GrantDecision) bool {
+	return d.Basis == v1alpha1.BasisApproved && d.Approval != nil && d.Approval.Spec.ToolsDigest != "" && !approvedSince(f, d, time.Time{})
+}
+
+// looksAtTools reports whether an approval is of the definitions that there are.
+func looksAtTools(f GrantFacts, a *v1alpha1.ScopeGrantApproval) bool {
+	return a.Spec.ToolsDigest == ToolsDigest(f.Grant, f.Server.Object)
+}
+
+// ToolsDigest identifies the definitions of the live tools that the scopes of a grant
+// lead to: SHA-256, in hexadecimal digits. Empty while no tools are known. An approval
+// that repeats it is a review of these definitions, and is not void by others.
+func ToolsDigest(grant *v1alpha1.ScopeGrant, server *v1alpha1.MCPServer) string {
+	if len(server.Status.Tools) == 0 {
+		return ""
+	}
+	live := toolsOf(GrantFacts{Grant: grant, Server: ServerFact{Is: Present, Object: server}}, grant.Spec.Scopes)
+	text, err := json.Marshal(live)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(append([]byte("mcp-registrar.dev/v1alpha1 tools\n"), text...))
+	return hex.EncodeToString(sum[:])
+}
+
+// ChangedTools are the tools of a grant that are not what they were when it was
+// approved, by what the server offers now; as the grant has them while that is not
+// known.
+func ChangedTools(grant *v1alpha1.ScopeGrant, server *v1alpha1.MCPServer) []string {
+	f := GrantFacts{Grant: grant, Server: ServerFact{Is: Present, Object: server}}
+	switch snapshot := grant.Status.ToolSnapshot; {
+	case snapshot == nil:
+		return nil
+	case len(server.Status.Tools) == 0:
+		return slices.Clone(grant.Status.ChangedTools)
+	default:
+		return changedTools(extended(snapshot, f, false), toolsOf(f, grant.Spec.Scopes), f)
+	}
 }
 
 // extended takes in the tools of scopes that were not granted before. What is
 // known of a tool stays: a scope that is given up and asked for again does not
-// make its tools new.
-func extended(snapshot *v1alpha1.ToolSnapshot, f GrantFacts) *v1alpha1.ToolSnapshot {
+// make its tools new. Tools that nobody looked at are left out, and count as changed.
+func extended(snapshot *v1alpha1.ToolSnapshot, f GrantFacts, unseen bool) *v1alpha1.ToolSnapshot {
 	var added []v1alpha1.ScopeName
 	for _, scope := range f.Grant.Spec.Scopes {
 		if !slices.Contains(snapshot.Scopes, string(scope)) {
@@ -71,6 +118,7 @@ func extended(snapshot *v1alpha1.ToolSnapshot, f GrantFacts) *v1alpha1.ToolSnaps
 	longer.Scopes = append(longer.Scopes, namesOf(added)...)
 	for _, tool := range toolsOf(f, added) {
 		switch {
+		case unseen:
 		case named(longer.Tools, tool.Name):
 		case len(longer.Tools) >= maxChangedTools:
 			longer.ToolsOmitted++
@@ -162,9 +210,23 @@ func leadsTo(f GrantFacts, scopes []v1alpha1.ScopeName, tool string) bool {
 }
 
 // approvedSince reports whether an owner of the server approved the grant after an
-// instant, whether or not it rests on that.
+// instant, and looked at the tools that there are, whether or not it rests on that.
 func approvedSince(f GrantFacts, d GrantDecision, at time.Time) bool {
 	return slices.ContainsFunc(f.Approvals, func(a *v1alpha1.ScopeGrantApproval) bool {
-		return d.InForce && a.CreationTimestamp.After(at) && approves(a, f.Grant) && f.verified(a) == Present && Void(f, a) == ""
+		return holdsSince(f, d, a, at) && looksAtTools(f, a)
 	})
+}
+
+// approvedOthersSince reports whether an owner of the server approved the grant after
+// an instant, and did not look at the tools that there are.
+func approvedOthersSince(f GrantFacts, d GrantDecision, at time.Time) bool {
+	return slices.ContainsFunc(f.Approvals, func(a *v1alpha1.ScopeGrantApproval) bool {
+		return holdsSince(f, d, a, at) && !looksAtTools(f, a)
+	})
+}
+
+// holdsSince reports whether an approval of a grant in force was given after an instant
+// and holds.
+func holdsSince(f GrantFacts, d GrantDecision, a *v1alpha1.ScopeGrantApproval, at time.Time) bool {
+	return d.InForce && a.CreationTimestamp.After(at) && approves(a, f.Grant) && f.verified(a) == Present && Void(f, a) == ""
 }

@@ -197,7 +197,7 @@ func (r *trial) settle(random, admitted any) any {
 		others := []string{"clientRef", "scopes", "redirectHosts", "authMethods"}
 		if r.IntN(2) == 0 {
 			known = beforehand().Object["spec"].(map[string]any)
-			others = []string{"grantRef", "registration", "digest", "requestedBy"}
+			others = []string{"grantRef", "registration", "digest", "toolsDigest", "requestedBy"}
 		}
 		maps.DeleteFunc(spec, func(field string, _ any) bool { return slices.Contains(others, field) })
 		for field, value := range known {

@@ -72,7 +72,7 @@ func approval() *unstructured.Unstructured {
 		"serverRef":    map[string]any{"name": "invoices", "uid": "u1"},
 		"grantRef":     map[string]any{"namespace": "payments", "name": "reader", "uid": "u2", "generation": int64(1)},
 		"registration": map[string]any{"uid": "u3", "generation": int64(2)},
-		"digest":       strings.Repeat("0a", 32), "requestedBy": "alice", "decision": "Approved",
+		"digest":       strings.Repeat("0a", 32), "toolsDigest": strings.Repeat("0b", 32), "requestedBy": "alice", "decision": "Approved",
 	})
 }
 

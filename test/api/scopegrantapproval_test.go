@@ -18,10 +18,11 @@ func TestApprovalsOfWhatWasLookedAt(t *testing.T) {
 	clientRef := map[string]any{"namespace": "payments", "name": "reader"}
 	check(t, approval, []rule{
 		{name: "with a reason and an end", create: edits(set("reason", "agreed"), set("expirationTime", "2027-03-31T00:00:00Z"))},
+		{name: "without the definitions of tools", create: edits(unset("toolsDigest"))},
 		{name: "of nothing", create: edits(unset("grantRef")), want: []string{one}},
 		{name: "of a grant and a client", create: edits(set("clientRef", clientRef)), want: []string{
 			"spec: Invalid value: clientRef needs scopes and expirationTime, for example scopes: [invoices:pay] and expirationTime: 2027-03-31T00:00:00Z", one,
-			"spec: Invalid value: registration, digest and requestedBy go with grantRef: with clientRef nothing was looked at yet",
+			"spec: Invalid value: registration, digest, toolsDigest and requestedBy go with grantRef: with clientRef nothing was looked at yet",
 		}},
 		{name: "without the server's UID", create: edits(unset("serverRef.uid")), want: []string{needs}},
 		{name: "without the registration", create: edits(unset("registration")), want: []string{needs}},
@@ -49,7 +50,7 @@ func TestApprovalsBeforehand(t *testing.T) {
 	const (
 		immutable = "spec: Invalid value: spec is immutable, for it is of what was looked at: delete this ScopeGrantApproval and create another"
 		needs     = "spec: Invalid value: clientRef needs scopes and expirationTime, for example scopes: [invoices:pay] and expirationTime: 2027-03-31T00:00:00Z"
-		looked    = "spec: Invalid value: registration, digest and requestedBy go with grantRef: with clientRef nothing was looked at yet"
+		looked    = "spec: Invalid value: registration, digest, toolsDigest and requestedBy go with grantRef: with clientRef nothing was looked at yet"
 	)
 	check(t, beforehand, []rule{
 		{name: "for one server, hosts and methods", create: edits(set("serverRef.uid", "u1"), set("redirectHosts", list("app.example.com")), set("authMethods", list("None")))},
@@ -57,6 +58,7 @@ func TestApprovalsBeforehand(t *testing.T) {
 		{name: "without scopes", create: edits(unset("scopes")), want: []string{needs}},
 		{name: "without an end", create: edits(unset("expirationTime")), want: []string{needs}},
 		{name: "with a digest", create: edits(set("digest", strings.Repeat("0", 64))), want: []string{looked}},
+		{name: "with a digest of tools", create: edits(set("toolsDigest", strings.Repeat("0", 64))), want: []string{looked}},
 		{name: "with a registration", create: edits(set("registration", map[string]any{"uid": "u", "generation": int64(1)})), want: []string{looked}},
 		{name: "with who asked", create: edits(set("requestedBy", "alice")), want: []string{looked}},
 		{name: "more scopes later", update: edits(set("scopes", list("invoices:pay", "invoices:void"))), want: []string{immutable}},

@@ -213,6 +213,7 @@ func (b *bench) looked(t *testing.T, name string) *v1alpha1.ScopeGrantApproval {
 			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
 			Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
 			Digest:       policy.Look(grant, reg, server).Digest(),
+			ToolsDigest:  policy.ToolsDigest(grant, server),
 			RequestedBy:  grant.Annotations[v1alpha1.AnnotationRequestedBy], Decision: v1alpha1.DecisionApproved,
 		},
 	}

@@ -198,7 +198,7 @@ func (w *world) approval(t *testing.T, grant *v1alpha1.ScopeGrant) (command stri
 				p.ExpirationTime != nil && p.ExpirationTime.Time.Equal(end.Truncate(time.Second))
 		})
 	}, patience, often).Should(BeTrue(), "the server does not show the grant as it stands")
-	return fmt.Sprintf(`kubectl get mcpserver %s -n %s -o go-template-file=%s | awk 'BEGIN{RS="---\n"} /\n    name: %s\n    uid/' | kubectl create -f -`,
+	return fmt.Sprintf(`kubectl get mcpserver %s -n %s -o go-template-file=%s | awk 'BEGIN{RS="---\n"} /\n    name: "%s"\n    uid/' | kubectl create -f -`,
 		server.Name, server.Namespace, filepath.Join(root, "docs", "examples", "approvals.tmpl"), grant.Name)
 }
 
@@ -251,6 +251,7 @@ func (w *world) looked(t *testing.T, grant *v1alpha1.ScopeGrant, decision v1alph
 			GrantRef:     &v1alpha1.ApprovedGrant{Namespace: grant.Namespace, Name: grant.Name, UID: string(grant.UID), Generation: grant.Generation},
 			Registration: &v1alpha1.ApprovedRegistration{UID: string(reg.UID), Generation: reg.Generation},
 			Digest:       policy.Look(grant, &reg, &server).Digest(),
+			ToolsDigest:  policy.ToolsDigest(grant, &server),
 			RequestedBy:  cmp.Or(grant.Annotations[v1alpha1.AnnotationRequestedBy], "nobody"), Decision: decision,
 		},
 	}
