@@ -72,7 +72,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	config.QPS, config.Burst = float32(s.kubeQPS), s.kubeBurst
 	config.Wrap(kubewrites.New(metrics.Registry).Wrap)
-	now := agreedtime.New(machine(), metrics.Registry, ctrl.Log.WithName("clock"))
+	now := agreedtime.New(agreedtime.Registrar, agreedtime.Machine(), metrics.Registry, ctrl.Log.WithName("clock"))
 	config.Wrap(now.Wrap)
 	wanted := s.watchNamespaces
 	if s.watchNamespaces, err = accessible(ctx, config, wanted); err != nil {

@@ -69,7 +69,7 @@ func New(o Options) *Service {
 // Register adds the service, and that of its health, to a gRPC server.
 func (s *Service) Register(server grpc.ServiceRegistrar) {
 	authv3.RegisterAuthorizationServer(server, s)
-	healthv1.RegisterHealthServer(server, &health{register: s.options.Register, clock: s.options.Clock})
+	healthv1.RegisterHealthServer(server, &health{register: s.options.Register})
 }
 
 // Check answers a check. It never returns an error: Envoy could be configured
