@@ -121,11 +121,21 @@ var authorizationServerCases = []reasonCase{
 	{"another-issuer", "False/IssuerMismatch", func(s *stage) { s.as.discovery = rejected("issuer_mismatch") }},
 	{"endpoint-elsewhere", "False/ForeignEndpoint", func(s *stage) { s.as.discovery = rejected("foreign_endpoint") }},
 	{"no-registration-endpoint", "False/RegistrationUnsupported", func(s *stage) { s.noRegistrationEndpoint() }},
+	{"clocks-agree", "True/Ready", func(s *stage) { s.clocksAre(0, 0) }},
+	{"operator-clock-wrong", "True/Ready", func(s *stage) { s.clocksAre(time.Hour, 0) }},
+	{"server-clock-wrong", "True/Ready", func(s *stage) { s.clocksAre(0, -5*time.Minute) }},
 	{"no-metadata", "False/Rejected", func(s *stage) { s.as.discovery = rejected("") }},
 }
 
 func (s *stage) noRegistrationEndpoint() {
 	s.as.Describe(func(m *authserver.Metadata) { m.RegistrationEndpoint = "" })
+}
+
+// clocksAre says how much the clock of the operator's machine is ahead, and that of the
+// authorization server.
+func (s *stage) clocksAre(operator, server time.Duration) {
+	s.authServers.Ahead = func() (time.Duration, bool) { return operator, true }
+	s.as.Describe(func(m *authserver.Metadata) { m.ClockSkew = &server })
 }
 
 // manageOtherwise makes the authorization server one with an admin API.

@@ -438,6 +438,12 @@ type AuthorizationServerStatus struct {
 	// of the answer), negative when behind; absent where it did not say.
 	// +optional
 	ClockSkewSeconds *int32 `json:"clockSkewSeconds,omitempty"`
+
+	// operatorClockSkewSeconds is by how many seconds the clock of the operator's
+	// machine was ahead of the API server's when that was told last, negative when
+	// behind; present only while it is wrong.
+	// +optional
+	OperatorClockSkewSeconds *int32 `json:"operatorClockSkewSeconds,omitempty"`
 }
 
 // Inventory is what was found in a list of all clients.
@@ -552,6 +558,7 @@ type ClientCounts struct {
 // +kubebuilder:printcolumn:name="Issuer",type=string,JSONPath=`.spec.issuer`
 // +kubebuilder:printcolumn:name="Clients",type=integer,JSONPath=`.status.clients.managed`
 // +kubebuilder:printcolumn:name="Orphans",type=integer,JSONPath=`.status.clients.possibleOrphans`
+// +kubebuilder:printcolumn:name="Clock",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="ClockSynchronized")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type AuthorizationServer struct {
 	metav1.TypeMeta `json:",inline"`

@@ -167,7 +167,7 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 		return fmt.Errorf("adding the publication of the audit record's end: %w", err)
 	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
-		Clock: now,
+		Clock: now, Ahead: now.Ahead,
 		Connector: connect.New(connect.Options{
 			Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate, Documents: documents.host,
 		}),

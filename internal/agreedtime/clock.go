@@ -104,6 +104,15 @@ func (c *Clock) Offset() (offset time.Duration, apart, known bool) {
 	return s.middle(), s.apart(), known
 }
 
+// Ahead is by how much the machine's clock is ahead of the API server's. known is false
+// where no answer was quick enough to tell to within a second.
+func (c *Clock) Ahead() (ahead time.Duration, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, known := c.since(c.WithTicker.Now())
+	return -s.middle(), known && s.most-s.least <= 2*time.Second
+}
+
 // since is where the offset lies now. The machine's clock may have been set meanwhile: how
 // much time has passed its monotonic clock says. The lock is held.
 func (c *Clock) since(now time.Time) (span, bool) {

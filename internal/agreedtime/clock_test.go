@@ -51,6 +51,9 @@ func TestTimeAgreesWithTheAPIServer(t *testing.T) {
 			if off.Abs() > Bound+unsure || ahead.Abs() < Bound-unsure && off != ahead {
 				t.Fatalf("seed %d: the machine is %s ahead, and the time %s", seed, ahead, off)
 			}
+			if told, sure := c.Ahead(); sure && (told-ahead).Abs() > time.Second+100*time.Millisecond {
+				t.Fatalf("seed %d: the machine is %s ahead, and is said to be %s", seed, ahead, told)
+			}
 			offset, apart, known := c.Offset()
 			if !known || apart && ahead.Abs() < Bound-unsure || !apart && ahead.Abs() > Bound+unsure || (offset+ahead).Abs() > unsure {
 				t.Fatalf("seed %d: the machine is %s ahead, and the offset %s, apart %t", seed, ahead, offset, apart)
@@ -70,6 +73,23 @@ func TestTheAgreedTimeHasNoMonotonicReading(t *testing.T) {
 		if agreed := c.Now(); agreed != agreed.Round(0) {
 			t.Errorf("%s apart the time has a monotonic reading: %v", by, agreed)
 		}
+	}
+}
+
+// An answer that took long says little of the time, and is not told.
+func TestASlowAnswerTellsNothing(t *testing.T) {
+	t.Parallel()
+	c := newClock(clocktesting.NewFakeClock(noon))
+	if _, known := c.Ahead(); known {
+		t.Error("known before the first answer")
+	}
+	c.observe(noon.Add(-4*time.Second), noon.Add(-8*time.Second), noon)
+	if _, known := c.Ahead(); known {
+		t.Error("known from an answer that took eight seconds")
+	}
+	c.observe(noon, noon, noon)
+	if ahead, known := c.Ahead(); !known || ahead.Abs() > time.Second {
+		t.Errorf("ahead %s, known %t", ahead, known)
 	}
 }
 

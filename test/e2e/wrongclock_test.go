@@ -13,7 +13,9 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 	"github.com/mcp-registrar/mcp-registrar/internal/agreedtime"
@@ -42,6 +44,11 @@ func TestWrongClock(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(string(log)).To(ContainSubstring("The clock of this machine differs from the API server's"))
 
+			g.Eventually(w.clock(t, "devas"), patience, often).Should(HavePrefix("False/OperatorClockOff: the clock of the operator's machine is 1h0m0s " + map[bool]string{true: "ahead", false: "behind"}[ahead > 0]))
+			wide, err := w.plane.RunKubectl(t.Context(), "get", "authorizationservers", "-o", "wide")
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(string(wide)).To(MatchRegexp(`True +Ready .* OperatorClockOff `))
+
 			lives, pl := s.registered(t, "lives-"+name, v1alpha1.AuthMethodClientSecretBasic)
 			ends, pe := s.registered(t, "ends-"+name, v1alpha1.AuthMethodClientSecretBasic)
 			s.annotate(t, lives, v1alpha1.AnnotationExpiresAt, instant(time.Now().Add(30*time.Minute)))
@@ -63,6 +70,21 @@ func TestWrongClock(t *testing.T) {
 			b.guard.binary, b.guard.environment = guard, w.environment
 			testWrongClockOfAGuard(t, b, name, ahead)
 		})
+	}
+}
+
+// clock is what the condition ClockSynchronized of a server says.
+func (w *world) clock(t *testing.T, name string) func() string {
+	return func() string {
+		var as v1alpha1.AuthorizationServer
+		if err := w.Get(t.Context(), types.NamespacedName{Name: name}, &as); err != nil {
+			t.Fatal(err)
+		}
+		c := apimeta.FindStatusCondition(as.Status.Conditions, v1alpha1.ConditionClockSynchronized)
+		if c == nil {
+			return ""
+		}
+		return string(c.Status) + "/" + c.Reason + ": " + c.Message
 	}
 }
 

@@ -85,7 +85,7 @@ func TestFirstScopesAreThoseOfItsClients(t *testing.T) {
 // News come in while somebody asks.
 func TestNewsComeInWhileFirstScopesAreLookedFor(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	r := &Register{clock: clock, agreed: clock, memory: newMemory()}
+	r := &Register{clock: clock, memory: newMemory()}
 	m := r.memory
 	m.open(serverSource(guard.ServerName{Namespace: "a", Name: "files"}))
 	regs, given := m.open(sourceKey{registrations, "", fieldAuthorizationServer, "as"}), m.open(sourceKey{grants, "", fieldServer, "files"})
