@@ -230,6 +230,7 @@ var serverCases = []reasonCase{
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"mcp-servers": "allowed"}}}
 		s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: serversPlace}})
 	}},
+	{"no-room", "False/QuotaExceeded", func(s *stage) { s.issuer.Spec.Policy.MaxServersPerNamespace = new(int32(0)) }},
 	{"resource-taken", "False/ResourceTaken", func(s *stage) { s.create(s.squatted()) }},
 	{"bad-pattern", "Unknown/AuthorizationServerNotReady", func(s *stage) { s.ownersMatch("(") }},
 	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.AuthorizationServer"] = true }},
@@ -278,6 +279,7 @@ var grantCases = []reasonCase{
 	{"registration-pending", "Unknown/RegistrationPending", func(s *stage) { s.as.registration = unavailable }},
 	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.grant) }},
 	{"owner-invalid", "False/OwnerInvalid", func(s *stage) { owning(s.grant, "team-payments@example.com\u2028") }},
+	{"no-room", "False/QuotaExceeded", func(s *stage) { s.issuer.Spec.Policy.MaxGrantsPerNamespace = new(int32(0)) }},
 	{"too-many-grants", "False/TooManyGrants", func(s *stage) { s.crowd(policy.MaxGrants, "invoices:read") }},
 	{"too-many-scopes", "False/TooManyScopes", func(s *stage) { s.crowd(1, s.longScopes(64)...) }},
 	{"owner-not-allowed", "False/OwnerNotAllowed", func(s *stage) {

@@ -333,6 +333,35 @@ type RegistrationPolicy struct {
 	// +kubebuilder:validation:Maximum=100000
 	MaxRegistrationsPerNamespace *int32 `json:"maxRegistrationsPerNamespace,omitempty"`
 
+	// maxServersPerNamespace is how many MCPServers of one namespace may be accepted
+	// at this server. One more waits until another is deleted. Left out, 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxServersPerNamespace *int32 `json:"maxServersPerNamespace,omitempty"`
+
+	// maxCatalogueScopesPerNamespace is how many different scopes the catalogues of
+	// the MCPServers of one namespace may hold together when one more is accepted.
+	// Left out, 2000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxCatalogueScopesPerNamespace *int32 `json:"maxCatalogueScopesPerNamespace,omitempty"`
+
+	// maxGrantsPerNamespace is how many ScopeGrants of one namespace may be in force
+	// at this server. One more waits until another ends. Left out, 5000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	MaxGrantsPerNamespace *int32 `json:"maxGrantsPerNamespace,omitempty"`
+
+	// maxGrantedScopesPerNamespace is how many different scopes the ScopeGrants of one
+	// namespace may give together at this server. Left out, 1000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxGrantedScopesPerNamespace *int32 `json:"maxGrantedScopesPerNamespace,omitempty"`
+
 	// ownerPattern is a regular expression (RE2) that the whole owner
 	// annotation must match. Left out, any owner but an empty one is
 	// accepted.

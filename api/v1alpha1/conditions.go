@@ -253,8 +253,8 @@ const (
 	// authorization server that authenticates by the tokens of the same
 	// ServiceAccount.
 	ReasonServiceAccountInUse = "ServiceAccountInUse"
-	// ReasonQuotaExceeded: the namespace has as many registrations as the
-	// AuthorizationServer's policy allows.
+	// ReasonQuotaExceeded: the namespace has as many registrations, MCPServers,
+	// grants or scopes as the AuthorizationServer's policy allows.
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonAdoptionNotAllowed: the annotation mcp-registrar.dev/adopt names a
 	// client that the AuthorizationServer does not give to this registration.

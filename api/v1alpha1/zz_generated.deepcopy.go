@@ -1205,6 +1205,26 @@ func (in *RegistrationPolicy) DeepCopyInto(out *RegistrationPolicy) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.MaxServersPerNamespace != nil {
+		in, out := &in.MaxServersPerNamespace, &out.MaxServersPerNamespace
+		*out = new(int32)
+		**out = **in
+	}
+	if in.MaxCatalogueScopesPerNamespace != nil {
+		in, out := &in.MaxCatalogueScopesPerNamespace, &out.MaxCatalogueScopesPerNamespace
+		*out = new(int32)
+		**out = **in
+	}
+	if in.MaxGrantsPerNamespace != nil {
+		in, out := &in.MaxGrantsPerNamespace, &out.MaxGrantsPerNamespace
+		*out = new(int32)
+		**out = **in
+	}
+	if in.MaxGrantedScopesPerNamespace != nil {
+		in, out := &in.MaxGrantedScopesPerNamespace, &out.MaxGrantedScopesPerNamespace
+		*out = new(int32)
+		**out = **in
+	}
 	if in.AllowedGrantTypes != nil {
 		in, out := &in.AllowedGrantTypes, &out.AllowedGrantTypes
 		*out = make([]GrantType, len(*in))
