@@ -49,6 +49,9 @@ type AuthorizationServerReconciler struct {
 	Strays *Strays
 	// Access is what is known of the operator's own access to servers.
 	Access *Access
+	// Ahead is by how much the clock of the machine is ahead of the API server's, where
+	// that is known; nil: nobody knows.
+	Ahead func() (ahead time.Duration, known bool)
 
 	written     written
 	mu          sync.Mutex
@@ -76,6 +79,9 @@ func (r *AuthorizationServerReconciler) Reconcile(ctx context.Context, as *v1alp
 
 func (r *AuthorizationServerReconciler) observe(ctx context.Context, as *v1alpha1.AuthorizationServer, now time.Time) (policy.AuthorizationServerFacts, error) {
 	facts := policy.AuthorizationServerFacts{Server: as}
+	if r.Ahead != nil {
+		facts.Clock.Ahead, facts.Clock.Known = r.Ahead()
+	}
 	facts.Traits = r.Servers.Connector.Traits(policy.Connection(as))
 	var errs [4]error
 	facts.CredentialIs, errs[0] = r.Servers.CredentialIs(ctx, as)
@@ -195,18 +201,20 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 	}
 	next := as.DeepCopy()
 	next.Status = v1alpha1.AuthorizationServerStatus{
-		ObservedGeneration: as.Generation,
-		Metadata:           d.Metadata,
-		Capabilities:       d.Capabilities,
-		Clients:            d.Clients,
-		Inventory:          d.Inventory,
-		ClockSkewSeconds:   d.ClockSkewSeconds,
-		Conditions:         conditions(as.Status.Conditions, as.Generation, now, serverEntries(d)...),
+		ObservedGeneration:       as.Generation,
+		Metadata:                 d.Metadata,
+		Capabilities:             d.Capabilities,
+		Clients:                  d.Clients,
+		Inventory:                d.Inventory,
+		ClockSkewSeconds:         d.ClockSkewSeconds,
+		OperatorClockSkewSeconds: d.OperatorClockSkewSeconds,
+		Conditions:               conditions(as.Status.Conditions, as.Generation, now, serverEntries(d)...),
 	}
 	err := reporter{r.Client, r.Recorder, &r.written}.write(ctx, as, next)
 	if w := classify(err); w.happened {
 		return w.result(err)
 	}
+	r.tellClock(as, next)
 	if m.happened {
 		return m.result(observed)
 	}
@@ -216,6 +224,17 @@ func (r *AuthorizationServerReconciler) report(ctx context.Context, as *v1alpha1
 // serverEntries are the conditions of a decision. What needs a person is not hidden
 // behind what is only waited for.
 func serverEntries(d policy.AuthorizationServerDecision) []entry {
+	entries := urgentFirst(decisiveEntries(d))
+	if d.ClockSynchronized != nil {
+		shown := accepted(v1alpha1.ConditionClockSynchronized, *d.ClockSynchronized)
+		shown.aside = true
+		entries = append(entries, shown)
+	}
+	return entries
+}
+
+// decisiveEntries are those that Ready depends on.
+func decisiveEntries(d policy.AuthorizationServerDecision) []entry {
 	entries := []entry{accepted(v1alpha1.ConditionAccepted, d.Accepted)}
 	if d.AdminAccess != nil {
 		entries = append(entries, accepted(v1alpha1.ConditionAdminAccess, *d.AdminAccess))
@@ -224,6 +243,11 @@ func serverEntries(d policy.AuthorizationServerDecision) []entry {
 	if d.Manageable != nil {
 		entries = append(entries, accepted(v1alpha1.ConditionManageable, *d.Manageable))
 	}
+	return entries
+}
+
+// urgentFirst puts what needs a person first, and has nothing wait then.
+func urgentFirst(entries []entry) []entry {
 	needsPerson := func(e entry) bool { return e.status != metav1.ConditionTrue && !e.waiting }
 	if !slices.ContainsFunc(entries, needsPerson) {
 		return entries
@@ -251,6 +275,9 @@ func (r *AuthorizationServerReconciler) next(next *v1alpha1.AuthorizationServer,
 	}
 	if facts.AskAccess > 0 {
 		after = min(after, facts.AskAccess)
+	}
+	if facts.Clock.Known {
+		after = min(after, clockInterval)
 	}
 	if facts.Clients.PossibleOrphans > 0 {
 		after = min(after, blockedDelay)

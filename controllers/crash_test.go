@@ -197,9 +197,12 @@ func listByField(ctx context.Context, next client.WithWatch, list client.ObjectL
 		return nil
 	}
 	if servers, ok := list.(*v1alpha1.MCPServerList); ok {
-		claim, _ := options.FieldSelector.RequiresExactMatch("claim")
-		err := next.List(ctx, list)
-		servers.Items = slices.DeleteFunc(servers.Items, func(server v1alpha1.MCPServer) bool { return policy.ClaimKey(&server) != claim })
+		claim, claimed := options.FieldSelector.RequiresExactMatch("claim")
+		as, at := options.FieldSelector.RequiresExactMatch("spec.authorizationServerRef.name")
+		err := next.List(ctx, list, client.InNamespace(options.Namespace))
+		servers.Items = slices.DeleteFunc(servers.Items, func(server v1alpha1.MCPServer) bool {
+			return claimed && policy.ClaimKey(&server) != claim || at && server.Spec.AuthorizationServerRef.Name != as
+		})
 		return err
 	}
 	grants, ok := list.(*v1alpha1.ScopeGrantList)
@@ -208,7 +211,7 @@ func listByField(ctx context.Context, next client.WithWatch, list client.ObjectL
 	}
 	err := next.List(ctx, list, client.InNamespace(options.Namespace))
 	grants.Items = slices.DeleteFunc(grants.Items, func(grant v1alpha1.ScopeGrant) bool {
-		return !strings.HasSuffix(options.FieldSelector.String(), "="+grant.Spec.ClientRef.Name)
+		return options.FieldSelector != nil && !strings.HasSuffix(options.FieldSelector.String(), "="+grant.Spec.ClientRef.Name)
 	})
 	return err
 }

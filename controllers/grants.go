@@ -27,13 +27,18 @@ type Grants struct {
 	Namespaces []string
 }
 
-// Observe adds the server of a grant and what its owners decided. What could not
-// be learnt is unknown, and its error comes along.
-func (g *Grants) Observe(ctx context.Context, facts *policy.GrantFacts) error {
-	var errs [5]error
+// rooms are what namespaces share, for one pass.
+func (g *Grants) rooms() *rooms { return newRooms(g.Client, g.Namespaces) }
+
+// Observe adds the server of a grant, what its owners decided and what room there is. What
+// could not be learnt is unknown, and its error comes along.
+func (g *Grants) Observe(ctx context.Context, facts *policy.GrantFacts, shared *rooms) error {
+	var errs [7]error
 	facts.Server, errs[0] = g.server(ctx, facts.Grant)
 	if facts.Server.Object != nil {
 		facts.ServerClaims, errs[4] = claims(ctx, g.Client, facts.Server.Object)
+		facts.ServerRoom, errs[5] = shared.ofServer(ctx, facts.Server.Object)
+		facts.Room, errs[6] = shared.ofGrant(ctx, facts.Grant, facts.Server.Object)
 	}
 	facts.AdmissionIs, facts.AdmissionSince, errs[1] = g.Admission.Is(ctx)
 	facts.ServerNamespace, errs[2] = getNamespace(ctx, g.Client, facts.Grant.ServerNamespace())

@@ -57,10 +57,11 @@ func (r *MCPServerReconciler) Reconcile(ctx context.Context, server *v1alpha1.MC
 // and its error comes along.
 func (r *MCPServerReconciler) observe(ctx context.Context, server *v1alpha1.MCPServer) (policy.ServerFacts, error) {
 	facts := policy.ServerFacts{Server: server}
-	var errs [3]error
+	var errs [4]error
 	facts.AuthorizationServer, errs[0] = getAuthorizationServer(ctx, r.Client, server.Spec.AuthorizationServerRef.Name)
 	facts.Namespace, errs[1] = getNamespace(ctx, r.Client, server.Namespace)
 	facts.Claims, errs[2] = claims(ctx, r.Client, server)
+	facts.Room, errs[3] = newRooms(r.Client, r.Watched).ofServer(ctx, server)
 	return facts, errors.Join(errs[:]...)
 }
 

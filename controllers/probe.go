@@ -228,9 +228,10 @@ func (p *Probes) observe(ctx context.Context, server *v1alpha1.MCPServer) (polic
 	as, asErr := getAuthorizationServer(ctx, p.Client, server.Spec.AuthorizationServerRef.Name)
 	namespace, nsErr := getNamespace(ctx, p.Client, server.Namespace)
 	others, claimErr := claims(ctx, p.Client, server)
-	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace, Claims: others})
+	room, roomErr := newRooms(p.Client, nil).ofServer(ctx, server)
+	verdict := policy.Server(policy.ServerFacts{Server: server, AuthorizationServer: as, Namespace: namespace, Claims: others, Room: room})
 	s := policy.ProbeSubject{Server: server, AuthorizationServer: as, Verdict: verdict}
-	return s, errors.Join(asErr, nsErr, claimErr, p.observeClient(ctx, &s))
+	return s, errors.Join(asErr, nsErr, claimErr, roomErr, p.observeClient(ctx, &s))
 }
 
 // observeClient reads the client that a server names, and the server's grants.

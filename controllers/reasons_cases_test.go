@@ -121,11 +121,21 @@ var authorizationServerCases = []reasonCase{
 	{"another-issuer", "False/IssuerMismatch", func(s *stage) { s.as.discovery = rejected("issuer_mismatch") }},
 	{"endpoint-elsewhere", "False/ForeignEndpoint", func(s *stage) { s.as.discovery = rejected("foreign_endpoint") }},
 	{"no-registration-endpoint", "False/RegistrationUnsupported", func(s *stage) { s.noRegistrationEndpoint() }},
+	{"clocks-agree", "True/Ready", func(s *stage) { s.clocksAre(0, 0) }},
+	{"operator-clock-wrong", "True/Ready", func(s *stage) { s.clocksAre(time.Hour, 0) }},
+	{"server-clock-wrong", "True/Ready", func(s *stage) { s.clocksAre(0, -5*time.Minute) }},
 	{"no-metadata", "False/Rejected", func(s *stage) { s.as.discovery = rejected("") }},
 }
 
 func (s *stage) noRegistrationEndpoint() {
 	s.as.Describe(func(m *authserver.Metadata) { m.RegistrationEndpoint = "" })
+}
+
+// clocksAre says how much the clock of the operator's machine is ahead, and that of the
+// authorization server.
+func (s *stage) clocksAre(operator, server time.Duration) {
+	s.authServers.Ahead = func() (time.Duration, bool) { return operator, true }
+	s.as.Describe(func(m *authserver.Metadata) { m.ClockSkew = &server })
 }
 
 // manageOtherwise makes the authorization server one with an admin API.
@@ -220,6 +230,7 @@ var serverCases = []reasonCase{
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"mcp-servers": "allowed"}}}
 		s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: serversPlace}})
 	}},
+	{"no-room", "False/QuotaExceeded", func(s *stage) { s.issuer.Spec.Policy.MaxServersPerNamespace = new(int32(0)) }},
 	{"resource-taken", "False/ResourceTaken", func(s *stage) { s.create(s.squatted()) }},
 	{"bad-pattern", "Unknown/AuthorizationServerNotReady", func(s *stage) { s.ownersMatch("(") }},
 	{"fact-unknown", "Unknown/FactUnknown", func(s *stage) { s.broken["*v1alpha1.AuthorizationServer"] = true }},
@@ -268,6 +279,7 @@ var grantCases = []reasonCase{
 	{"registration-pending", "Unknown/RegistrationPending", func(s *stage) { s.as.registration = unavailable }},
 	{"owner-missing", "False/OwnerMissing", func(s *stage) { unowned(s.grant) }},
 	{"owner-invalid", "False/OwnerInvalid", func(s *stage) { owning(s.grant, "team-payments@example.com\u2028") }},
+	{"no-room", "False/QuotaExceeded", func(s *stage) { s.issuer.Spec.Policy.MaxGrantsPerNamespace = new(int32(0)) }},
 	{"too-many-grants", "False/TooManyGrants", func(s *stage) { s.crowd(policy.MaxGrants, "invoices:read") }},
 	{"too-many-scopes", "False/TooManyScopes", func(s *stage) { s.crowd(1, s.longScopes(64)...) }},
 	{"owner-not-allowed", "False/OwnerNotAllowed", func(s *stage) {

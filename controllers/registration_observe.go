@@ -54,12 +54,13 @@ func (r *RegistrationReconciler) observeGrants(ctx context.Context, reg *v1alpha
 	}
 	facts.GrantsAre = policy.Present
 	var errs []error
+	shared := r.Grants.rooms()
 	for i := range grants.Items {
 		grant := policy.GrantFacts{
 			Grant: &grants.Items[i], RegistrationIs: policy.Present,
 			AuthorizationServer: facts.AuthorizationServer, Namespace: facts.Namespace,
 		}
-		errs = append(errs, r.Grants.Observe(ctx, &grant))
+		errs = append(errs, r.Grants.Observe(ctx, &grant, shared))
 		facts.Grants = append(facts.Grants, grant)
 	}
 	return errors.Join(errs...)

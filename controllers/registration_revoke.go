@@ -272,6 +272,7 @@ func (s *step) currentGrants(ctx context.Context, facts policy.RegistrationFacts
 		return nil, err
 	}
 	var grants []policy.GrantFacts
+	shared := s.Grants.rooms()
 	for i := range list.Items {
 		if list.Items[i].Spec.ClientRef.Name != s.reg.Name {
 			continue
@@ -280,7 +281,7 @@ func (s *step) currentGrants(ctx context.Context, facts policy.RegistrationFacts
 			Grant: &list.Items[i], RegistrationIs: policy.Present, Registration: s.reg,
 			AuthorizationServer: facts.AuthorizationServer, Namespace: facts.Namespace,
 		}
-		if err := s.Grants.Observe(ctx, &grant); err != nil {
+		if err := s.Grants.Observe(ctx, &grant, shared); err != nil {
 			return nil, err
 		}
 		if policy.Grant(grant, s.Clock.Now()).Asked {

@@ -53,7 +53,7 @@ func (r *ScopeGrantReconciler) Reconcile(ctx context.Context, grant *v1alpha1.Sc
 func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.GrantFacts, *v1alpha1.MCPClientRegistration, error) {
 	facts := policy.GrantFacts{Grant: grant}
 	var errs [4]error
-	errs[0] = r.Grants.Observe(ctx, &facts)
+	errs[0] = r.Grants.Observe(ctx, &facts, r.Grants.rooms())
 	facts.Namespace, errs[1] = getNamespace(ctx, r.Client, grant.Namespace)
 	var reg v1alpha1.MCPClientRegistration
 	err := r.Get(ctx, types.NamespacedName{Namespace: grant.Namespace, Name: grant.Spec.ClientRef.Name}, &reg)

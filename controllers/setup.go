@@ -78,6 +78,8 @@ func SetupIndexes(ctx context.Context, mgr manager.Manager) error {
 		{&v1alpha1.MCPServer{}, indexClaim, claimOf},
 		{&v1alpha1.MCPClientRegistration{}, indexUndenied, undenied},
 		{&v1alpha1.MCPClientRegistration{}, indexWaits, waitsIn},
+		{&v1alpha1.MCPServer{}, indexWaits, waitsForRoom},
+		{&v1alpha1.ScopeGrant{}, indexWaits, waitsForRoom},
 		{&v1alpha1.AccessDenial{}, indexDenied, deniedRegistration},
 		{&v1alpha1.AccessDenial{}, indexUnenforced, unenforced},
 		{&corev1.Secret{}, indexRecordClient, func(object client.Object) []string {
@@ -131,8 +133,8 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 	b := ctrl.NewControllerManagedBy(mgr).Named("mcpclientregistration").
 		Watches(&v1alpha1.MCPClientRegistration{}, deletionsFirst(), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(usableChanged())).
-		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, claimShifted()))).
-		Watches(&v1alpha1.ScopeGrant{}, first(ofGrant), builder.WithPredicates(changed)).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, claimShifted(), getsRoom()))).
+		Watches(&v1alpha1.ScopeGrant{}, first(ofGrant), builder.WithPredicates(predicate.Or(changed, getsRoom()))).
 		Watches(&v1alpha1.ScopeGrantApproval{}, first(r.ofApproval), builder.WithPredicates(decided)).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofRecord), builder.WithPredicates(released())).
@@ -154,7 +156,8 @@ func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int
 		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.ScopeGrantApproval{}, handler.EnqueueRequestsFromMapFunc(r.ofApproval), builder.WithPredicates(decided)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration)).
-		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, toolsChanged(), claimShifted()))).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, toolsChanged(), claimShifted(), getsRoom()))).
+		Watches(&v1alpha1.ScopeGrant{}, handler.EnqueueRequestsFromMapFunc(r.ofRoom), builder.WithPredicates(givesRoom())).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		WithOptions(options(workers))
 	return r.Grants.Admission.watched(b, r.ofAdmission).Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -177,6 +180,7 @@ func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int)
 		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(predicate.Or(comesOrGoes(), claimShifted()))).
+		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofRoom), builder.WithPredicates(givesRoom())).
 		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, updatesOnly())).
 		Watches(&v1alpha1.ScopeGrant{}, later(r.serverOf)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration), builder.WithPredicates(changed, updatesOnly())).

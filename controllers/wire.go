@@ -19,7 +19,10 @@ import (
 
 // Options are what the reconcilers are given.
 type Options struct {
-	Clock     clock.PassiveClock
+	Clock clock.PassiveClock
+	// Ahead is by how much the clock of the machine is ahead of the API server's, where
+	// that is known; nil: nobody knows.
+	Ahead     func() (ahead time.Duration, known bool)
 	Connector authserver.Connector
 	Metrics   *Metrics
 	Audit     audit.Recorder
@@ -80,6 +83,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		{&AuthorizationServerReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Recorder: recorder, Metrics: o.Metrics, Audit: o.Audit,
 			Live: live, Namespace: o.Namespace, Cluster: o.Cluster, Watched: o.WatchNamespaces, Strays: strays, Access: access,
+			Ahead: o.Ahead,
 		}, 4},
 		{&StrayReconciler{
 			Client: c, Clock: o.Clock, Servers: servers, Audit: o.Audit,

@@ -32,7 +32,7 @@ type AccessDenialSpec struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[^\p{Cc}\p{Zl}\p{Zp}\x{202A}-\x{202E}\x{2066}-\x{2069}]*$')`,message="reason must be one line without control or text-direction characters, for example Key leaked, incident 4711"
 	Reason string `json:"reason"`
 
-	// expirationTime is when the denial ends, by the clock of each guard. Left
+	// expirationTime is when the denial ends; each guard judges it. Left
 	// out, it holds until the object is deleted.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self >= timestamp('0001-01-01T00:00:00Z')",message="must be an RFC 3339 instant, for example 2027-03-31T00:00:00Z"

@@ -345,6 +345,35 @@ type RegistrationPolicy struct {
 	// +kubebuilder:validation:Maximum=100000
 	MaxRegistrationsPerNamespace *int32 `json:"maxRegistrationsPerNamespace,omitempty"`
 
+	// maxServersPerNamespace is how many MCPServers of one namespace may be accepted
+	// at this server. One more waits until another is deleted. Left out, 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxServersPerNamespace *int32 `json:"maxServersPerNamespace,omitempty"`
+
+	// maxCatalogueScopesPerNamespace is how many different scopes the catalogues of
+	// the MCPServers of one namespace may hold together when one more is accepted.
+	// Left out, 2000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxCatalogueScopesPerNamespace *int32 `json:"maxCatalogueScopesPerNamespace,omitempty"`
+
+	// maxGrantsPerNamespace is how many ScopeGrants of one namespace may be in force
+	// at this server. One more waits until another ends. Left out, 5000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	MaxGrantsPerNamespace *int32 `json:"maxGrantsPerNamespace,omitempty"`
+
+	// maxGrantedScopesPerNamespace is how many different scopes the ScopeGrants of one
+	// namespace may give together at this server. Left out, 1000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxGrantedScopesPerNamespace *int32 `json:"maxGrantedScopesPerNamespace,omitempty"`
+
 	// ownerPattern is a regular expression (RE2) that the whole owner
 	// annotation must match. Left out, any owner but an empty one is
 	// accepted.
@@ -450,6 +479,12 @@ type AuthorizationServerStatus struct {
 	// of the answer), negative when behind; absent where it did not say.
 	// +optional
 	ClockSkewSeconds *int32 `json:"clockSkewSeconds,omitempty"`
+
+	// operatorClockSkewSeconds is by how many seconds the clock of the operator's
+	// machine was ahead of the API server's when that was told last, negative when
+	// behind; present only while it is wrong.
+	// +optional
+	OperatorClockSkewSeconds *int32 `json:"operatorClockSkewSeconds,omitempty"`
 }
 
 // Inventory is what was found in a list of all clients.
@@ -564,6 +599,7 @@ type ClientCounts struct {
 // +kubebuilder:printcolumn:name="Issuer",type=string,JSONPath=`.spec.issuer`
 // +kubebuilder:printcolumn:name="Clients",type=integer,JSONPath=`.status.clients.managed`
 // +kubebuilder:printcolumn:name="Orphans",type=integer,JSONPath=`.status.clients.possibleOrphans`
+// +kubebuilder:printcolumn:name="Clock",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="ClockSynchronized")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type AuthorizationServer struct {
 	metav1.TypeMeta `json:",inline"`

@@ -60,6 +60,14 @@ const (
 	// False: ManagementUnsupported.
 	ConditionManageable = "Manageable"
 
+	// ConditionClockSynchronized (AuthorizationServer): the clocks of the operator's
+	// machine, of the API server and of the authorization server agree. Absent until
+	// something is known. Nothing is decided by it, and Ready does not depend on it.
+	//
+	// True: Synchronized.
+	// False: OperatorClockOff, AuthorizationServerClockOff.
+	ConditionClockSynchronized = "ClockSynchronized"
+
 	// ConditionPKCEEnforced (MCPClientRegistration with AuthorizationCode):
 	// the authorization server was asked for a code without a code_challenge,
 	// and with the method plain, and refused (RFC 7636). Ready does not depend
@@ -246,8 +254,8 @@ const (
 	// authorization server that authenticates by the tokens of the same
 	// ServiceAccount.
 	ReasonServiceAccountInUse = "ServiceAccountInUse"
-	// ReasonQuotaExceeded: the namespace has as many registrations as the
-	// AuthorizationServer's policy allows.
+	// ReasonQuotaExceeded: the namespace has as many registrations, MCPServers,
+	// grants or scopes as the AuthorizationServer's policy allows.
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonAdoptionNotAllowed: the annotation mcp-registrar.dev/adopt names a
 	// client that the AuthorizationServer does not give to this registration.
@@ -300,6 +308,15 @@ const (
 	// ReasonAdminAPINotFound: there is no admin API at that URL. Remedy: correct
 	// spec.hydra.adminURL.
 	ReasonAdminAPINotFound = "AdminAPINotFound"
+	// ReasonSynchronized: the clocks agree. No remedy needed.
+	ReasonSynchronized = "Synchronized"
+	// ReasonOperatorClockOff: the clock of the operator's machine is more than two
+	// seconds off the API server's. Remedy: set it (NTP).
+	ReasonOperatorClockOff = "OperatorClockOff"
+	// ReasonAuthorizationServerClockOff: by the Date of its answers the clock of the
+	// authorization server is more than five seconds ahead of the API server's, or thirty
+	// behind. Remedy: set it, or the one of what answers in its place.
+	ReasonAuthorizationServerClockOff = "AuthorizationServerClockOff"
 	// ReasonManagementLost: the authorization server refuses the client's
 	// management token while the client may be alive; delete the client
 	// there, then release it.

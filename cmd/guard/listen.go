@@ -163,7 +163,7 @@ func (p *parts) health(front *proxy.Proxy) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		age, complete := p.register.Age(p.clock.Now())
+		age, complete := p.register.Age()
 		if !complete || age > p.settings.maxStaleness {
 			http.Error(w, "the register is not known, or too old", http.StatusServiceUnavailable)
 			return

@@ -13,7 +13,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +22,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/mcp-registrar/mcp-registrar/internal/agreedtime"
 	"github.com/mcp-registrar/mcp-registrar/internal/audit"
 	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/command"
@@ -63,7 +63,9 @@ const gcPercent = 400
 type parts struct {
 	settings settings
 	log      logr.Logger
+	// clock tells how long something took, agreed when something ends.
 	clock    clock.WithTicker
+	agreed   *agreedtime.Clock
 	register *register.Register
 	recorder *record.Recorder
 	engine   *guard.Engine
@@ -78,20 +80,22 @@ func run(ctx context.Context, s settings, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("reading kubeconfig: %w", err)
 	}
-	p := parts{settings: s, log: log, clock: clock.RealClock{}, metrics: prometheus.NewRegistry()}
+	p := parts{settings: s, log: log, clock: agreedtime.Machine(), metrics: prometheus.NewRegistry()}
+	p.agreed = agreedtime.New(agreedtime.Guard, p.clock, p.metrics, log.WithName("clock"))
+	config.Wrap(p.agreed.Wrap)
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	p.register, err = register.New(config, register.Options{
-		Servers: s.servers(), Namespaces: s.namespaces, Clock: p.clock, Identity: s.identity, LeaseNamespace: s.leaseNamespace,
+		Servers: s.servers(), Namespaces: s.namespaces, Clock: p.clock, Agreed: p.agreed, Identity: s.identity, LeaseNamespace: s.leaseNamespace,
 		PodName: os.Getenv("POD_NAME"), PodUID: s.podUID, MaxStaleness: s.maxStaleness, Log: log.WithName("register"),
 	})
 	if err != nil {
 		return err
 	}
-	tokens, err := newTokens(s, p.clock)
+	tokens, err := newTokens(s, p.agreed)
 	if err != nil {
 		return err
 	}
-	stream, err := openRecord(s, p.metrics, log)
+	stream, err := openRecord(s, p.metrics, p.agreed, log)
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func run(ctx context.Context, s settings, log logr.Logger) error {
 // serve makes the rest and runs everything.
 func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.Stream) error {
 	options := record.Options{
-		Registerer: p.metrics, Clock: p.clock,
+		Registerer: p.metrics, Clock: p.agreed,
 		Stats: func() record.Stats { return record.Stats(p.register.Stats()) },
 		Open:  func() int { return p.engine.Open() },
 	}
@@ -118,7 +122,7 @@ func (p *parts) serve(ctx context.Context, tokens guard.Tokens, stream *audit.St
 	}
 	p.room = limitMemory(p.log)
 	p.engine = guard.New(guard.Options{
-		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.clock, MaxStaleness: p.settings.maxStaleness, MaxRequests: p.settings.maxRequests,
+		Register: p.register, Tokens: tokens, Recorder: p.recorder, Clock: p.agreed, MaxStaleness: p.settings.maxStaleness, MaxRequests: p.settings.maxRequests,
 		Namespace: p.settings.leaseNamespace, Origins: p.settings.origins,
 		Room: p.room, LargestBody: proxy.LargestTaken(p.settings.maxBody),
 	})
@@ -180,7 +184,7 @@ func newTokens(s settings, now clock.PassiveClock) (guard.Tokens, error) {
 }
 
 // openRecord opens the record of calls; nil where there is none.
-func openRecord(s settings, registerer prometheus.Registerer, log logr.Logger) (*audit.Stream, error) {
+func openRecord(s settings, registerer prometheus.Registerer, now clock.PassiveClock, log logr.Logger) (*audit.Stream, error) {
 	if s.auditLog == audit.Disabled {
 		return nil, nil //nolint:nilnil // No stream is a setting, not a fault.
 	}
@@ -189,7 +193,7 @@ func openRecord(s settings, registerer prometheus.Registerer, log logr.Logger) (
 		return nil, err
 	}
 	return audit.Open(audit.Options{
-		Path: s.auditLog, Keys: keys, Stdout: os.Stdout, Source: "/mcp-guard/" + s.leaseNamespace + "/" + s.identity, Now: time.Now, Registerer: registerer,
+		Path: s.auditLog, Keys: keys, Stdout: os.Stdout, Source: "/mcp-guard/" + s.leaseNamespace + "/" + s.identity, Now: now.Now, Registerer: registerer,
 		Report: func(err error) { log.WithName("audit").Error(err, "Writing the record of calls") },
 	})
 }

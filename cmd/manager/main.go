@@ -72,7 +72,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	config.QPS, config.Burst = float32(s.kubeQPS), s.kubeBurst
 	config.Wrap(kubewrites.New(metrics.Registry).Wrap)
-	now := agreedtime.New(machine(), metrics.Registry, ctrl.Log.WithName("clock"))
+	now := agreedtime.New(agreedtime.Registrar, agreedtime.Machine(), metrics.Registry, ctrl.Log.WithName("clock"))
 	config.Wrap(now.Wrap)
 	wanted := s.watchNamespaces
 	if s.watchNamespaces, err = accessible(ctx, config, wanted); err != nil {
@@ -167,7 +167,7 @@ func setup(ctx context.Context, mgr manager.Manager, s settings, cluster string,
 		return fmt.Errorf("adding the publication of the audit record's end: %w", err)
 	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
-		Clock: now,
+		Clock: now, Ahead: now.Ahead,
 		Connector: connect.New(connect.Options{
 			Metrics: measured, Now: now.Now, AllowPrivate: s.allowPrivate, Documents: documents.host,
 		}),

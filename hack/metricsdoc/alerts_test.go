@@ -114,7 +114,11 @@ func knownMetrics(t *testing.T) known {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range own {
+	boundary, err := guards()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range append(own, boundary...) {
 		k.labels[m.Name] = m.Labels
 		if m.Type == "histogram" {
 			k.labels[m.Name+"_bucket"] = append(slices.Clone(m.Labels), "le")

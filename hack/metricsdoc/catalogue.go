@@ -39,7 +39,7 @@ type metric struct {
 // register registers every metric of the operator, as its main program does.
 func register(ctx context.Context, registerer prometheus.Registerer) error {
 	kubewrites.New(registerer)
-	agreedtime.New(clock.RealClock{}, registerer, logr.Discard())
+	agreedtime.New(agreedtime.Registrar, clock.RealClock{}, registerer, logr.Discard())
 	controllers.NewMetrics(registerer)
 	if _, err := instrumented.NewMetrics(registerer, time.Now); err != nil {
 		return err
@@ -59,6 +59,7 @@ func register(ctx context.Context, registerer prometheus.Registerer) error {
 // registerGuard registers every metric of the guard but those of its audit
 // stream, which are the operator's too.
 func registerGuard(registerer prometheus.Registerer) error {
+	agreedtime.New(agreedtime.Guard, clock.RealClock{}, registerer, logr.Discard())
 	r, err := record.New(record.Options{
 		Registerer: registerer, Clock: clock.RealClock{},
 		Stats: func() record.Stats { return record.Stats{Complete: true} },

@@ -57,13 +57,19 @@ func (s span) and(other span) (both span, ok bool) {
 	return both, both.least <= both.most
 }
 
+// The programs that have such a clock, as the names of their metrics begin.
+const (
+	Registrar = "mcp_registrar"
+	Guard     = "mcp_guard"
+)
+
 // New returns a clock that is the machine's until an answer says otherwise. It says in the
-// log when the clocks come apart, and registers the metric
-// mcp_registrar_clock_offset_seconds.
-func New(machine clock.WithTicker, registerer prometheus.Registerer, log logr.Logger) *Clock {
+// log when the clocks come apart, and registers the metric clock_offset_seconds of a
+// program.
+func New(program string, machine clock.WithTicker, registerer prometheus.Registerer, log logr.Logger) *Clock {
 	c := &Clock{WithTicker: machine, log: log}
 	registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "mcp_registrar_clock_offset_seconds",
+		Name: program + "_clock_offset_seconds",
 		Help: "By how much the clock of the API server is ahead of the machine's. Beyond 2 seconds either way ends are decided by the former.",
 	}, func() float64 {
 		offset, _, _ := c.Offset()
@@ -79,7 +85,9 @@ func (c *Clock) Now() time.Time {
 	offset, known := c.since(now)
 	c.mu.Unlock()
 	if known && offset.apart() {
-		return now.Add(offset.middle())
+		// Where the clock was set, its monotonic reading would be moved by what only the one
+		// on the wall is off by, and what was noted before would seem to be of another time.
+		return now.Round(0).Add(offset.middle())
 	}
 	return now
 }
@@ -94,6 +102,15 @@ func (c *Clock) Offset() (offset time.Duration, apart, known bool) {
 	defer c.mu.Unlock()
 	s, known := c.since(c.WithTicker.Now())
 	return s.middle(), s.apart(), known
+}
+
+// Ahead is by how much the machine's clock is ahead of the API server's. known is false
+// where no answer was quick enough to tell to within a second.
+func (c *Clock) Ahead() (ahead time.Duration, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, known := c.since(c.WithTicker.Now())
+	return -s.middle(), known && s.most-s.least <= 2*time.Second
 }
 
 // since is where the offset lies now. The machine's clock may have been set meanwhile: how

@@ -19,7 +19,7 @@ import (
 var noon = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 
 func newClock(machine clock.WithTicker) *Clock {
-	return New(machine, prometheus.NewRegistry(), logr.Discard())
+	return New(Registrar, machine, prometheus.NewRegistry(), logr.Discard())
 }
 
 // Whatever the machine's clock says and however long answers take, the time agrees with
@@ -51,11 +51,45 @@ func TestTimeAgreesWithTheAPIServer(t *testing.T) {
 			if off.Abs() > Bound+unsure || ahead.Abs() < Bound-unsure && off != ahead {
 				t.Fatalf("seed %d: the machine is %s ahead, and the time %s", seed, ahead, off)
 			}
+			if told, sure := c.Ahead(); sure && (told-ahead).Abs() > time.Second+100*time.Millisecond {
+				t.Fatalf("seed %d: the machine is %s ahead, and is said to be %s", seed, ahead, told)
+			}
 			offset, apart, known := c.Offset()
 			if !known || apart && ahead.Abs() < Bound-unsure || !apart && ahead.Abs() > Bound+unsure || (offset+ahead).Abs() > unsure {
 				t.Fatalf("seed %d: the machine is %s ahead, and the offset %s, apart %t", seed, ahead, offset, apart)
 			}
 		}
+	}
+}
+
+// What was noted before a clock was set compares by the time on the wall, on which both
+// agree: the machine's monotonic clock is not that of the API server.
+func TestTheAgreedTimeHasNoMonotonicReading(t *testing.T) {
+	t.Parallel()
+	for _, by := range []time.Duration{time.Hour, -time.Hour} {
+		c := newClock(clock.RealClock{})
+		now := time.Now()
+		c.observe(now.Add(by).Truncate(time.Second), now, now)
+		if agreed := c.Now(); agreed != agreed.Round(0) {
+			t.Errorf("%s apart the time has a monotonic reading: %v", by, agreed)
+		}
+	}
+}
+
+// An answer that took long says little of the time, and is not told.
+func TestASlowAnswerTellsNothing(t *testing.T) {
+	t.Parallel()
+	c := newClock(clocktesting.NewFakeClock(noon))
+	if _, known := c.Ahead(); known {
+		t.Error("known before the first answer")
+	}
+	c.observe(noon.Add(-4*time.Second), noon.Add(-8*time.Second), noon)
+	if _, known := c.Ahead(); known {
+		t.Error("known from an answer that took eight seconds")
+	}
+	c.observe(noon, noon, noon)
+	if ahead, known := c.Ahead(); !known || ahead.Abs() > time.Second {
+		t.Errorf("ahead %s, known %t", ahead, known)
 	}
 }
 

@@ -39,7 +39,8 @@ type Options struct {
 	Register Register
 	Tokens   Tokens
 	Recorder Recorder
-	Clock    clock.WithTicker
+	// Clock tells the time by which tokens, clients, grants and denials end.
+	Clock clock.WithTicker
 	// MaxStaleness is for how long the register is relied on without word of the
 	// API server. After it everything is refused.
 	MaxStaleness time.Duration
@@ -130,7 +131,7 @@ func (e *Engine) crowded(server Server, r Request, v Verdict) Verdict {
 
 // Fresh says that the register may be relied on.
 func (e *Engine) Fresh() bool {
-	age, complete := e.register.Age(e.clock.Now())
+	age, complete := e.register.Age()
 	return complete && age <= e.maxStaleness
 }
 

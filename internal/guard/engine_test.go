@@ -101,7 +101,7 @@ func (w *world) FirstScopes(server Server) []string {
 	return policy.FirstScopes(server.ServerEntry, slices.Values(only), w.clock.Now())
 }
 
-func (w *world) Age(time.Time) (time.Duration, bool) {
+func (w *world) Age() (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.age, w.complete

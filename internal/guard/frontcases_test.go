@@ -53,7 +53,7 @@ func (k *known) Grants(_, client string) []policy.GrantEntry {
 
 func (k *known) Denials(guard.Server, string) []policy.DenialEntry { return nil }
 func (k *known) FirstScopes(guard.Server) []string                 { return []string{"ledger:enter"} }
-func (k *known) Age(time.Time) (time.Duration, bool)               { return 0, true }
+func (k *known) Age() (time.Duration, bool)                        { return 0, true }
 func (k *known) OnChange(func(guard.Change))                       {}
 func (k *known) Record(guard.Request, guard.Verdict)               {}
 

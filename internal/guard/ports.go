@@ -45,7 +45,7 @@ type Register interface {
 	FirstScopes(server Server) []string
 	// Age is for how long nothing was heard of the API server; complete is false
 	// before everything was read once.
-	Age(now time.Time) (age time.Duration, complete bool)
+	Age() (age time.Duration, complete bool)
 	// OnChange has a function called after each change, from the goroutine that
 	// made it: it must return at once. It is called before the change counts as
 	// seen.

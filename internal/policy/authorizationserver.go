@@ -6,7 +6,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,6 +46,8 @@ type AuthorizationServerFacts struct {
 	AskAccess time.Duration
 	// Manageable says what registrations showed of the management of clients.
 	Manageable Knowledge
+	// Clock is what is known of the operator's clock.
+	Clock ClockFact
 	// Counted says that the clients were counted.
 	Counted bool
 	Clients v1alpha1.ClientCounts
@@ -72,8 +73,13 @@ type AuthorizationServerDecision struct {
 	Clients      *v1alpha1.ClientCounts
 	// Inventory is the last one; nil where the server cannot list.
 	Inventory *v1alpha1.Inventory
+	// ClockSynchronized is the verdict behind that condition; nil where nothing is known.
+	ClockSynchronized *Verdict
 	// ClockSkewSeconds is by how much the server's clock is ahead.
 	ClockSkewSeconds *int32
+	// OperatorClockSkewSeconds is by how much the operator's clock is ahead; nil where
+	// it is right.
+	OperatorClockSkewSeconds *int32
 }
 
 // AuthorizationServer decides whether an AuthorizationServer is usable, and
@@ -90,7 +96,8 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 		Clients:      f.Server.Status.Clients,
 		Inventory:    f.Inventory,
 
-		ClockSkewSeconds: f.Server.Status.ClockSkewSeconds,
+		ClockSkewSeconds:         f.Server.Status.ClockSkewSeconds,
+		OperatorClockSkewSeconds: operatorSkew(f.Server.Status.OperatorClockSkewSeconds, f.Clock),
 	}
 	if f.Inventory == nil && f.Traits.Lists {
 		decision.Inventory = f.Server.Status.Inventory
@@ -101,6 +108,7 @@ func AuthorizationServer(f AuthorizationServerFacts) AuthorizationServerDecision
 	if decision.Discovered.Standing == Allowed {
 		decision.ClockSkewSeconds = clockSkew(f.Server.Status.ClockSkewSeconds, f.Metadata.ClockSkew)
 	}
+	decision.ClockSynchronized = judgeClocks(f, decision.OperatorClockSkewSeconds, decision.ClockSkewSeconds)
 	return decision
 }
 
@@ -190,23 +198,6 @@ func judgeDiscoveryError(err error) Verdict {
 		Reason:  v1alpha1.ReasonRejected,
 		Message: "the authorization server has no usable metadata (RFC 8414, OpenID Connect Discovery) at spec.issuer: check the issuer",
 	}
-}
-
-// skewStep is what a clock difference must change by to be told anew: it is
-// read in whole seconds, at the end of a request of some length.
-const skewStep = 2 * time.Second
-
-// clockSkew is by how many seconds the server's clock is ahead. What changed by a
-// trifle is not written again.
-func clockSkew(told *int32, read *time.Duration) *int32 {
-	if read == nil {
-		return nil
-	}
-	if told != nil && (*read-time.Duration(*told)*time.Second).Abs() <= skewStep {
-		return told
-	}
-	seconds := read.Round(time.Second) / time.Second
-	return new(int32(min(max(seconds, math.MinInt32), math.MaxInt32)))
 }
 
 // describe translates metadata into the API's words.

@@ -189,12 +189,13 @@ var alone = ClaimsFact{Is: Present}
 
 func grantFacts(g *v1alpha1.ScopeGrant, opts ...func(*GrantFacts)) GrantFacts {
 	f := GrantFacts{
-		Grant:               g,
-		RegistrationIs:      Present,
-		Registration:        registration(),
-		ApprovalsAre:        Present,
-		Server:              ServerFact{Is: Present, Object: server()},
-		ServerClaims:        alone,
+		Grant:          g,
+		RegistrationIs: Present,
+		Registration:   registration(),
+		ApprovalsAre:   Present,
+		Server:         ServerFact{Is: Present, Object: server()},
+		ServerClaims:   alone,
+		ServerRoom:     NewRoom(nil), Room: NewRoom(nil),
 		AuthorizationServer: found(authorizationServer()),
 		Namespace:           NamespaceFact{Is: Present, Name: "payments"},
 	}

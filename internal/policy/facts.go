@@ -73,6 +73,9 @@ type GrantFacts struct {
 	ServerNamespace NamespaceFact
 	// ServerClaims are the servers that name its resource.
 	ServerClaims ClaimsFact
+	// ServerRoom is what the MCPServers of the namespace of that server share, and Room
+	// what the grants of the namespace of this grant do.
+	ServerRoom, Room *Room
 	// AuthorizationServer is that of the registration.
 	AuthorizationServer AuthorizationServerFact
 	// Namespace is that of the grant.

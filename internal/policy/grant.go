@@ -94,6 +94,9 @@ func Grant(f GrantFacts, now time.Time) GrantDecision {
 	if refusal := crowded(f); refusal != nil {
 		return decision.refuse(*refusal, now)
 	}
+	if refusal := grantHasRoom(f); refusal != nil {
+		return decision.refuse(*refusal, now)
+	}
 	decision.InForce, decision.Basis = true, consent.basis
 	decision.Resource, decision.Audience = f.Server.Object.Spec.Resource, AudienceOf(f.Server.Object)
 	decision.TokenLifetime = tokenLifetime(f.Server.Object)
@@ -290,7 +293,7 @@ func selects(selector *metav1.LabelSelector, ns NamespaceFact) Knowledge {
 
 // A server that is not accepted itself leads nowhere.
 func grantServerAccepted(f GrantFacts, _ time.Time) *Verdict {
-	decision := Server(ServerFacts{Server: f.Server.Object, AuthorizationServer: f.AuthorizationServer, Namespace: f.ServerNamespace, Claims: f.ServerClaims})
+	decision := Server(ServerFacts{Server: f.Server.Object, AuthorizationServer: f.AuthorizationServer, Namespace: f.ServerNamespace, Claims: f.ServerClaims, Room: f.ServerRoom})
 	switch decision.Standing {
 	case Allowed:
 		return nil

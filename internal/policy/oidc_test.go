@@ -90,7 +90,7 @@ func TestEntryScopeIsRegistered(t *testing.T) {
 	if d := Registration(ended, now); slices.Contains(d.Wish.Scopes, "mcp:enter") || d.Verdict.Cause != v1alpha1.CauseNoGrantInForce {
 		t.Errorf("of a grant that is not in force: %q, %+v", d.Wish.Scopes, d.Verdict)
 	}
-	if d := Server(ServerFacts{Server: f.Grants[0].Server.Object, AuthorizationServer: f.AuthorizationServer, Claims: alone}); d.Standing != Allowed {
+	if d := Server(ServerFacts{Server: f.Grants[0].Server.Object, AuthorizationServer: f.AuthorizationServer, Claims: alone, Room: NewRoom(nil)}); d.Standing != Allowed {
 		t.Errorf("the server: %+v", d)
 	}
 	for name, scope := range map[string]v1alpha1.ScopeName{

@@ -284,6 +284,7 @@ func randomGrants(r *rand.Rand, reg *v1alpha1.MCPClientRegistration, as Authoriz
 		facts := GrantFacts{
 			Grant: g, RegistrationIs: Present, Registration: reg, ApprovalsAre: pick(r, Unknown, Present, Present, Present, Present, Present, Present, Present),
 			Server: randomServer(r), AuthorizationServer: as, Namespace: namespace,
+			ServerRoom: NewRoom(nil), Room: NewRoom(nil),
 			ServerClaims: ClaimsFact{Is: pick(r, Unknown, Present, Present, Present, Present, Present, Present, Present)},
 		}
 		randomAsk(r, &facts)

@@ -86,7 +86,7 @@ func factsOn(all []Claimant, order []int) []ServerFacts {
 	}
 	facts := make([]ServerFacts, len(all))
 	for i, c := range all {
-		facts[i] = ServerFacts{
+		facts[i] = ServerFacts{Room: NewRoom(nil),
 			Server: c.Server, AuthorizationServer: found(as), Namespace: c.Namespace, Claims: ClaimsFact{Is: Present, Others: others},
 		}
 	}
@@ -227,7 +227,7 @@ func TestAResourceIsTaken(t *testing.T) {
 		{"not known", ClaimsFact{}, verdict{Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown, Waiting: true}},
 		{"free", alone, verdict{Standing: Allowed, Reason: v1alpha1.ReasonAccepted}},
 	} {
-		f := ServerFacts{Server: second, AuthorizationServer: as, Namespace: mine, Claims: c.claims}
+		f := ServerFacts{Server: second, AuthorizationServer: as, Namespace: mine, Claims: c.claims, Room: NewRoom(nil)}
 		got := Server(f)
 		equal(t, c.name, c.want, brief(got))
 		if strings.Contains(got.Message, "secret") {

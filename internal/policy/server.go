@@ -21,6 +21,8 @@ type ServerFacts struct {
 	Namespace NamespaceFact
 	// Claims are the servers that name its resource.
 	Claims ClaimsFact
+	// Room is what the MCPServers of its namespace share.
+	Room *Room
 }
 
 // Server decides whether an MCPServer is accepted.
@@ -41,6 +43,7 @@ var serverRules = []func(ServerFacts) *Verdict{
 	serverNamespaceAllowed,
 	serverResourceIsItsOwn,
 	serverOwnerMatches,
+	serverHasRoom,
 }
 
 // A server for which nobody answers is not accepted.

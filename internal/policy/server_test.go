@@ -50,7 +50,7 @@ func TestServer(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := ServerFacts{Server: server(), AuthorizationServer: found(authorizationServer()), Claims: alone}
+			f := ServerFacts{Server: server(), AuthorizationServer: found(authorizationServer()), Claims: alone, Room: NewRoom(nil)}
 			c.change(&f)
 			got := Server(f)
 			equal(t, "verdict", c.want, brief(got))
@@ -81,7 +81,7 @@ func TestServerNamespaceAllowed(t *testing.T) {
 		{"the namespace is not known", selector, NamespaceFact{}, verdict{Standing: Undecided, Reason: v1alpha1.ReasonFactUnknown, Waiting: true}},
 	} {
 		as := found(authorizationServer(func(as *v1alpha1.AuthorizationServer) { as.Spec.AllowedServers = c.allowed }))
-		equal(t, c.name, c.want, brief(Server(ServerFacts{Server: server(), AuthorizationServer: as, Namespace: c.namespace, Claims: alone})))
+		equal(t, c.name, c.want, brief(Server(ServerFacts{Server: server(), AuthorizationServer: as, Namespace: c.namespace, Claims: alone, Room: NewRoom(nil)})))
 		f := grantFacts(grant())
 		f.AuthorizationServer, f.ServerNamespace = as, c.namespace
 		equal(t, c.name+": grant", c.want.Standing == Allowed, Grant(f, now).InForce)

@@ -130,7 +130,7 @@ func TestServersAreJudgedAlike(t *testing.T) {
 	d, policies, count := throw(t), evaluators(t), tally{}
 	for range rounds {
 		as, s := d.authorizationServer(), d.server()
-		verdict := policy.Server(policy.ServerFacts{Server: s, AuthorizationServer: policy.AuthorizationServerFact{Is: policy.Present, Object: as}, Claims: policy.ClaimsFact{Is: policy.Present}})
+		verdict := policy.Server(policy.ServerFacts{Server: s, AuthorizationServer: policy.AuthorizationServerFact{Is: policy.Present, Object: as}, Claims: policy.ClaimsFact{Is: policy.Present}, Room: policy.NewRoom(nil)})
 		said := firstReason(t, ask(t, policies, question{who: alice, object: s, params: as}))
 		count.compare(t, s, said, known(verdict.Reason))
 		if t.Failed() {
@@ -171,7 +171,7 @@ func TestApprovalsAreJudgedAlike(t *testing.T) {
 		refusals := ask(t, policies, question{who: who, object: a})
 		// A name that is not that of the user is refused; the operator sees only names.
 		named := a.Annotations[v1alpha1.AnnotationApprovedBy]
-		facts := policy.GrantFacts{Grant: g, Registration: r, Server: policy.ServerFact{Is: policy.Present, Object: s}, ServerClaims: policy.ClaimsFact{Is: policy.Present}}
+		facts := policy.GrantFacts{Grant: g, Registration: r, Server: policy.ServerFact{Is: policy.Present, Object: s}, ServerClaims: policy.ClaimsFact{Is: policy.Present}, Room: policy.NewRoom(nil)}
 		void := policy.Void(facts, a) != "" || named != who
 		count.compare(t, a, verdict(len(refusals) > 0), verdict(void))
 		if t.Failed() {
@@ -208,7 +208,7 @@ func TestScopesAreJudgedAlike(t *testing.T) {
 	for range 2 * rounds {
 		s := server("random")
 		s.Spec.Scopes[0].Name = d.scope()
-		verdict := policy.Server(policy.ServerFacts{Server: s, AuthorizationServer: policy.AuthorizationServerFact{Is: policy.Present, Object: open("strict")}, Claims: policy.ClaimsFact{Is: policy.Present}})
+		verdict := policy.Server(policy.ServerFacts{Server: s, AuthorizationServer: policy.AuthorizationServerFact{Is: policy.Present, Object: open("strict")}, Claims: policy.ClaimsFact{Is: policy.Present}, Room: policy.NewRoom(nil)})
 		said := ""
 		if refusal := refuses(s); refusal != "" {
 			said = v1alpha1.ReasonScopeNotAllowed

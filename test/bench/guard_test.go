@@ -162,6 +162,7 @@ func newGuardBench(t *testing.T) *guardBench {
 	as := &v1alpha1.AuthorizationServer{ObjectMeta: metav1.ObjectMeta{Name: guardedServer}, Spec: v1alpha1.AuthorizationServerSpec{
 		Issuer: g.issuer.url, DynamicRegistration: &v1alpha1.DynamicRegistration{},
 		AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+		Policy:         &v1alpha1.RegistrationPolicy{MaxGrantsPerNamespace: new(int32(1_000_000))},
 	}}
 	mcp := &v1alpha1.MCPServer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: operator.TeamNamespace, Name: guardedServer, Annotations: map[string]string{v1alpha1.AnnotationOwner: operator.Owner}},

@@ -41,7 +41,8 @@ type guard struct {
 	address, metrics, health string
 	// log and audit are files.
 	log, audit string
-	// environment is further variables.
+	// binary is another guard than the one in bin, environment further variables of it.
+	binary      string
 	environment []string
 	// ended is closed when the process has ended, with err.
 	ended chan struct{}
@@ -106,7 +107,11 @@ func (g *guard) start(t *testing.T, w *world, kubeconfig string, servers []strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), built(t, "guard"), append(arguments, further...)...)
+	binary := g.binary
+	if binary == "" {
+		binary = built(t, "guard")
+	}
+	g.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, append(arguments, further...)...)
 	g.cmd.Env = append([]string{"KUBECONFIG=" + kubeconfig}, g.environment...)
 	g.cmd.Stdout, g.cmd.Stderr = log, log
 	if err := errors.Join(g.cmd.Start(), log.Close()); err != nil {

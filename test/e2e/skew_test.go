@@ -20,6 +20,7 @@ import (
 // behind: that is shown, and a client lives to its end all the same.
 func TestClockSkew(t *testing.T) {
 	w := startWorld(t)
+	w.connect(t, "devas-right", w.startDevAS(t).Issuer())
 	for name, ahead := range map[string]time.Duration{"ahead": 5 * time.Minute, "behind": -5 * time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -33,6 +34,9 @@ func TestClockSkew(t *testing.T) {
 			g.Expect(object.Status.ClockSkewSeconds).NotTo(BeNil(), "the skew is not shown")
 			// The header has whole seconds, and the answer takes its time.
 			g.Expect(float64(*object.Status.ClockSkewSeconds)).To(BeNumerically("~", ahead.Seconds(), 2))
+
+			g.Expect(w.clock(t, object.Name)()).To(HavePrefix("False/AuthorizationServerClockOff: "))
+			g.Expect(w.clock(t, "devas-right")()).To(HavePrefix("True/Synchronized: "))
 
 			s := newScene(t, w, object.Name)
 			for i, method := range methods {

@@ -168,6 +168,8 @@ func authorizationServer(as *devas.Server, o StageOptions) *v1alpha1.Authorizati
 		Spec: v1alpha1.AuthorizationServerSpec{
 			Issuer:            as.Issuer(),
 			AllowedNamespaces: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}, AllowedServers: &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			// All that is measured is in one namespace.
+			Policy: &v1alpha1.RegistrationPolicy{MaxGrantsPerNamespace: new(int32(1_000_000))},
 		},
 	}
 	if o.OwnIDs {

@@ -69,7 +69,7 @@ func (k *known) FirstScopes(server guard.Server) []string {
 	return policy.FirstScopes(server.ServerEntry, slices.Values(all), noon)
 }
 
-func (k *known) Age(time.Time) (time.Duration, bool) {
+func (k *known) Age() (time.Duration, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.age, k.complete

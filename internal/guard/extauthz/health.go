@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-	"k8s.io/utils/clock"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
 )
@@ -21,7 +20,6 @@ type health struct {
 	healthv1.UnimplementedHealthServer
 
 	register guard.Register
-	clock    clock.PassiveClock
 }
 
 // Check implements the gRPC health protocol.
@@ -32,7 +30,7 @@ func (h *health) Check(_ context.Context, asked *healthv1.HealthCheckRequest) (*
 		return nil, status.Error(codes.NotFound, "there is no such service")
 	}
 	serving := healthv1.HealthCheckResponse_NOT_SERVING
-	if _, complete := h.register.Age(h.clock.Now()); complete {
+	if _, complete := h.register.Age(); complete {
 		serving = healthv1.HealthCheckResponse_SERVING
 	}
 	return &healthv1.HealthCheckResponse{Status: serving}, nil

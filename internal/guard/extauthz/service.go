@@ -77,7 +77,7 @@ func New(o Options) *Service {
 // Register adds the service, and that of its health, to a gRPC server.
 func (s *Service) Register(server grpc.ServiceRegistrar) {
 	server.RegisterService(&description, s)
-	healthv1.RegisterHealthServer(server, &health{register: s.options.Register, clock: s.options.Clock})
+	healthv1.RegisterHealthServer(server, &health{register: s.options.Register})
 }
 
 // Check answers a check. It never returns an error: Envoy could be configured

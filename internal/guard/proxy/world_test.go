@@ -84,7 +84,7 @@ func (r *register) FirstScopes(server guard.Server) []string {
 	return policy.FirstScopes(server.ServerEntry, slices.Values(all), time.Now())
 }
 
-func (r *register) Age(time.Time) (time.Duration, bool) {
+func (r *register) Age() (time.Duration, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return 0, !r.stale

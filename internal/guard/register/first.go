@@ -52,7 +52,7 @@ func (f *first) of(name guard.ServerName) *firstScopes {
 
 // FirstScopes implements guard.Register.
 func (r *Register) FirstScopes(server guard.Server) []string {
-	now := r.clock.Now()
+	now := r.agreed.Now()
 	if server.EntryScope != "" {
 		return policy.FirstScopes(server.ServerEntry, nil, now)
 	}
@@ -64,7 +64,7 @@ func (r *Register) FirstScopes(server guard.Server) []string {
 	}
 	known.scopes, known.at = policy.FirstScopes(server.ServerEntry, r.memory.holdings(server.ServerEntry), now), now
 	// What takes long is done seldom: anybody may ask.
-	known.until = now.Add(max(firstFor, firstShare*r.clock.Since(now)))
+	known.until = now.Add(max(firstFor, firstShare*r.agreed.Since(now)))
 	return known.scopes
 }
 

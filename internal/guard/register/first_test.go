@@ -48,7 +48,7 @@ func BenchmarkFirstScopes(b *testing.B) {
 // of its authorization server, by their namespace, and kept for a while.
 func TestFirstScopesAreThoseOfItsClients(t *testing.T) {
 	clock := clocktesting.NewFakeClock(time.Now())
-	r := &Register{clock: clock, memory: newMemory()}
+	r := &Register{clock: clock, agreed: clock, memory: newMemory()}
 	m := r.memory
 	m.open(serverSource(guard.ServerName{Namespace: "a", Name: "files"}))
 	server := guard.Server{ServerEntry: policy.ServerEntry{Namespace: "a", Name: "files", AuthorizationServer: "as", Scopes: []policy.CatalogueScope{{Name: "read"}, {Name: "write"}}}}
@@ -84,7 +84,8 @@ func TestFirstScopesAreThoseOfItsClients(t *testing.T) {
 
 // News come in while somebody asks.
 func TestNewsComeInWhileFirstScopesAreLookedFor(t *testing.T) {
-	r := &Register{clock: clocktesting.NewFakeClock(time.Now()), memory: newMemory()}
+	clock := clocktesting.NewFakeClock(time.Now())
+	r := &Register{clock: clock, memory: newMemory()}
 	m := r.memory
 	m.open(serverSource(guard.ServerName{Namespace: "a", Name: "files"}))
 	regs, given := m.open(sourceKey{registrations, "", fieldAuthorizationServer, "as"}), m.open(sourceKey{grants, "", fieldServer, "files"})

@@ -213,7 +213,7 @@ func TestAnAPIServerThatWasPutBackIsFoundAtTheNextBeat(t *testing.T) {
 			d.clock.Step(time.Second)
 			d.heard()
 			beats(t, d)
-			age, complete := d.Age(d.clock.Now())
+			age, complete := d.Age()
 			if complete == c.lost || complete && age != 0 {
 				t.Errorf("age %s, complete %t", age, complete)
 			}
@@ -235,7 +235,7 @@ func TestWhatWasFollowedIsForgotten(t *testing.T) {
 		beats(t, d)
 		d.lease.write(t.Context())
 	}
-	if _, complete := d.Age(d.clock.Now()); complete || d.contact.peak() != "" {
+	if _, complete := d.Age(); complete || d.contact.peak() != "" {
 		t.Errorf("complete %t, seen %q", complete, d.contact.peak())
 	}
 	// The Lease of before is taken over once everything was read anew.
@@ -246,7 +246,7 @@ func TestWhatWasFollowedIsForgotten(t *testing.T) {
 	}
 	beats(t, d)
 	d.lease.write(t.Context())
-	if _, complete := d.Age(d.clock.Now()); !complete {
+	if _, complete := d.Age(); !complete {
 		t.Error("not complete although all was read anew")
 	}
 }
@@ -256,7 +256,7 @@ func TestAListFromBeforeIsNoticed(t *testing.T) {
 	d, _, clients := traveller(t, "guards")
 	d.contact.asks(clients)
 	_ = clients.Replace(nil, "99")
-	if _, complete := d.Age(d.clock.Now()); complete || !sent(d.again) {
+	if _, complete := d.Age(); complete || !sent(d.again) {
 		t.Error("it is relied on")
 	}
 }

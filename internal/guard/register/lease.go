@@ -148,7 +148,7 @@ func (l *lease) remove(ctx context.Context) {
 // on: the guard may have heard of the API server after it wrote the last one.
 func (r *Register) newLease() *coordinationv1.Lease {
 	o := r.options
-	now := metav1.NewMicroTime(r.clock.Now())
+	now := metav1.NewMicroTime(r.agreed.Now())
 	holds := o.MaxStaleness + slack
 	seconds := int32(min(math.MaxInt32, (holds+time.Second-1)/time.Second)) //nolint:gosec // it is bounded.
 	// A map of strings is always marshalled.

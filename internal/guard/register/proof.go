@@ -126,7 +126,7 @@ func (l *lease) renew(ctx context.Context) error {
 	case <-r.news:
 	default:
 	}
-	peak, wanted := r.contact.peak(), r.newLease()
+	peak, at, wanted := r.contact.peak(), r.clock.Now(), r.newLease()
 	stored, err := l.put(ctx, wanted)
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (l *lease) renew(ctx context.Context) error {
 	}
 	l.keep(stored)
 	l.drawn = nil
-	r.contact.renewed(wanted.Spec.RenewTime.Time)
+	r.contact.renewed(at)
 	return nil
 }
 

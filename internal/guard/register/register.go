@@ -26,8 +26,12 @@ type Options struct {
 	// Namespaces are those whose registrations and grants are watched. Empty
 	// means all.
 	Namespaces []string
-	// Clock is required.
+	// Clock tells how long ago something was: that of the machine, which is not moved
+	// while the guard waits for word of the API server. Required.
 	Clock clock.WithTicker
+	// Agreed tells the time by which registrations and grants end, and which the Lease
+	// states. nil means Clock.
+	Agreed clock.PassiveClock
 	// Identity tells this guard from others, for example the name of its pod.
 	// Required with LeaseNamespace.
 	Identity string
@@ -61,6 +65,7 @@ func (o Options) validate() error {
 type Register struct {
 	options Options
 	clock   clock.WithTicker
+	agreed  clock.PassiveClock
 	log     logr.Logger
 	api     *api
 	memory  *memory
@@ -87,12 +92,15 @@ func New(config *rest.Config, o Options) (*Register, error) {
 	if len(o.Namespaces) == 0 {
 		o.Namespaces = []string{""}
 	}
+	if o.Agreed == nil {
+		o.Agreed = o.Clock
+	}
 	api, err := newAPI(config)
 	if err != nil {
 		return nil, err
 	}
 	r := &Register{
-		options: o, drawn: strings.ToLower(rand.Text()[:8]), clock: o.Clock, log: o.Log, api: api, memory: newMemory(),
+		options: o, drawn: strings.ToLower(rand.Text()[:8]), clock: o.Clock, agreed: o.Agreed, log: o.Log, api: api, memory: newMemory(),
 		contact: contact{sources: map[sourceKey]*source{}},
 		fatal:   make(chan error, 1), moved: newSignal(), doubt: newSignal(), news: newSignal(), again: newSignal(),
 	}
@@ -138,7 +146,8 @@ func (r *Register) Denials(server guard.Server, clientID string) []policy.Denial
 // Age implements guard.Register: it is the time since the API server answered
 // while every watch was open, or, where a Lease is kept, for how long that is
 // overdue: when it ends the operator takes the guard to let nothing pass.
-func (r *Register) Age(now time.Time) (age time.Duration, complete bool) {
+func (r *Register) Age() (age time.Duration, complete bool) {
+	now := r.clock.Now()
 	age, complete = r.contact.age(now)
 	if r.options.LeaseNamespace == "" {
 		return age, complete
@@ -179,7 +188,7 @@ func (r *Register) Stats() Stats {
 	s.Clients, s.Grants = r.memory.counts()
 	s.Denials, s.Misread = r.memory.denialCounts()
 	s.Restarts = r.contact.forgotten()
-	s.Age, s.Complete = r.Age(r.clock.Now())
+	s.Age, s.Complete = r.Age()
 	return s
 }
 

@@ -176,7 +176,7 @@ func (w *world) startedBy(t *testing.T, config *rest.Config, o register.Options,
 
 func complete(r *register.Register) func() bool {
 	return func() bool {
-		age, complete := r.Age(time.Now())
+		age, complete := r.Age()
 		return complete && age < fresh
 	}
 }
@@ -362,12 +362,12 @@ func testOutage(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	const bound = 4 * time.Second
-	g.Eventually(func() time.Duration { age, _ := r.Age(time.Now()); return age }, patience, often).Should(BeNumerically(">", bound))
+	g.Eventually(func() time.Duration { age, _ := r.Age(); return age }, patience, often).Should(BeNumerically(">", bound))
 	g.Expect(call(r, "outage", during)).To(BeEmpty())
 	if err := w.plane.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g.Eventually(func() time.Duration { age, _ := r.Age(time.Now()); return age }, patience, often).Should(BeNumerically("<", time.Second))
+	g.Eventually(func() time.Duration { age, _ := r.Age(); return age }, patience, often).Should(BeNumerically("<", time.Second))
 	if err := w.Delete(t.Context(), before); err != nil {
 		t.Fatal(err)
 	}

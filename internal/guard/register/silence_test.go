@@ -111,7 +111,7 @@ func testSilence(t *testing.T, w *world) {
 	}
 	cut := time.Now()
 	age := func() time.Duration {
-		age, _ := r.Age(time.Now())
+		age, _ := r.Age()
 		return age
 	}
 	g.Eventually(age, patience, often).Should(BeNumerically(">", 4*time.Second))

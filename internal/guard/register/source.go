@@ -62,7 +62,7 @@ func (s *source) take(object any, gone bool) {
 	if gone {
 		value = nil
 	}
-	changes, left := s.register.memory.set(s.shelf, at, value, s.register.clock.Now())
+	changes, left := s.register.memory.set(s.shelf, at, value, s.register.agreed.Now())
 	s.left = s.left || left
 	s.register.tell(changes)
 	if s.key.resource == servers || s.key.resource == denials {

@@ -42,7 +42,7 @@ func newDesk() *desk {
 	d := &desk{clock: clocktesting.NewFakeClock(start)}
 	d.Register = &Register{
 		options: Options{Servers: []guard.ServerName{files}, Namespaces: []string{""}, MaxStaleness: time.Minute},
-		clock:   d.clock, log: logr.Discard(), memory: newMemory(), contact: contact{sources: map[sourceKey]*source{}},
+		clock:   d.clock, agreed: d.clock, log: logr.Discard(), memory: newMemory(), contact: contact{sources: map[sourceKey]*source{}},
 		moved: newSignal(), doubt: newSignal(), news: newSignal(), again: newSignal(),
 	}
 	d.OnChange(func(c guard.Change) { d.told = append(d.told, c) })

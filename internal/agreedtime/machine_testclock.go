@@ -3,7 +3,7 @@
 
 //go:build testclock
 
-package main
+package agreedtime
 
 import (
 	"os"
@@ -12,9 +12,9 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// machine is a clock that is wrong by what TEST_CLOCK_AHEAD says, for tests of a binary
+// Machine is a clock that is wrong by what TEST_CLOCK_AHEAD says, for tests of a binary
 // that is built for them: no other has it.
-func machine() clock.WithTicker {
+func Machine() clock.WithTicker {
 	by, err := time.ParseDuration(os.Getenv("TEST_CLOCK_AHEAD"))
 	if err != nil {
 		panic("TEST_CLOCK_AHEAD: " + err.Error())

@@ -3,9 +3,9 @@
 
 //go:build !testclock
 
-package main
+package agreedtime
 
 import "k8s.io/utils/clock"
 
-// machine is the clock of the machine.
-func machine() clock.WithTicker { return clock.RealClock{} }
+// Machine is the clock of the machine.
+func Machine() clock.WithTicker { return clock.RealClock{} }
