@@ -76,7 +76,7 @@ func (r *ScopeGrantReconciler) report(ctx context.Context, facts policy.GrantFac
 		return classify(errStale).result(errStale)
 	}
 	after.Status = grantStatus(grant, reg, d, applied, policy.Review(facts, d, now), now)
-	if observed == nil && settling(grant, after.Status.Conditions, now) && after.Status.Approval == nil {
+	if observed == nil && settling(grant, after.Status.Conditions, now) {
 		return ctrl.Result{RequeueAfter: settleTime}, nil
 	}
 	if !equality.Semantic.DeepEqual(grant.Status, after.Status) {

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
@@ -343,7 +344,12 @@ func (l *life) leave(ctx context.Context) error {
 		objects = append(objects, l.approval)
 	}
 	for _, object := range objects {
-		if err := l.world.Delete(ctx, object); client.IgnoreNotFound(err) != nil {
+		err := l.world.Delete(ctx, object)
+		if apierrors.IsForbidden(err) {
+			// The count of clients that live on it is some seconds old.
+			err = l.confirmed(ctx, object)
+		}
+		if client.IgnoreNotFound(err) != nil {
 			return err
 		}
 	}
@@ -351,6 +357,15 @@ func (l *life) leave(ctx context.Context) error {
 		return err
 	}
 	return l.close()
+}
+
+// confirmed deletes what clients may live on.
+func (l *life) confirmed(ctx context.Context, object client.Object) error {
+	confirmation := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"999999999"}}}`, v1alpha1.AnnotationConfirmDeletion)
+	if err := l.world.Patch(ctx, object, client.RawPatch(types.MergePatchType, confirmation)); err != nil {
+		return err
+	}
+	return l.world.Delete(ctx, object)
 }
 
 // close ends what runs for the tenant.
