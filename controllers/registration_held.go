@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // A registration that is let go may stay, held by a finalizer of others. It does not
@@ -40,4 +41,11 @@ func owesStatus(reg *v1alpha1.MCPClientRegistration) bool {
 	ready := meta.FindStatusCondition(reg.Status.Conditions, v1alpha1.ConditionReady)
 	tells := reg.Status.ClientID == "" && ready != nil && ready.Status != metav1.ConditionTrue
 	return heldByOthers(reg) && !tells
+}
+
+// owesEnd says that the stored status does not tell of the end of the client of a record,
+// which nobody knows any more once that is gone.
+func owesEnd(reg *v1alpha1.MCPClientRegistration, record policy.Record) bool {
+	told := reg.Status.Revocation
+	return record.Client.ID != "" && record.Cause != "" && (told == nil || told.ClientID != record.Client.ID)
 }
