@@ -47,7 +47,8 @@ func owesStatus(reg *v1alpha1.MCPClientRegistration) bool {
 // client of a record, which nobody knows any more once that is gone.
 func (s *step) untold(ctx context.Context, record policy.Record) bool {
 	told := s.reg.Status.Revocation
-	if record.Client.ID == "" || record.Cause == "" || told != nil && told.ClientID == record.Client.ID {
+	ends := told != nil && told.ClientID == record.Client.ID && (told.RevokedAtASAt == nil) == record.DeletedAt.IsZero()
+	if record.Client.ID == "" || record.Cause == "" || ends {
 		return false
 	}
 	return s.Denials == nil || !s.Denials.Has(ctx, s.reg.UID, record.Client.ID)
