@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
@@ -76,6 +78,18 @@ func (d *Denials) keep(ctx context.Context, stored, wanted *v1alpha1.AccessDenia
 	stored = stored.DeepCopy()
 	stored.Spec.ExpirationTime = nil
 	return wrap("writing AccessDenial", d.Client.Update(ctx, stored))
+}
+
+// Has reports whether a client of a registration is known to be denied by Ensure.
+func (d *Denials) Has(ctx context.Context, uid types.UID, clientID string) bool {
+	var denials v1alpha1.AccessDenialList
+	if err := d.Client.List(ctx, &denials, client.MatchingFields{indexDenied: string(uid)}, client.UnsafeDisableDeepCopy); err != nil {
+		logf.FromContext(ctx).Error(err, "Listing AccessDenials")
+		return false
+	}
+	return slices.ContainsFunc(denials.Items, func(denial v1alpha1.AccessDenial) bool {
+		return denial.DeletionTimestamp == nil && denial.Spec.Client != nil && denial.Spec.Client.ClientID == clientID
+	})
 }
 
 // Remove takes back what Ensure did for a registration. It writes nothing where

@@ -9,9 +9,12 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
 
 // conflict has the next few statuses of registrations meet a newer version.
@@ -34,9 +37,9 @@ func (s *stage) conflict(statuses int) {
 // whichever writes fail meanwhile, and whether or not its status named the client before.
 func TestWhatIsHeldByOthersTellsOfItsClient(t *testing.T) {
 	t.Parallel()
-	for _, named := range []bool{true, false} {
+	for _, before := range []string{"named", "unnamed", "to be revoked"} {
 		for conflicts := range 5 {
-			t.Run(fmt.Sprintf("named %t, %d conflicts", named, conflicts), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, %d conflicts", before, conflicts), func(t *testing.T) {
 				s := newStage(t, "held")
 				s.begin()
 				reg := s.registration()
@@ -45,12 +48,14 @@ func TestWhatIsHeldByOthersTellsOfItsClient(t *testing.T) {
 				if err := s.Update(t.Context(), reg); err != nil {
 					t.Fatal(err)
 				}
-				if !named {
-					reg.Status = reg.DeepCopy().Status
+				switch before {
+				case "unnamed":
 					reg.Status.ClientID, reg.Status.Conditions, reg.Status.ObservedGeneration = "", nil, 0
-					if err := s.Status().Update(t.Context(), reg); err != nil {
-						t.Fatal(err)
-					}
+				case "to be revoked":
+					reg.Status.Revocation = &v1alpha1.Revocation{Cause: v1alpha1.CauseDeleted, ClientID: id, DueAt: metav1.NewTime(begun)}
+				}
+				if err := s.Status().Update(t.Context(), reg); err != nil {
+					t.Fatal(err)
 				}
 				s.conflict(conflicts)
 				s.remove(reg)

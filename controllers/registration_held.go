@@ -43,9 +43,13 @@ func owesStatus(reg *v1alpha1.MCPClientRegistration) bool {
 	return heldByOthers(reg) && !tells
 }
 
-// owesEnd says that the stored status does not tell of the end of the client of a record,
-// which nobody knows any more once that is gone.
-func owesEnd(reg *v1alpha1.MCPClientRegistration, record policy.Record) bool {
-	told := reg.Status.Revocation
-	return record.Client.ID != "" && record.Cause != "" && (told == nil || told.ClientID != record.Client.ID)
+// untold says that neither the stored status nor an AccessDenial tells of the end of the
+// client of a record, which nobody knows any more once that is gone.
+func (s *step) untold(ctx context.Context, record policy.Record) bool {
+	told := s.reg.Status.Revocation
+	ends := told != nil && told.ClientID == record.Client.ID && (told.RevokedAtASAt == nil) == record.DeletedAt.IsZero()
+	if record.Client.ID == "" || record.Cause == "" || ends {
+		return false
+	}
+	return s.Denials == nil || !s.Denials.Has(ctx, s.reg.UID, record.Client.ID)
 }

@@ -114,7 +114,7 @@ func (o *ownLeaver) end(ctx context.Context, out lifecycle.Outcome) (policy.Reco
 	o.Places.Leave(o.reg.UID)
 	switch {
 	case o.reg.DeletionTimestamp == nil:
-	case heldByOthers(o.reg) && (o.done.record.HoldsPlace() || owesEnd(o.reg, out.Record)):
+	case heldByOthers(o.reg) && (o.done.record.HoldsPlace() || o.untold(ctx, out.Record)):
 		// The object stays when it is let go: what it says of its client comes first.
 		return o.store(ctx, out.Record)
 	default:

@@ -31,8 +31,8 @@ import (
 )
 
 // rounds is how many objects of each kind are tried, and up to ten times as many
-// until each field was in one. At least fewest must be admitted, or the generator
-// has lost touch with the rules.
+// until fewest were admitted and each field was in one of them. Where that is not
+// enough, the generator has lost touch with the rules.
 const (
 	rounds = 1000
 	fewest = 100
@@ -101,7 +101,7 @@ func (r *trial) statuses(t *testing.T, schema apiextensionsv1.JSONSchemaProps) {
 // field of the schema must have been in one of them.
 func (r *trial) try(t *testing.T, root string, schema apiextensionsv1.JSONSchemaProps, ask func() ([]byte, error)) {
 	count, tried := 0, 0
-	for tried < rounds || tried < 10*rounds && len(r.missing(root, schema)) > 0 {
+	for tried < rounds || tried < 10*rounds && (count < fewest || len(r.missing(root, schema)) > 0) {
 		tried++
 		body, err := ask()
 		if status := (*apierrors.StatusError)(nil); errors.As(err, &status) && status.ErrStatus.Code < http.StatusInternalServerError {

@@ -7,6 +7,7 @@ package node
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/mcp-registrar/mcp-registrar/test/devas"
+	"github.com/mcp-registrar/mcp-registrar/test/env"
 )
 
 // writes are the requests that change something at an authorization server.
@@ -165,9 +167,17 @@ func (s *story) uninstall(t *testing.T) {
 		return s.kubectl(t, "get", "deployments,pods,serviceaccounts", "--namespace="+operatorNamespace,
 			"--selector=app.kubernetes.io/instance="+release, "--output=name")
 	}, patience, often).Should(BeEmpty(), "the manager is still there")
+	root, err := env.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	definitions, err := filepath.Glob(filepath.Join(root, "config", "crd", "bases", "*.yaml"))
+	if err != nil || len(definitions) == 0 {
+		t.Fatalf("no CRDs: %v", err)
+	}
 	kinds := s.kubectl(t, "get", "customresourcedefinitions", "--output=name")
-	if got := strings.Count(kinds, ".mcp-registrar.dev"); got != 5 {
-		t.Errorf("%d CRDs are left, want 5:\n%s", got, kinds)
+	if got := strings.Count(kinds, ".mcp-registrar.dev"); got != len(definitions) {
+		t.Errorf("%d CRDs are left, want %d:\n%s", got, len(definitions), kinds)
 	}
 	objects := s.kubectl(t, "get", "authorizationservers,mcpservers,mcpclientregistrations,scopegrants", "--all-namespaces", "--output=name")
 	if got := len(strings.Fields(objects)); got != 8 {
