@@ -261,7 +261,7 @@ func TestAClaimThatSleptTakesNothing(t *testing.T) {
 	admitted := NamespaceFact{Is: Present, Name: "payments", Labels: yes}
 	woken := NamespaceFact{Is: Present, Name: "mallory", Labels: yes}
 	of := func(s *v1alpha1.MCPServer, namespace NamespaceFact, other *v1alpha1.MCPServer, others NamespaceFact) string {
-		return Server(ServerFacts{Server: s, AuthorizationServer: found(as), Namespace: namespace, Claims: ClaimsFact{
+		return Server(ServerFacts{Server: s, AuthorizationServer: found(as), Namespace: namespace, Room: NewRoom(nil), Claims: ClaimsFact{
 			Is: Present, Others: []Claimant{{Server: other, Namespace: others}},
 		}}).Reason
 	}
