@@ -16,6 +16,9 @@ COMMAND     := github.com/mcp-registrar/mcp-registrar/internal/command
 LDFLAGS      = -s -w -X $(COMMAND).version=$(VERSION) -X $(COMMAND).commit=$(COMMIT)
 # Further arguments for the program or the tests that a target runs.
 ARGS        ?=
+# The end-to-end tests that run beside the others: about half of the time, and those that
+# share a Keycloak.
+E2E_PART     = ^Test(Acceptance|Matrix|OwnAccess|ServiceAccounts|Unmanageable|WatchModes|RestoredObjects|Upgrade|Economy|TimeTravel)$$
 # Not empty where this machine can be a node.
 NODE_HERE    = $(and $(filter Linux,$(shell uname -s)),$(filter 0,$(shell id -u)))
 
@@ -102,7 +105,7 @@ fuzz: controlplane ## Fuzz every target for a few seconds (FUZZ_SECONDS: in all)
 
 .PHONY: e2e
 e2e: controlplane keycloak build ## Run the real binary against a real control plane and authorization server.
-	@$(TEST) -tags=e2e -count=1 -timeout=60m $(ARGS) ./test/e2e/...
+	@$(subst --format,--raw-command --format,$(TEST)) go run ./hack/shards -part='$(E2E_PART)' -- -tags=e2e -count=1 -timeout=60m $(ARGS) ./test/e2e/...
 
 .PHONY: node
 node: controlplane ## Build a node for the test cluster, and the manager's image, into bin/node.

@@ -65,3 +65,19 @@ func testsByFolder(t *testing.T, root string) map[string][]string {
 	}
 	return folders
 }
+
+// The tests that the Makefile has run beside the others are those of test/e2e.
+func TestThePartsOfTheMakefileExist(t *testing.T) {
+	t.Parallel()
+	root := moduleRoot(t)
+	part := regexp.MustCompile(`(?m)^E2E_PART\s+= \^Test\((.+)\)\$\$$`).FindStringSubmatch(read(t, filepath.Join(root, "Makefile")))
+	if part == nil {
+		t.Fatal("the Makefile has no E2E_PART")
+	}
+	folders := testsByFolder(t, root)
+	for name := range strings.SplitSeq(part[1], "|") {
+		if !slices.Contains(folders["Test"+name], "test/e2e") {
+			t.Errorf("Makefile, E2E_PART: there is no Test%s in test/e2e", name)
+		}
+	}
+}
