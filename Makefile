@@ -16,6 +16,11 @@ COMMAND     := github.com/mcp-registrar/mcp-registrar/internal/command
 LDFLAGS      = -s -w -X $(COMMAND).version=$(VERSION) -X $(COMMAND).commit=$(COMMIT)
 # Further arguments for the program or the tests that a target runs.
 ARGS        ?=
+# How many tests of a package run at one time: most of them wait most of the time.
+ABREAST      = -parallel=6
+# The packages that start goroutines, or that several may use at one time.
+CONCURRENT   = $(addprefix ./,$(sort $(dir $(shell grep -rlE --include='*.go' --exclude='*_test.go' \
+		'^\s*go [a-zA-Z.]+|\.Go\b|^\s*"sync' cmd controllers hack internal test/devas test/operator))))
 # The end-to-end tests that run beside the others: about half of the time, and those that
 # share a Keycloak.
 E2E_PART     = ^Test(Acceptance|Matrix|OwnAccess|ServiceAccounts|Unmanageable|WatchModes|RestoredObjects|Upgrade|Economy|TimeTravel)$$
@@ -92,8 +97,12 @@ lint: ## Run the linters.
 		golangci-lint-kube-api-linter run -c ../../../.golangci.yml ./...
 
 .PHONY: test
-test: controlplane ## Run every test but e2e, soak and bench, with the race detector.
-	@$(TEST) -race -timeout=45m $(ARGS) ./...
+test: controlplane ## Run every test but e2e, soak and bench.
+	@$(TEST) -timeout=30m $(ABREAST) $(ARGS) ./...
+
+.PHONY: test-race
+test-race: controlplane ## Run the tests of the packages that start goroutines, with the race detector.
+	@$(TEST) -race -timeout=45m $(ABREAST) $(ARGS) $(CONCURRENT)
 
 .PHONY: test-api
 test-api: controlplane ## Run the tests of schema and admission against a real API server.
