@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -187,7 +188,8 @@ func contending(object client.Object) (c policy.Contender, ok bool) {
 	return c, false
 }
 
-// givesRoom passes an object that has, or waits for, less room than before.
+// givesRoom passes an object that has, or waits for, less room than before: also one that
+// gave something up for something else.
 func givesRoom() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
@@ -195,12 +197,18 @@ func givesRoom() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, was := contending(e.ObjectOld)
 			after, is := contending(e.ObjectNew)
-			return was && (!is || before.Holds && !after.Holds || len(after.Scopes) < len(before.Scopes))
+			return was && (!is || before.Holds && !after.Holds || gaveUp(before, after))
 		},
 	}
 }
 
-// getsRoom passes an object that waited for room and does no more.
+// gaveUp says that a contender had a scope that it has no more.
+func gaveUp(before, after policy.Contender) bool {
+	return slices.ContainsFunc(before.Scopes, func(scope v1alpha1.ScopeName) bool { return !slices.Contains(after.Scopes, scope) })
+}
+
+// getsRoom passes an object that waited for room and does no more, and one that has room
+// since now: who decided on it by itself may have found it full just before.
 func getsRoom() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
@@ -208,7 +216,27 @@ func getsRoom() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, ok := e.ObjectOld.(reported)
 			after, same := e.ObjectNew.(reported)
-			return ok && same && awaitsRoom(before) && !awaitsRoom(after)
+			return ok && same && (awaitsRoom(before) && !awaitsRoom(after) || !holds(before) && holds(after))
+		},
+	}
+}
+
+// holds says that an object has its room.
+func holds(object client.Object) bool {
+	c, _ := contending(object)
+	return c.Holds
+}
+
+// beginsToWait passes an object that waits for room since now: what made room while that
+// was decided found nobody waiting.
+func beginsToWait() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(reported)
+			after, same := e.ObjectNew.(reported)
+			return ok && same && !awaitsRoom(before) && awaitsRoom(after)
 		},
 	}
 }
