@@ -28,6 +28,8 @@ type rooms struct {
 	watched []string
 	servers map[types.NamespacedName]*policy.Room
 	grants  map[types.NamespacedName]*policy.Room
+	// let remembers which grants were let in; nil where nobody does.
+	let *written
 }
 
 func newRooms(reader client.Reader, watched []string) *rooms {
@@ -74,7 +76,7 @@ func (r *rooms) ofGrant(ctx context.Context, grant *v1alpha1.ScopeGrant, server 
 	contenders := make([]policy.Contender, 0, len(list.Items))
 	here := map[types.NamespacedName]bool{}
 	for i := range list.Items {
-		c, ok := policy.ContendingGrant(&list.Items[i])
+		c, ok := r.contender(&list.Items[i])
 		if !ok {
 			continue
 		}
@@ -88,6 +90,16 @@ func (r *rooms) ofGrant(ctx context.Context, grant *v1alpha1.ScopeGrant, server 
 	}
 	r.grants[at] = policy.NewRoom(contenders)
 	return r.grants[at], nil
+}
+
+// contender is a grant as one of those that share the room. One that was let in has its
+// room.
+func (r *rooms) contender(grant *v1alpha1.ScopeGrant) (c policy.Contender, ok bool) {
+	c, ok = policy.ContendingGrant(grant)
+	if r.let != nil && r.let.over(grant) {
+		c.Holds, ok = true, true
+	}
+	return c, ok
 }
 
 // leads says whether a grant is at a server of an authorization server. known are the

@@ -279,15 +279,23 @@ func serverHasRoom(f ServerFacts) *Verdict {
 // also when it gives up scopes, and when the policy becomes stricter.
 func grantHasRoom(f GrantFacts) *Verdict { return grantHasRoomBeside(f, nil) }
 
-// grantHasRoomBeside is grantHasRoom where others were let in since its room was looked at.
-func grantHasRoomBeside(f GrantFacts, since []Contender) *Verdict {
+// AsksForRoom reports whether a grant that is to be in force has no room yet, or asks for
+// more.
+func AsksForRoom(f GrantFacts) bool {
 	c, _ := ContendingGrant(f.Grant)
 	carried := carriedBy(f.Carried)
 	if f.Registration != nil {
 		carried = carriedBy(f.Registration.Status.Scopes)
 	}
-	if c.Holds && f.Grant.Status.ObservedGeneration == f.Grant.Generation || carried.newness(f.Grant) == 0 {
+	settled := c.Holds && f.Grant.Status.ObservedGeneration == f.Grant.Generation
+	return !settled && carried.newness(f.Grant) != 0
+}
+
+// grantHasRoomBeside is grantHasRoom where others were let in since its room was looked at.
+func grantHasRoomBeside(f GrantFacts, since []Contender) *Verdict {
+	if !AsksForRoom(f) {
 		return nil
 	}
+	c, _ := ContendingGrant(f.Grant)
 	return f.Room.full(c, grantLimit(f.AuthorizationServer), since...)
 }
