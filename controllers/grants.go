@@ -25,10 +25,16 @@ type Grants struct {
 	Admission *Admission
 	// Namespaces are those that the operator watches; empty means all.
 	Namespaces []string
+
+	letting letting
 }
 
 // rooms are what namespaces share, for one pass.
-func (g *Grants) rooms() *rooms { return newRooms(g.Client, g.Namespaces) }
+func (g *Grants) rooms() *rooms {
+	shared := newRooms(g.Client, g.Namespaces)
+	shared.let = &g.letting.over
+	return shared
+}
 
 // Observe adds the server of a grant, what its owners decided and what room there is. What
 // could not be learnt is unknown, and its error comes along.

@@ -86,7 +86,7 @@ func (r *RegistrationReconciler) Reconcile(ctx context.Context, reg *v1alpha1.MC
 		return classify(err).result(err)
 	}
 	seen := r.observe(ctx, reg, now)
-	decision := policy.Registration(seen.facts, now)
+	decision := r.decide(ctx, &seen, now)
 	done := r.enforce(ctx, reg, seen, decision)
 	return r.report(ctx, reg, decision, done, now)
 }

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,6 +28,8 @@ type rooms struct {
 	watched []string
 	servers map[types.NamespacedName]*policy.Room
 	grants  map[types.NamespacedName]*policy.Room
+	// let remembers which grants were let in; nil where nobody does.
+	let *written
 }
 
 func newRooms(reader client.Reader, watched []string) *rooms {
@@ -73,7 +76,7 @@ func (r *rooms) ofGrant(ctx context.Context, grant *v1alpha1.ScopeGrant, server 
 	contenders := make([]policy.Contender, 0, len(list.Items))
 	here := map[types.NamespacedName]bool{}
 	for i := range list.Items {
-		c, ok := policy.ContendingGrant(&list.Items[i])
+		c, ok := r.contender(&list.Items[i])
 		if !ok {
 			continue
 		}
@@ -87,6 +90,16 @@ func (r *rooms) ofGrant(ctx context.Context, grant *v1alpha1.ScopeGrant, server 
 	}
 	r.grants[at] = policy.NewRoom(contenders)
 	return r.grants[at], nil
+}
+
+// contender is a grant as one of those that share the room. One that was let in has its
+// room.
+func (r *rooms) contender(grant *v1alpha1.ScopeGrant) (c policy.Contender, ok bool) {
+	c, ok = policy.ContendingGrant(grant)
+	if r.let != nil && r.let.over(grant) {
+		c.Holds, ok = true, true
+	}
+	return c, ok
 }
 
 // leads says whether a grant is at a server of an authorization server. known are the
@@ -187,7 +200,8 @@ func contending(object client.Object) (c policy.Contender, ok bool) {
 	return c, false
 }
 
-// givesRoom passes an object that has, or waits for, less room than before.
+// givesRoom passes an object that has, or waits for, less room than before: also one that
+// gave something up for something else.
 func givesRoom() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
@@ -195,12 +209,18 @@ func givesRoom() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, was := contending(e.ObjectOld)
 			after, is := contending(e.ObjectNew)
-			return was && (!is || before.Holds && !after.Holds || len(after.Scopes) < len(before.Scopes))
+			return was && (!is || before.Holds && !after.Holds || gaveUp(before, after))
 		},
 	}
 }
 
-// getsRoom passes an object that waited for room and does no more.
+// gaveUp says that a contender had a scope that it has no more.
+func gaveUp(before, after policy.Contender) bool {
+	return slices.ContainsFunc(before.Scopes, func(scope v1alpha1.ScopeName) bool { return !slices.Contains(after.Scopes, scope) })
+}
+
+// getsRoom passes an object that waited for room and does no more, and one that has room
+// since now: who decided on it by itself may have found it full just before.
 func getsRoom() predicate.Predicate {
 	return predicate.Funcs{
 		CreateFunc: func(event.CreateEvent) bool { return false },
@@ -208,7 +228,27 @@ func getsRoom() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, ok := e.ObjectOld.(reported)
 			after, same := e.ObjectNew.(reported)
-			return ok && same && awaitsRoom(before) && !awaitsRoom(after)
+			return ok && same && (awaitsRoom(before) && !awaitsRoom(after) || !holds(before) && holds(after))
+		},
+	}
+}
+
+// holds says that an object has its room.
+func holds(object client.Object) bool {
+	c, _ := contending(object)
+	return c.Holds
+}
+
+// beginsToWait passes an object that waits for room since now: what made room while that
+// was decided found nobody waiting.
+func beginsToWait() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(reported)
+			after, same := e.ObjectNew.(reported)
+			return ok && same && !awaitsRoom(before) && awaitsRoom(after)
 		},
 	}
 }

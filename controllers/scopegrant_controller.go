@@ -45,9 +45,9 @@ type ScopeGrantReconciler struct {
 func (r *ScopeGrantReconciler) Reconcile(ctx context.Context, grant *v1alpha1.ScopeGrant) (ctrl.Result, error) {
 	now := r.Clock.Now()
 	facts, reg, err := r.observe(ctx, grant)
-	decision := policy.Grant(facts, now)
+	decision, turnErr := r.Grants.decide(ctx, &facts, now)
 	applied := policy.Applied(grant, decision, reg)
-	return r.report(ctx, facts, reg, decision, applied, err, now)
+	return r.report(ctx, facts, reg, decision, applied, errors.Join(err, turnErr), now)
 }
 
 func (r *ScopeGrantReconciler) observe(ctx context.Context, grant *v1alpha1.ScopeGrant) (policy.GrantFacts, *v1alpha1.MCPClientRegistration, error) {

@@ -153,7 +153,7 @@ func (r *RegistrationReconciler) SetupWithManager(mgr manager.Manager, workers i
 // SetupWithManager starts the reconciler of grants.
 func (r *ScopeGrantReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("scopegrant").
-		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(changed)).
+		For(&v1alpha1.ScopeGrant{}, builder.WithPredicates(predicate.Or(changed, beginsToWait()))).
 		Watches(&v1alpha1.ScopeGrantApproval{}, handler.EnqueueRequestsFromMapFunc(r.ofApproval), builder.WithPredicates(decided)).
 		Watches(&v1alpha1.MCPClientRegistration{}, handler.EnqueueRequestsFromMapFunc(r.ofRegistration)).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofServer), builder.WithPredicates(predicate.Or(changed, toolsChanged(), claimShifted(), getsRoom()))).
@@ -177,7 +177,7 @@ func (r *ApprovalReconciler) SetupWithManager(mgr manager.Manager, workers int) 
 // SetupWithManager starts the reconciler of servers.
 func (r *MCPServerReconciler) SetupWithManager(mgr manager.Manager, workers int) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("mcpserver").
-		For(&v1alpha1.MCPServer{}, builder.WithPredicates(changed)).
+		For(&v1alpha1.MCPServer{}, builder.WithPredicates(predicate.Or(changed, beginsToWait()))).
 		Watches(&v1alpha1.AuthorizationServer{}, handler.EnqueueRequestsFromMapFunc(r.ofAuthorizationServer), builder.WithPredicates(changed)).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(predicate.Or(comesOrGoes(), claimShifted()))).
 		Watches(&v1alpha1.MCPServer{}, handler.EnqueueRequestsFromMapFunc(r.ofRoom), builder.WithPredicates(givesRoom())).

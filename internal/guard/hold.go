@@ -61,8 +61,10 @@ type holding struct {
 	end     context.CancelCauseFunc
 	ctx     context.Context //nolint:containedctx // It is the life of what is held, and ends with it.
 
-	mu       sync.Mutex
-	token    Token
+	mu    sync.Mutex
+	token Token
+	// at is when that was known of the token.
+	at       time.Time
 	checking bool
 }
 
@@ -70,10 +72,10 @@ type holding struct {
 // it is verified anew: it is that of the decision.
 func (h *holding) person(client Change) person { return person{client, h.subject} }
 
-func (h *holding) known() Token {
+func (h *holding) known() (token Token, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.token
+	return h.token, h.at
 }
 
 // stop ends what is held, by a verdict.
@@ -87,7 +89,7 @@ func (h *holding) stop(v Verdict) { h.end(&endedError{v}) }
 func (e *Engine) Hold(ctx context.Context, r Request, v Verdict) (holdingCtx context.Context, release func()) {
 	holdingCtx, cancel := context.WithCancelCause(ctx)
 	shown, _ := r.presented() // It was right, or there were no verdict to hold by.
-	h := &holding{request: r, server: v.Server, subject: v.Token.Subject, raw: shown.Token, token: v.Token, ctx: holdingCtx, end: cancel}
+	h := &holding{request: r, server: v.Server, subject: v.Token.Subject, raw: shown.Token, token: v.Token, at: e.clock.Now(), ctx: holdingCtx, end: cancel}
 	key := holder(v)
 	e.held.add(key, h)
 	// What changed since the decision was seen by nobody; what changes from here on finds
@@ -132,14 +134,17 @@ func (e *Engine) Ended(held context.Context, r Request) Verdict {
 }
 
 // review ends what may not go on, and has a token verified again when it is time.
-// A token that has ended is not asked about: its issuer would only say so.
+// A token that has ended is not asked about: its issuer would only say so. Where the time
+// was put back, it is time.
 func (e *Engine) review(h *holding) {
-	token, now := h.known(), e.clock.Now()
+	token, at := h.known()
+	now := e.clock.Now()
 	if v := e.reconsider(h, token, now); !v.Allowed() {
 		h.stop(v)
 		return
 	}
-	if passed(token.CheckAt, now) && !passed(token.ExpiresAt, now) {
+	due := passed(token.CheckAt, now) || !token.CheckAt.IsZero() && now.Before(at.Add(-apart))
+	if due && !passed(token.ExpiresAt, now) {
 		h.check(e)
 	}
 }
@@ -189,7 +194,7 @@ func (h *holding) check(e *Engine) {
 func (h *holding) checked(e *Engine, token Token, err error) {
 	now := e.clock.Now()
 	h.mu.Lock()
-	h.checking = false
+	h.checking, h.at = false, now
 	known, reason := h.token, ReasonAllowed
 	switch {
 	case err == nil && token.ClientID != "":

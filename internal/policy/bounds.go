@@ -109,10 +109,13 @@ func crowded(f GrantFacts) *Verdict {
 
 // share gives the grants in force what room there is: those first that the client
 // lives on, so that none loses its scopes to a newer one; then the older ones. A
-// grant that finds no room is not in force. What is undecided keeps its room.
+// grant that finds no room is not in force. What is undecided keeps its room. Those of one
+// registration are let in together, and find what room there is in the namespace one after
+// another.
 func (q *inquiry) share() {
 	order, newness := q.precedence()
 	taken := newLoad()
+	var since []Contender
 	for _, i := range order {
 		grant, decision := q.Grants[i].Grant, &q.grants[i]
 		if !decision.InForce && (!decision.Undecided || newness[i] == unknownToClient) {
@@ -121,6 +124,16 @@ func (q *inquiry) share() {
 		if refusal := taken.full(grant); refusal != nil && decision.InForce {
 			*decision = decision.crowdedOut(*refusal)
 			continue
+		}
+		if decision.InForce {
+			facts := q.Grants[i]
+			facts.Registration = q.Registration
+			if refusal := grantHasRoomBeside(facts, since); refusal != nil {
+				*decision = decision.crowdedOut(*refusal)
+				continue
+			}
+			c, _ := ContendingGrant(grant)
+			since = append(since, c)
 		}
 		taken.add(grant)
 	}

@@ -85,14 +85,16 @@ type share struct {
 	without []v1alpha1.ScopeName
 	objects int
 	scopes  int
-	// given are the scopes of those that waited.
+	// given are the scopes of those that have no room yet and come before, and names
+	// those of them that were let in already.
 	given map[v1alpha1.ScopeName]bool
+	names map[string]bool
 }
 
 // before is what those have that come before a contender. What it holds itself is not
 // among it.
 func (r *Room) before(c Contender) *share {
-	s := &share{room: r, objects: len(r.holding), scopes: len(r.scopes), given: map[v1alpha1.ScopeName]bool{}}
+	s := &share{room: r, objects: len(r.holding), scopes: len(r.scopes), given: map[v1alpha1.ScopeName]bool{}, names: map[string]bool{}}
 	if held, there := r.holding[c.Name]; there {
 		s.without = held
 		s.objects--
@@ -130,11 +132,26 @@ func (s *share) offer(c Contender, most limit) bool {
 	if objects > most.objects || scopes > most.scopes {
 		return false
 	}
-	s.objects, s.scopes = objects, scopes
+	s.take(c)
+	return true
+}
+
+// take gives a contender its room.
+func (s *share) take(c Contender) {
+	s.objects, s.scopes = s.with(c)
 	for _, name := range c.Scopes {
 		s.given[name] = true
 	}
-	return true
+}
+
+// letIn gives those their room that were let in since the room was looked at.
+func (s *share) letIn(since []Contender) {
+	for _, c := range since {
+		if _, there := s.room.holding[c.Name]; !there {
+			s.take(c)
+			s.names[c.Name] = true
+		}
+	}
 }
 
 // limit bounds the room of one kind.
@@ -171,14 +188,16 @@ func grantLimit(f AuthorizationServerFact) limit {
 
 // full says why a contender finds no room; nil when it does. Those that wait have room
 // given in the order in which they came, as far as they fit; whoever would exceed a bound
-// is passed over, so that nobody waits for what never fits.
-func (r *Room) full(c Contender, most limit) *Verdict {
+// is passed over, so that nobody waits for what never fits. since are those that were let
+// in since the room was looked at.
+func (r *Room) full(c Contender, most limit, since ...Contender) *Verdict {
 	if r == nil {
 		return unknownVerdict("what else there is in the namespace")
 	}
 	taken := r.before(c)
+	taken.letIn(since)
 	for _, other := range r.waiting {
-		if other.Name == c.Name {
+		if other.Name == c.Name || taken.names[other.Name] {
 			continue
 		}
 		if other.earlier(c) > 0 {
@@ -258,14 +277,25 @@ func serverHasRoom(f ServerFacts) *Verdict {
 // A namespace has no more grants in force, and no more scopes by them, than the
 // AuthorizationServer's policy allows. A grant that is in force as it is written stays so,
 // also when it gives up scopes, and when the policy becomes stricter.
-func grantHasRoom(f GrantFacts) *Verdict {
+func grantHasRoom(f GrantFacts) *Verdict { return grantHasRoomBeside(f, nil) }
+
+// AsksForRoom reports whether a grant that is to be in force has no room yet, or asks for
+// more.
+func AsksForRoom(f GrantFacts) bool {
 	c, _ := ContendingGrant(f.Grant)
 	carried := carriedBy(f.Carried)
 	if f.Registration != nil {
 		carried = carriedBy(f.Registration.Status.Scopes)
 	}
-	if c.Holds && f.Grant.Status.ObservedGeneration == f.Grant.Generation || carried.newness(f.Grant) == 0 {
+	settled := c.Holds && f.Grant.Status.ObservedGeneration == f.Grant.Generation
+	return !settled && carried.newness(f.Grant) != 0
+}
+
+// grantHasRoomBeside is grantHasRoom where others were let in since its room was looked at.
+func grantHasRoomBeside(f GrantFacts, since []Contender) *Verdict {
+	if !AsksForRoom(f) {
 		return nil
 	}
-	return f.Room.full(c, grantLimit(f.AuthorizationServer))
+	c, _ := ContendingGrant(f.Grant)
+	return f.Room.full(c, grantLimit(f.AuthorizationServer), since...)
 }

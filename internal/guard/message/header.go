@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -98,13 +99,34 @@ func plain(header Header) *guard.Fault {
 	if fault := upgrade(header); fault != nil {
 		return fault
 	}
-	for _, name := range []string{headerMethod, headerName, headerRevision, headerSession, headerReplay} {
+	if fault := dropped(header); fault != nil {
+		return fault
+	}
+	for _, name := range decisive {
 		if len(header.Values(name)) > 1 {
 			return mismatch("the header " + name + " is there more than once")
 		}
 	}
 	if strings.ContainsFunc(value(header, headerSession), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return mismatch("the header " + headerSession + " has characters that the id of a session cannot have")
+	}
+	return nil
+}
+
+// decisive are the headers that are decided by.
+var decisive = []string{headerMethod, headerName, headerRevision, headerSession, headerReplay}
+
+// dropped refuses a request that declares one of decisive a matter of this connection (RFC
+// 9110 §7.6.1): the server would not get it, and answer for something else than was decided
+// about.
+func dropped(header Header) *guard.Fault {
+	for _, value := range header.Values("Connection") {
+		for named := range strings.SplitSeq(value, ",") {
+			named = strings.TrimSpace(named)
+			if slices.ContainsFunc(decisive, func(name string) bool { return strings.EqualFold(name, named) }) {
+				return mismatch("the header Connection names a header of MCP, which is for the server")
+			}
+		}
 	}
 	return nil
 }

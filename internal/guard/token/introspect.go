@@ -66,10 +66,13 @@ func (i *issuer) introspect(ctx context.Context, now time.Time, sum digest, q qu
 	}
 }
 
+// remembered is the answer that holds. One that would hold for longer than any was given
+// before the clock was set back, and holds no more.
 func (i *issuer) remembered(sum digest, now time.Time) (standing, bool) {
+	latest := now.Add(i.introspection.CacheFor + longestFetch)
 	for _, cache := range []*lru.Cache{i.active, i.inactive} {
 		entry, _ := cache.Get(sum)
-		if known, ok := entry.(standing); ok && now.Before(known.until) {
+		if known, ok := entry.(standing); ok && now.Before(known.until) && !known.until.After(latest) {
 			return known, true
 		}
 	}

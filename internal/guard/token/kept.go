@@ -49,7 +49,7 @@ type kept[T any] struct {
 // get returns the value, fetched where it is not known or too old.
 func (k *kept[T]) get(ctx context.Context, now time.Time) (T, error) {
 	k.mu.Lock()
-	age := now.Sub(k.fetchedAt)
+	age := ago(k.fetchedAt, now)
 	if k.known && age < refreshAfter {
 		defer k.mu.Unlock()
 		return k.value, nil
@@ -87,6 +87,15 @@ func (k *kept[T]) again(ctx context.Context, now time.Time) (T, error) {
 	return k.value, k.err
 }
 
+// ago is how long ago something was. What is of a later time, by more than callers come at
+// once, was before the clock was set back, and nobody knows how long that is ago.
+func ago(at, now time.Time) time.Duration {
+	if at.Sub(now) > longestFetch {
+		return waitAfter
+	}
+	return now.Sub(at)
+}
+
 // answer is the value as long as it may be used. Its caller holds the lock.
 func (k *kept[T]) answer(now time.Time) (T, error) {
 	if k.known && now.Sub(k.fetchedAt) < longestKept {
@@ -106,7 +115,7 @@ func (k *kept[T]) start(ctx context.Context, now time.Time) chan struct{} {
 	if !k.known {
 		hold = holdOffUnknown
 	}
-	if k.flight == nil && (k.triedAt.IsZero() || now.Sub(k.triedAt) >= hold) {
+	if k.flight == nil && (k.triedAt.IsZero() || ago(k.triedAt, now) >= hold) {
 		k.triedAt = now
 		k.flight = make(chan struct{})
 		go k.run(context.WithoutCancel(ctx), now, k.value)
