@@ -50,6 +50,7 @@ generate: ## Write everything that is generated: deepcopy, CRDs, role, chart fil
 	@go run ./hack/valuesdoc
 	@go run ./hack/metricsdoc
 	@go run ./hack/lifecycledoc
+	@go run ./hack/architecturedoc
 
 .PHONY: fmt
 fmt: ## Format the Go code.
