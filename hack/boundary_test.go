@@ -115,11 +115,11 @@ func (s *scene) Denials(guard.Server, string) []policy.DenialEntry {
 	return nil
 }
 
-func (s *scene) Grants(string, string) []policy.GrantEntry { return []policy.GrantEntry{s.grant} }
-func (s *scene) Age() (age time.Duration, complete bool)   { return s.age, true }
-func (s *scene) FirstScopes(guard.Server) []string         { return []string{"enter"} }
-func (s *scene) OnChange(func(guard.Change))               {}
-func (s *scene) Record(guard.Request, guard.Verdict)       {}
+func (s *scene) Grants(policy.ClientEntry) []policy.GrantEntry { return []policy.GrantEntry{s.grant} }
+func (s *scene) Age() (age time.Duration, complete bool)       { return s.age, true }
+func (s *scene) FirstScopes(guard.Server) []string             { return []string{"enter"} }
+func (s *scene) OnChange(func(guard.Change))                   {}
+func (s *scene) Record(guard.Request, guard.Verdict)           {}
 
 func (s *scene) Verify(ctx context.Context, shown guard.Presentation, q guard.TokenQuestion) (guard.Token, error) {
 	return s.StillGood(ctx, guard.Token{}, shown.Token, q)

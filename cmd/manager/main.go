@@ -55,6 +55,7 @@ func main() {
 		return
 	}
 	ctrl.SetLogger(zap.New(s.logOptions()...))
+	command.LimitMemory(ctrl.Log)
 	// Nobody reading the audit record must not end the process: the write fails
 	// and is counted.
 	signal.Ignore(syscall.SIGPIPE)

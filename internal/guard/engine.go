@@ -266,7 +266,7 @@ func (e *Engine) weigh(server Server, r Request, token Token) Verdict {
 func (e *Engine) facts(server Server, token Token) policy.CallFacts {
 	facts := e.who(server, token)
 	if len(facts.Clients) == 1 {
-		facts.Grants = e.register.Grants(facts.Clients[0].Namespace, facts.Clients[0].Name)
+		facts.Grants = e.register.Grants(facts.Clients[0])
 	}
 	return facts
 }

@@ -87,7 +87,7 @@ func (w *world) Clients(as, id string) []policy.ClientEntry {
 	return []policy.ClientEntry{w.client}
 }
 
-func (w *world) Grants(string, string) []policy.GrantEntry {
+func (w *world) Grants(policy.ClientEntry) []policy.GrantEntry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.read++

@@ -44,9 +44,9 @@ func (k *known) Clients(_, id string) []policy.ClientEntry {
 	return []policy.ClientEntry{entry}
 }
 
-func (k *known) Grants(_, client string) []policy.GrantEntry {
+func (k *known) Grants(client policy.ClientEntry) []policy.GrantEntry {
 	return []policy.GrantEntry{{
-		Namespace: "payments", Name: client, Client: client, ServerNamespace: "finance", Server: "ledger",
+		Namespace: "payments", Name: client.Name, Client: client.Name, ServerNamespace: "finance", Server: "ledger",
 		Scopes: []string{"ledger:enter", "ledger:read", "ledger:write"}, EndsAt: k.ends, InForce: true,
 	}}
 }

@@ -60,9 +60,9 @@ type Entries interface {
 	// Denials returns the denials that name a client of the issuer of a server, or
 	// a registration that has it; also those that have ended.
 	Denials(server Server, clientID string) []policy.DenialEntry
-	// Grants returns the grants of a registration at the servers that are
-	// guarded here.
-	Grants(namespace, client string) []policy.GrantEntry
+	// Grants returns the grants of a client at the servers that are guarded here, of
+	// those by which it has scopes: no other gives it anything, and there may be many.
+	Grants(client policy.ClientEntry) []policy.GrantEntry
 }
 
 // Change says what changed in the register.

@@ -366,6 +366,19 @@ func (g GrantEntry) changed(tool string) bool {
 	return tool != "" && (slices.Contains(g.ChangedTools, tool) || len(g.ChangedTools) >= maxChangedTools)
 }
 
+// GrantNames are the names of the grants that the client has scopes of, each once.
+func (c ClientEntry) GrantNames() []string {
+	var names []string
+	for i, scope := range c.Scopes {
+		// Scopes of one grant mostly follow one another.
+		if i == 0 || !slices.Equal(scope.Grants, c.Scopes[i-1].Grants) {
+			names = append(names, scope.Grants...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // holds says that the operator put a scope of a grant into force.
 func (c ClientEntry) holds(scope, grant string) bool {
 	return slices.ContainsFunc(c.Scopes, func(s EntryScope) bool {

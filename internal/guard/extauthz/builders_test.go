@@ -49,10 +49,10 @@ func (k *known) Clients(_, clientID string) []policy.ClientEntry {
 	return nil
 }
 
-func (k *known) Grants(_, client string) []policy.GrantEntry {
+func (k *known) Grants(client policy.ClientEntry) []policy.GrantEntry {
 	var found []policy.GrantEntry
 	for _, grant := range k.grants {
-		if grant.Client == client {
+		if grant.Client == client.Name {
 			found = append(found, grant)
 		}
 	}

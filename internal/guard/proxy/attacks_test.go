@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -341,6 +343,67 @@ func TestARefusedBodyIsReadOn(t *testing.T) {
 	}
 	if n := len(w.passed()); n > 0 {
 		t.Errorf("%d passed", n)
+	}
+}
+
+// Refused bodies are read on no faster than so many bytes a second together, however many
+// there are: calls of others are decided about meanwhile. All of their clients have their
+// answers nevertheless.
+func TestRefusedBodiesAreReadOnAtAPace(t *testing.T) {
+	const clients, size, pace = 16, 2 << 20, 32 << 20
+	w := newWorld(t, fine)
+	proxy.ReadOn(w.front.Config.Handler, pace)
+	request := fmt.Sprintf("POST /mcp HTTP/1.1\r\nHost: guard\r\nContent-Length: %d\r\n\r\n", size) + strings.Repeat(" ", size)
+	began := time.Now()
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() { w.answersWriter(t, request, http.StatusUnauthorized) })
+	}
+	all.Wait()
+	// Closing waits until the last of them was read on.
+	w.front.Config.SetKeepAlivesEnabled(false)
+	if err := w.front.Config.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// What is read in the first moment is a small part.
+	if took, least := time.Since(began), time.Second*clients*size/pace*3/4; took < least {
+		t.Errorf("%d MiB were read on in %s, want at least %s", clients*size>>20, took, least)
+	}
+}
+
+// Who sends nothing of a refused body keeps nobody from having theirs read on.
+func TestARefusedBodyWaitsForNoOther(t *testing.T) {
+	w := newWorld(t, fine)
+	const silent, size = 64, 3 << 20
+	head := fmt.Sprintf("POST /mcp HTTP/1.1\r\nHost: guard\r\nContent-Length: %d\r\n\r\n", size)
+	var ended atomic.Int32
+	var all sync.WaitGroup
+	defer all.Wait()
+	for range silent {
+		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(w.front.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		if _, err := io.WriteString(connection, head); err != nil {
+			t.Fatal(err)
+		}
+		reader := bufio.NewReader(connection)
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		all.Go(func() {
+			_, _ = io.Copy(io.Discard, reader)
+			ended.Add(1)
+		})
+	}
+	for range 8 {
+		w.answersWriter(t, head+strings.Repeat(" ", size), http.StatusUnauthorized)
+	}
+	if n := ended.Load(); n > 0 {
+		t.Errorf("the answers came after %d of those who sent nothing were given up", n)
 	}
 }
 

@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	"k8s.io/utils/clock"
 
 	"github.com/mcp-registrar/mcp-registrar/internal/guard"
@@ -31,6 +33,8 @@ type Proxy struct {
 	h2c       http.RoundTripper
 	failed    func(guard.ServerName, guard.Failure)
 	observe   func(guard.ServerName, time.Duration)
+	// rest is how fast the rest of refused bodies is read.
+	rest *rate.Limiter
 }
 
 // ServeHTTP finds the route of a request, has the request decided about, and
@@ -115,7 +119,15 @@ func (p *Proxy) linger(w http.ResponseWriter, r *http.Request) {
 	}
 	limit := light(lingerTime, func() { p.expire(control.SetReadDeadline) })
 	defer limit.putOut()
-	if _, err := io.CopyN(io.Discard, r.Body, 2*p.maxBody); err != nil && !errors.Is(err, io.EOF) {
+	ctx, cancel := context.WithTimeout(r.Context(), lingerTime)
+	defer cancel()
+	var err error
+	for left := 2 * p.maxBody; left > 0 && err == nil; left -= lingerPortion {
+		if err = p.rest.WaitN(ctx, lingerPortion); err == nil {
+			_, err = io.CopyN(io.Discard, r.Body, lingerPortion)
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		p.log.V(1).Info("The rest of a refused body did not arrive", "cause", err.Error())
 	}
 }

@@ -66,11 +66,11 @@ func (r *register) Clients(_, clientID string) []policy.ClientEntry {
 	return nil
 }
 
-func (r *register) Grants(namespace, client string) []policy.GrantEntry {
+func (r *register) Grants(client policy.ClientEntry) []policy.GrantEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(r.grants), func(g policy.GrantEntry) bool {
-		return g.Namespace != namespace || g.Client != client
+		return g.Namespace != client.Namespace || g.Client != client.Name
 	})
 }
 

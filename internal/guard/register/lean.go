@@ -41,7 +41,7 @@ type grant struct {
 	// namespace and name, basis, approver.
 	shared          *[]string
 	scopes, changed *[]string
-	// beside and next chain it in the indexes of its shelf and of clients.
+	// beside and next chain it in the indexes of its shelf and of all grants.
 	beside, next *grant
 }
 

@@ -48,7 +48,7 @@ func TestMemoryStaysLean(t *testing.T) {
 	}
 	reg, _ := synthetic(known / 2)
 	got := m.clientsOf("corporate-keycloak", reg.Status.ClientID)
-	if len(got) != 1 || got[0].Name != reg.Name || len(m.grantsOf(reg.Namespace, reg.Name)) != 1 {
+	if len(got) != 1 || got[0].Name != reg.Name || len(m.grantsOf(got[0])) != 1 {
 		t.Errorf("got %v for the client of %s", got, reg.Name)
 	}
 	runtime.KeepAlive(m)
@@ -103,7 +103,11 @@ func TestGrantsThatAreNotInForceCostNothing(t *testing.T) {
 	m.open(serverSource(guard.ServerName{Namespace: "tools", Name: "files"}))
 	regs := m.open(sourceKey{registrations, "team", fieldAuthorizationServer, "as"})
 	given := m.open(sourceKey{grants, "team", fieldServer, "files"})
-	m.put(regs, objectKey{"team", "bot"}, policy.ClientEntry{Namespace: "team", Name: "bot", UID: "u", ClientID: "c"})
+	bot := policy.ClientEntry{Namespace: "team", Name: "bot", UID: "u", ClientID: "c", Scopes: []policy.EntryScope{{Name: "read"}}}
+	for i := range policy.MaxGrants {
+		bot.Scopes[0].Grants = append(bot.Scopes[0].Grants, fmt.Sprintf("grant-%d", i))
+	}
+	m.put(regs, objectKey{"team", "bot"}, bot)
 	put := func(i int, inForce bool) []guard.Change {
 		name := fmt.Sprintf("grant-%d", i)
 		return m.put(given, objectKey{"team", name}, policy.GrantEntry{
@@ -113,15 +117,15 @@ func TestGrantsThatAreNotInForceCostNothing(t *testing.T) {
 	for i := range policy.MaxGrants {
 		put(i, true)
 	}
-	decides := func() float64 { return testing.AllocsPerRun(10, func() { m.grantsOf("team", "bot") }) }
+	decides := func() float64 { return testing.AllocsPerRun(10, func() { m.grantsOf(bot) }) }
 	before := decides()
 	for i := range 10_000 {
 		if changes := put(policy.MaxGrants+i, false); len(changes) != 0 {
 			t.Fatalf("a grant that gives nothing changes something: %v", changes)
 		}
 	}
-	if now := decides(); now != before || len(m.grantsOf("team", "bot")) != policy.MaxGrants {
-		t.Errorf("%d grants, %v allocations instead of %v", len(m.grantsOf("team", "bot")), now, before)
+	if now := decides(); now != before || len(m.grantsOf(bot)) != policy.MaxGrants {
+		t.Errorf("%d grants, %v allocations instead of %v", len(m.grantsOf(bot)), now, before)
 	}
 	// One that comes into force, and one that leaves it, are news.
 	for _, inForce := range []bool{true, false} {

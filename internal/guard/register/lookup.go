@@ -47,14 +47,17 @@ func (m *memory) clientsOf(authorizationServer, clientID string) []policy.Client
 	return found
 }
 
-func (m *memory) grantsOf(namespace, client string) []policy.GrantEntry {
+func (m *memory) grantsOf(client policy.ClientEntry) []policy.GrantEntry {
+	names, holder := client.GrantNames(), objectKey{client.Namespace, client.Name}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var found []policy.GrantEntry
-	holder := objectKey{namespace, client}
-	for g := range m.grants.of(hashOf(holder)) {
-		if g.holder() == holder {
-			found = append(found, g.entry())
+	for _, name := range names {
+		object := objectKey{client.Namespace, name}
+		for g := range m.grants.of(hashOf(object)) {
+			if g.key() == object && g.holder() == holder {
+				found = append(found, g.entry())
+			}
 		}
 	}
 	return found

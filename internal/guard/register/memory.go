@@ -23,7 +23,7 @@ type memory struct {
 	shelves map[sourceKey]*shelf
 	servers map[guard.ServerName]policy.ServerEntry
 	issuers map[string]policy.IssuerEntry
-	// clients are by authorization server and client id, grants by registration.
+	// clients are by authorization server and client id, grants by name.
 	clients map[string]index[client]
 	grants  index[grant]
 	denials denied
@@ -185,7 +185,7 @@ func (m *memory) putGrant(s *shelf, object objectKey, entry policy.GrantEntry, t
 	if old := s.grant(object); old != nil {
 		s.grants.remove(hashOf(object), old)
 		s.kept--
-		m.grants.remove(hashOf(old.holder()), old)
+		m.grants.remove(hashOf(object), old)
 		changes = m.holders(old.holder())
 	}
 	if !there {
@@ -194,7 +194,7 @@ func (m *memory) putGrant(s *shelf, object objectKey, entry policy.GrantEntry, t
 	g := m.pool.grant(entry)
 	s.grants.add(hashOf(object), g)
 	s.kept++
-	m.grants.add(hashOf(g.holder()), g)
+	m.grants.add(hashOf(object), g)
 	for _, change := range m.holders(g.holder()) {
 		if !slices.Contains(changes, change) {
 			changes = append(changes, change)

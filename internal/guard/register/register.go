@@ -134,8 +134,8 @@ func (r *Register) Clients(authorizationServer, clientID string) []policy.Client
 }
 
 // Grants implements guard.Register.
-func (r *Register) Grants(namespace, client string) []policy.GrantEntry {
-	return r.memory.grantsOf(namespace, client)
+func (r *Register) Grants(client policy.ClientEntry) []policy.GrantEntry {
+	return r.memory.grantsOf(client)
 }
 
 // Denials implements guard.Register.

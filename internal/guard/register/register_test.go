@@ -189,7 +189,7 @@ func call(r *register.Register, namespace, clientID string) policy.Refusal {
 	}
 	facts := policy.CallFacts{Server: server.ServerEntry, Scopes: []string{"files:read"}, Tool: "read"}
 	if facts.Clients = r.Clients(server.AuthorizationServer, clientID); len(facts.Clients) == 1 {
-		facts.Grants = r.Grants(facts.Clients[0].Namespace, facts.Clients[0].Name)
+		facts.Grants = r.Grants(facts.Clients[0])
 	}
 	facts.Denials = r.Denials(server, clientID)
 	return policy.Call(facts, time.Now()).Refusal

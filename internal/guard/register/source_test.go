@@ -136,7 +136,7 @@ func TestWhatIsKeptIsWhatPolicySaid(t *testing.T) {
 	if diff := cmp.Diff([]policy.ClientEntry{policy.ClientOf(reg)}, d.Clients("as", "id")); diff != "" {
 		t.Errorf("client (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]policy.GrantEntry{policy.GrantOf(grant)}, d.Grants("team", "app")); diff != "" {
+	if diff := cmp.Diff([]policy.GrantEntry{policy.GrantOf(grant)}, d.Grants(policy.ClientOf(reg))); diff != "" {
 		t.Errorf("grant (-want +got):\n%s", diff)
 	}
 }
