@@ -4,6 +4,7 @@
 package chart
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,6 +19,9 @@ import (
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
 )
+
+// errOtherwise is that of an answer that is not the one that is waited for.
+var errOtherwise = errors.New("the answer is another one")
 
 const (
 	readyTrue = "True/Ready"
@@ -153,7 +157,7 @@ func (g *governed) makesAgain(t *testing.T, by client.Client, object, again clie
 	g.soon(t, object.GetName()+" is gone", func() error {
 		err := g.looks.Get(t.Context(), client.ObjectKeyFromObject(object), object.DeepCopyObject().(client.Object))
 		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is there, or: %v", err)
+			return errors.Join(errOtherwise, err)
 		}
 		return nil
 	})
@@ -190,7 +194,7 @@ func approvalEndsWithItsServer(t *testing.T, g *governed) {
 		server := made(name)
 		g.soon(t, "a deletion that was not confirmed is refused", func() error {
 			if err := otto.Delete(t.Context(), server, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "confirm-deletion=1") {
-				return fmt.Errorf("the answer is: %v", err)
+				return errors.Join(errOtherwise, err)
 			}
 			return nil
 		})
@@ -233,7 +237,7 @@ func onePersonBehindTwoNames(t *testing.T, g *governed) {
 		g.soon(t, name+" cannot approve", func() error {
 			last = by.Create(t.Context(), decision.DeepCopy(), client.DryRunAll)
 			if last == nil || !strings.Contains(last.Error(), fmt.Sprintf("user %q could act as %q", name, account)) {
-				return fmt.Errorf("the answer is: %v", last)
+				return errors.Join(errOtherwise, last)
 			}
 			return nil
 		})
@@ -347,7 +351,7 @@ func definitionsStay(t *testing.T, g *governed) {
 		g.soon(t, resource, func() error {
 			err := carla.Delete(t.Context(), definition.DeepCopy(), client.DryRunAll)
 			if err == nil || !strings.Contains(err.Error(), "mcp-registrar.dev/confirm-deletion=") {
-				return fmt.Errorf("a cluster admin has the answer: %v", err)
+				return errors.Join(errOtherwise, err)
 			}
 			return nil
 		})
