@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -43,6 +44,7 @@ func TestPeopleUnderTheChartsRoles(t *testing.T) {
 		{"one server speaks for a resource", oneServerSpeaks},
 		{"what is restored keeps its names", restoredKeepsItsNames},
 		{"definitions stay where clients live", definitionsStay},
+		{"the operator's account is no other account", operatorStaysItself},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, g) })
 	}
@@ -358,6 +360,30 @@ func definitionsStay(t *testing.T, g *governed) {
 		for name, group := range map[string]string{"paul": "platform-team", "otto": "team-invoices"} {
 			if err := g.person(t, name, group).Delete(t.Context(), definition.DeepCopy(), client.DryRunAll); !apierrors.IsForbidden(err) || strings.Contains(err.Error(), "confirm") {
 				t.Errorf("%s by one of %s: %v", resource, group, err)
+			}
+		}
+	}
+}
+
+// operatorStaysItself has somebody with the operator's token make Secrets that are tokens of
+// other accounts.
+func operatorStaysItself(t *testing.T, g *governed) {
+	account, err := g.plane.ServiceAccountConfig(t.Context(), namespace, release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator := g.client(t, account)
+	for in, of := range map[string]string{metav1.NamespaceSystem: "clusterrole-aggregation-controller", "payments": "default", namespace: release} {
+		for _, kind := range []corev1.SecretType{corev1.SecretTypeServiceAccountToken, corev1.SecretTypeOpaque} {
+			secret := &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: in, Name: "token", Annotations: map[string]string{corev1.ServiceAccountNameKey: of},
+					Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedByValue},
+				},
+				Type: kind,
+			}
+			if err := operator.Create(t.Context(), secret); err == nil || !strings.Contains(err.Error(), "Secrets of its own types only") {
+				t.Errorf("a Secret of type %s in %s: %v", kind, in, err)
 			}
 		}
 	}
