@@ -278,6 +278,26 @@ func TestReasonsAreExplained(t *testing.T) {
 	}
 }
 
+// A list of tools is cut down with one question to the register, however many there are.
+func TestAListAsksTheRegisterOnce(t *testing.T) {
+	t.Parallel()
+	for _, tools := range []int{0, 1, 2000} {
+		w := newWorld()
+		e := w.engine()
+		v := e.Decide(t.Context(), asking(Message{Kind: Call, Method: "tools/list"}))
+		before := w.read
+		callable := e.Callable(v)
+		for i := range tools {
+			if !callable("read_invoice") || callable(fmt.Sprint("tool-", i)) {
+				t.Fatalf("of %d tools the wrong ones are listed", tools)
+			}
+		}
+		if asked := w.read - before; asked != 1 {
+			t.Errorf("%d tools: asked %d times", tools, asked)
+		}
+	}
+}
+
 func TestCallable(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -367,4 +368,48 @@ func callOf(tool string) string {
 func large(size int) string {
 	body := callOf("balance")
 	return strings.Replace(body, `{}`, `{"x":"`+string(bytes.Repeat([]byte("x"), size-len(body)-len(`"x":""`)))+`"}`, 1)
+}
+
+// crowded is a call with as many members as a body of some size can have.
+func crowded(size int) string {
+	var members strings.Builder
+	for i := 0; members.Len() < size-150; i++ {
+		fmt.Fprintf(&members, `"%x":1,`, i)
+	}
+	return strings.Replace(callOf("balance"), `{}`, `{`+members.String()+`"end":1}`, 1)
+}
+
+// Of very many requests, hundreds at a time, with a session of another client or subject
+// none passes, by either form of ext_authz, and who has the session goes on.
+func TestAForeignSessionInACrowd(t *testing.T) {
+	t.Parallel()
+	const many, atOnce = 10_000, 500
+	for _, name := range []string{"ext_authz", "ext_authz, joined"} {
+		f := newFront(t, name)
+		if got := f.send(t, asked{session: "s-1"}.filled()); got.reason() != guard.ReasonAllowed {
+			t.Fatalf("%s: whose it is: %s", name, got.reason())
+		}
+		var mu sync.Mutex
+		became := map[string]int{}
+		var all sync.WaitGroup
+		for worker := range atOnce {
+			all.Go(func() {
+				for i := worker; i < many; i += atOnce {
+					token := []string{"two", "one/dana", "one"}[i%3]
+					got := f.send(t, asked{token: token, session: "s-1"}.filled()).reason()
+					mu.Lock()
+					became[fmt.Sprint(token, " ", got)]++
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+		want := map[string]int{
+			fmt.Sprint("two ", guard.SessionForeign): (many + 2) / 3, fmt.Sprint("one/dana ", guard.SessionForeign): (many + 1) / 3,
+			fmt.Sprint("one ", guard.ReasonAllowed): many / 3,
+		}
+		if !maps.Equal(became, want) {
+			t.Errorf("%s: %v, want %v", name, became, want)
+		}
+	}
 }

@@ -106,7 +106,7 @@ func TestScopesTogetherAreBounded(t *testing.T) {
 // So many grants of one scope: those count that are the oldest, and a client has
 // each scope from no more of them than status has room for.
 func TestGrantsAreBounded(t *testing.T) {
-	for _, count := range []int{64, 65, 257, 300, 1000} {
+	for _, count := range []int{64, 65, 257, 300, 1000, 2000} {
 		var grants []GrantFacts
 		for i := range count {
 			grants = append(grants, asks(fmt.Sprintf("g-%04d", i), count-i, "invoices:read"))
