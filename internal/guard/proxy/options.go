@@ -71,11 +71,11 @@ const (
 	// bodyTime is how long a client may take to send a body.
 	bodyTime = 30 * time.Second
 	// lingerTime is how long the body of a refused request is read on.
-	lingerTime = 5 * time.Second
+	lingerTime = 10 * time.Second
 	// lingerRate is how many bytes a second of all refused bodies together are read on,
 	// by so many at a time. Who floods the guard with them waits, and not those whose
 	// calls are decided about meanwhile.
-	lingerRate, lingerPortion = 256 << 20, 64 << 10
+	lingerRate, lingerPortion = 128 << 20, 256 << 10
 	// stallTime is how long a client that may not go on may take to read what is
 	// on its way.
 	stallTime = time.Second
@@ -85,7 +85,7 @@ const (
 func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		engine: o.Engine, register: o.Register, maxBody: o.MaxBody, clock: o.Clock, log: o.Log,
-		transport: o.Transport, h2c: o.Transport, observe: o.Observe, rest: rate.NewLimiter(lingerRate, 16*lingerPortion),
+		transport: o.Transport, h2c: o.Transport, observe: o.Observe, rest: rate.NewLimiter(lingerRate, 4*lingerPortion),
 	}
 	if p.maxBody == 0 {
 		p.maxBody = guard.DefaultMaxBody

@@ -123,8 +123,8 @@ func (p *Proxy) linger(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	var err error
 	for left := 2 * p.maxBody; left > 0 && err == nil; left -= lingerPortion {
-		if _, err = io.CopyN(io.Discard, r.Body, lingerPortion); err == nil {
-			err = p.rest.WaitN(ctx, lingerPortion)
+		if err = p.rest.WaitN(ctx, lingerPortion); err == nil {
+			_, err = io.CopyN(io.Discard, r.Body, lingerPortion)
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
