@@ -41,9 +41,9 @@ func TestGuardFlood(t *testing.T) {
 		t.Logf("%s: p50 %s, p90 %s, p99 %s; %+v; processor time %s in %s, %.2f of one", p.name, p.quantile(50), p.quantile(90), p.quantile(99), p.said, p.used, p.lasted, p.share())
 	}
 	for _, percent := range []int{50, 90, 99} {
-		// The windows of one kind differ by as much where others use the machine. Without a
-		// pace it was 70, 19 and 4 times as much.
-		most := control.quantile(percent) * 3 / 2
+		// Windows of one kind differ by half and more where others use the machine. Without
+		// a pace it was 9, 16 and 16 times as much.
+		most := control.quantile(percent) * 2
 		if took := flooding.quantile(percent); took > most {
 			t.Errorf("p%d of the calls of another client is %s while the guard gets the bodies, want at most %s", percent, took, most)
 		}
