@@ -91,6 +91,7 @@ func newReaders(t *testing.T) *readers {
 	r.newReader(t, "cluster admin", "carla", "system:masters")
 	r.newReader(t, "anybody", "nobody")
 	r.newReader(t, "contributor", "conny")
+	r.newReader(t, "keycloak administrator", "kai")
 	return r
 }
 

@@ -249,3 +249,57 @@ func (r *readers) reconcilerIsRegistered(t *testing.T) {
 	r.does(t, "server owner", `kubectl -n invoices patch mcpsrv invoices --type=merge -p '{"spec":{"grants":{"autoApprovedTiers":["Read", "Write"]}}}'`)
 	r.awaitReady(t, "mcpreg", "payments", "reconciler", "True/Ready")
 }
+
+// statusIsRefused has a policy of somebody else refuse every status of a registration
+// whose end comes.
+func (r *readers) statusIsRefused(t *testing.T) {
+	r.client(t, "refused", "company", "invoices", "invoices:read")
+	r.does(t, "developer", "kubectl apply -f refused.yaml")
+	r.awaitReady(t, "mcpreg", "payments", "refused", "True/Ready")
+	r.writes(t, "policy.yaml", `apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: refuses}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [mcp-registrar.dev], apiVersions: ["*"], operations: [UPDATE], resources: [mcpclientregistrations/status]}
+  matchConditions: [{name: one, expression: request.name == "refused"}]
+  validations: [{expression: "false", message: not today}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: refuses}
+spec: {policyName: refuses, validationActions: [Deny]}
+`)
+	r.does(t, "cluster admin", "kubectl apply -f policy.yaml")
+	r.await(t, "cluster admin", `kubectl -n payments patch mcpreg refused --subresource=status --type=merge -p '{"status":{"clientID":"x"}}' --dry-run=server`, "not today")
+	r.does(t, "developer", "kubectl -n payments annotate mcpreg refused --overwrite mcp-registrar.dev/expires-at="+instant(time.Now().Add(2*time.Second)))
+	r.await(t, "platform", "kubectl get mcpdeny -l mcp-registrar.dev/registration-uid -o name", "accessdenial")
+	r.await(t, "cluster admin", "kubectl get events -A --field-selector reason=StatusRefused", "refused")
+	r.does(t, "cluster admin", "kubectl delete -f policy.yaml")
+}
+
+// manyAreRevoked has as many clients revoked at once as are told of.
+func (r *readers) manyAreRevoked(t *testing.T) {
+	for i := range 10 {
+		r.client(t, fmt.Sprintf("many-%d", i), "company", "invoices", "invoices:read")
+	}
+	r.does(t, "developer", `for i in 0 1 2 3 4 5 6 7 8 9; do echo ---; cat many-$i.yaml; done | kubectl apply -f -`)
+	for i := range 10 {
+		r.awaitReady(t, "mcpreg", "payments", fmt.Sprintf("many-%d", i), "True/Ready")
+	}
+	r.does(t, "developer", "kubectl -n payments delete mcpreg many-0 many-1 many-2 many-3 many-4 many-5 many-6 many-7 many-8 many-9")
+	r.await(t, "cluster admin", "kubectl get events -A --field-selector reason=MassRevocation", "MassRevocation")
+}
+
+// keycloakIsLoggedIn has a Keycloak with a realm of the name that the page has.
+func (r *readers) keycloakIsLoggedIn(t *testing.T) {
+	server := sharedKeycloak(t)
+	server.NewRealmNamed(t, "tools")
+	name, password := server.Administrator()
+	if err := os.Symlink(filepath.Join(r.root, "bin", "keycloak", "server", "bin", "kcadm.sh"), filepath.Join(r.bin, "kcadm.sh")); err != nil {
+		t.Fatal(err)
+	}
+	r.variables["KC_PASSWORD"] = password
+	r.does(t, "keycloak administrator", `kcadm.sh config credentials --server `+server.URL+` --realm master --user `+name+` --password "$KC_PASSWORD"`)
+}
