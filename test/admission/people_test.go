@@ -77,6 +77,7 @@ func roles() []role {
 		{restorer, "", []rbacv1.PolicyRule{rule([]string{"create", "get", "list", "restore"},
 			"accessdenials", "authorizationservers", "mcpclientregistrations", "mcpservers", "scopegrantapprovals", "scopegrants")}},
 		{releaser, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
+		{restorer, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
 		{tenant, systemNamespace, []rbacv1.PolicyRule{secretRule(everyVerb...)}},
 	}
 }

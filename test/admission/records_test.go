@@ -40,6 +40,7 @@ func TestRecordsBelongToTheOperator(t *testing.T) {
 	try(t, []attempt{
 		{"made by who may write Secrets", tenant, one(record("registration-"+suffix(), clientsNamespace)), records, words},
 		{"made by who may release", releaser, one(record("registration-"+suffix(), clientsNamespace)), records, words},
+		{"restored by who may write Secrets and restore", restorer, one(record("registration-"+suffix(), clientsNamespace)), records, words},
 		{"made without the label", tenant, one(unlabelled), records, words},
 		{"made in another namespace", tenant, one(own), records, words},
 		{"made released by the operator", operator, one(released), records, release},

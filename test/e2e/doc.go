@@ -22,5 +22,6 @@
 // suite, which is in conformance/ with an Envoy and the page that a browser opens.
 // TestLongCalls in longcalls_test.go has clients make calls that outlive their tokens, and
 // TestIdleUpstreams in idleupstreams_test.go has the servers of idleupstreams/ end the
-// connections that the guard keeps.
+// connections that the guard keeps. TestPages in pages_test.go runs the commands of the
+// pages, by the table in test/pages.
 package e2e

@@ -78,6 +78,10 @@ func (s *Server) created(t testing.TB, path string, body any) string {
 	return location[strings.LastIndexByte(location, '/')+1:]
 }
 
+// Administrator is who administers the realm master, with the password: for programs of
+// Keycloak's own.
+func (s *Server) Administrator() (name, password string) { return adminName, s.password }
+
 func (s *Server) adminToken(t testing.TB, renew bool) string {
 	t.Helper()
 	s.mu.Lock()
