@@ -23,7 +23,7 @@ CONCURRENT   = $(addprefix ./,$(sort $(dir $(shell grep -rlE --include='*.go' --
 		'^\s*go [a-zA-Z.]+|\.Go\b|^\s*"sync' cmd controllers hack internal test/devas test/operator))))
 # The end-to-end tests that run beside the others: about half of the time, and those that
 # share a Keycloak.
-E2E_PART     = ^Test(Acceptance|Matrix|OwnAccess|ServiceAccounts|Unmanageable|WatchModes|RestoredObjects|Upgrade|Economy|TimeTravel)$$
+E2E_PART     = ^Test(Acceptance|Pages|Matrix|OwnAccess|ServiceAccounts|Unmanageable|WatchModes|RestoredObjects|Upgrade|Economy|TimeTravel)$$
 # Not empty where this machine can be a node.
 NODE_HERE    = $(and $(filter Linux,$(shell uname -s)),$(filter 0,$(shell id -u)))
 
