@@ -23,6 +23,7 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 	before := done.record
 	if lifecycle.Begins(before) {
 		s.rush.begin(s.reg.UID, s.Clock.Now())
+		defer s.rush.done(s.reg.UID)
 	}
 	own := &ownLeaver{step: s, done: done}
 	l, err := s.leaving(own)

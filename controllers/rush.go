@@ -18,6 +18,9 @@ const (
 	// busy, of many that go at one time none may begin for a while.
 	crowd    = 32
 	longCalm = 250 * time.Millisecond
+	// longestTry is for how long a revocation that began keeps others waiting until its
+	// server is told: one that waits for a server which answers nobody does not.
+	longestTry = time.Second
 	// shortestRecess and longestRecess bound for how long what waits for calm waits
 	// before it looks again: recessEach for each that waits.
 	shortestRecess = 60 * time.Millisecond
@@ -42,6 +45,8 @@ type rush struct {
 	// tries are the revocations that began last: the count then, and when. older are
 	// those before them.
 	tries, older map[types.UID]try
+	// underWay are those whose server is not told yet, with when they began.
+	underWay map[types.UID]time.Time
 	// told are the registrations whose client the server took, with when it did.
 	told map[types.UID]time.Time
 	turn int
@@ -66,9 +71,19 @@ func (r *rush) begin(uid types.UID, now time.Time) {
 	if r.tries == nil || len(r.tries) >= mostTries {
 		r.tries, r.older = map[types.UID]try{}, r.tries
 	}
+	if r.underWay == nil {
+		r.underWay = map[types.UID]time.Time{}
+	}
 	r.began++
 	r.last = now
-	r.tries[uid] = try{now, r.began}
+	r.tries[uid], r.underWay[uid] = try{now, r.began}, now
+}
+
+// done notes that the server was told of a client, or could not be.
+func (r *rush) done(uid types.UID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.underWay, uid)
 }
 
 // try finds a revocation that began. The lock is held.
@@ -79,8 +94,14 @@ func (r *rush) try(uid types.UID) (known try, found bool) {
 	return known, found
 }
 
-// calm reports whether no other revocation began for a while. The lock is held.
+// calm reports whether no other revocation began for a while, and none is under way. The
+// lock is held.
 func (r *rush) calm(now time.Time) bool {
+	for _, since := range r.underWay {
+		if now.Sub(since) < longestTry {
+			return false
+		}
+	}
 	if len(r.told) >= crowd {
 		return now.Sub(r.last) >= longCalm
 	}
@@ -92,6 +113,7 @@ func (r *rush) calm(now time.Time) bool {
 func (r *rush) took(uid types.UID, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.underWay, uid)
 	own, tried := r.try(uid)
 	if r.over || !tried || r.began == own.number || r.calm(now) {
 		return false
@@ -127,6 +149,7 @@ func (r *rush) forget(uid types.UID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.told, uid)
+	delete(r.underWay, uid)
 	delete(r.tries, uid)
 	delete(r.older, uid)
 }

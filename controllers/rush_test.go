@@ -104,6 +104,38 @@ func TestRushOfOne(t *testing.T) {
 	}
 }
 
+// While servers are still to be told, all else waits, however long none began: those that
+// began may wait for a read that takes its time on a busy machine. One that waits for a
+// server which answers nobody keeps nobody waiting.
+func TestRushOfThoseUnderWay(t *testing.T) {
+	var r rush
+	now := begun
+	for i := range 3 * crowd {
+		r.begin(other(i), now)
+	}
+	for i := range crowd {
+		if !r.took(other(i), now) {
+			t.Fatalf("%d does not wait", i)
+		}
+	}
+	if now = now.Add(longestTry - 1); r.recess(other(0), now) == 0 {
+		t.Error("one does not wait although others are still to be told of")
+	}
+	for i := crowd; i < 3*crowd; i++ {
+		r.done(other(i))
+	}
+	if wait := r.recess(other(0), now); wait != 0 {
+		t.Errorf("one waits %s for nobody", wait)
+	}
+	r.begin("hangs", now)
+	if r.recess(other(1), now.Add(longestTry-1)) == 0 || r.recess(other(1), now.Add(longestTry)) != 0 {
+		t.Error("one waits for who waits for a server, or not at all")
+	}
+	if len(r.underWay) != 1 {
+		t.Errorf("%d are under way", len(r.underWay))
+	}
+}
+
 // rushed is a stage with a client whose end has come while others begin to go; the
 // server took it.
 func rushed(t *testing.T, options ...func(*stage)) *stage {
@@ -161,6 +193,9 @@ func TestOthersGoBeforeAnythingIsWritten(t *testing.T) {
 		if request != "get *v1alpha1.MCPClientRegistration" {
 			t.Errorf("while others are to go: %s", request)
 		}
+	}
+	for i := range 12 {
+		s.registrations.rush.done(other(i))
 	}
 	s.clock.SetTime(s.clock.Now().Add(calm))
 	s.settle()
