@@ -66,19 +66,19 @@ func choosesTests(argument string) bool {
 
 // runAll runs commands side by side and copies their output line by line.
 func runAll(ctx context.Context, commands [][]string, stdout, stderr io.Writer) error {
-	out := &lines{to: stdout}
+	out, faults := &lines{to: stdout}, &lines{to: stderr}
 	failures := make([]error, len(commands))
 	var group sync.WaitGroup
 	for i, command := range commands {
-		group.Go(func() { failures[i] = run(ctx, command, out, stderr) })
+		group.Go(func() { failures[i] = run(ctx, command, out, faults) })
 	}
 	group.Wait()
 	return errors.Join(failures...)
 }
 
-func run(ctx context.Context, command []string, out *lines, stderr io.Writer) error {
+func run(ctx context.Context, command []string, out, faults *lines) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // It is what the caller asks for.
-	cmd.Stderr = stderr
+	cmd.Stderr = faults
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -101,7 +101,10 @@ func (l *lines) copy(from io.Reader) error {
 	for {
 		line, err := reader.ReadBytes('\n')
 		if len(line) > 0 {
-			if err := l.write(line); err != nil {
+			if line[len(line)-1] != '\n' {
+				line = append(line, '\n')
+			}
+			if _, err := l.Write(line); err != nil {
 				return err
 			}
 		}
@@ -114,12 +117,9 @@ func (l *lines) copy(from io.Reader) error {
 	}
 }
 
-func (l *lines) write(line []byte) error {
-	if line[len(line)-1] != '\n' {
-		line = append(line, '\n')
-	}
+// Write writes what is one piece, such as a line.
+func (l *lines) Write(piece []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, err := l.to.Write(line)
-	return err
+	return l.to.Write(piece)
 }
