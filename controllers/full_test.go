@@ -30,8 +30,10 @@ var fillers = map[string]func(reg *v1alpha1.MCPClientRegistration, pieces int){
 	"owner references": func(reg *v1alpha1.MCPClientRegistration, pieces int) {
 		reg.OwnerReferences = nil
 		for i := range pieces {
+			// Of a kind that nobody knows, so that the garbage collector, which takes away what
+			// has no owner left, cannot tell.
 			reg.OwnerReferences = append(reg.OwnerReferences, metav1.OwnerReference{
-				APIVersion: "v1", Kind: "ConfigMap", Name: strings.Repeat("a", 100), UID: types.UID(fmt.Sprintf("%0100d", i)),
+				APIVersion: "example.com/v1", Kind: "Owner", Name: strings.Repeat("a", 100), UID: types.UID(fmt.Sprintf("%0100d", i)),
 			})
 		}
 	},
