@@ -13,17 +13,18 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/mcp-registrar/mcp-registrar/api/v1alpha1"
+	"github.com/mcp-registrar/mcp-registrar/internal/authserver"
 	"github.com/mcp-registrar/mcp-registrar/internal/lifecycle"
 	"github.com/mcp-registrar/mcp-registrar/internal/policy"
 )
 
 // revoke takes the client of a registration on its way out. The team's Secret, the
 // finalizer and the status come after the server was told.
-func (s *step) revoke(ctx context.Context, done *outcome) error {
+func (s *step) revoke(ctx context.Context, done *outcome) (err error) {
 	before := done.record
 	if lifecycle.Begins(before) {
 		s.rush.begin(s.reg.UID, s.Clock.Now())
-		defer s.rush.done(s.reg.UID)
+		defer func() { s.rush.done(s.reg.UID, unsent(err)) }()
 	}
 	own := &ownLeaver{step: s, done: done}
 	l, err := s.leaving(own)
@@ -46,6 +47,12 @@ func (s *step) revoke(ctx context.Context, done *outcome) error {
 		err = errors.Join(err, s.forgetCredentials(ctx))
 	}
 	return err
+}
+
+// unsent reports whether an error says that there was no place at the server.
+func unsent(err error) bool {
+	var answer *authserver.Error
+	return errors.As(err, &answer) && answer.Unsent
 }
 
 // later leaves it for a moment to memory that the server took a client, while others

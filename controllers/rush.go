@@ -58,14 +58,21 @@ type try struct {
 	at time.Time
 	// number is how many had begun by then.
 	number int
+	// unsent says that nothing was sent when it was tried last: there was no place at its
+	// server.
+	unsent bool
 }
 
 // begin notes that a client is about to be revoked. One that is tried again and again
-// keeps nobody waiting.
+// keeps nobody waiting; one that only waits for a place at its server does, for as long as
+// any keeps others waiting.
 func (r *rush) begin(uid types.UID, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if known, found := r.try(uid); found && now.Sub(known.at) < oneTry {
+		if known.unsent && now.Sub(known.at) < longestRush {
+			r.last, r.underWay[uid] = now, now
+		}
 		return
 	}
 	if r.tries == nil || len(r.tries) >= mostTries {
@@ -76,14 +83,19 @@ func (r *rush) begin(uid types.UID, now time.Time) {
 	}
 	r.began++
 	r.last = now
-	r.tries[uid], r.underWay[uid] = try{now, r.began}, now
+	r.tries[uid], r.underWay[uid] = try{at: now, number: r.began}, now
 }
 
-// done notes that the server was told of a client, or could not be.
-func (r *rush) done(uid types.UID) {
+// done notes that the server was told of a client, or could not be; unsent says that there
+// was no place at it, so that it comes back soon.
+func (r *rush) done(uid types.UID, unsent bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.underWay, uid)
+	if known, found := r.try(uid); found && known.unsent != unsent {
+		known.unsent = unsent
+		r.tries[uid] = known
+	}
 }
 
 // try finds a revocation that began. The lock is held.

@@ -122,7 +122,7 @@ func TestRushOfThoseUnderWay(t *testing.T) {
 		t.Error("one does not wait although others are still to be told of")
 	}
 	for i := crowd; i < 3*crowd; i++ {
-		r.done(other(i))
+		r.done(other(i), false)
 	}
 	if wait := r.recess(other(0), now); wait != 0 {
 		t.Errorf("one waits %s for nobody", wait)
@@ -133,6 +133,38 @@ func TestRushOfThoseUnderWay(t *testing.T) {
 	}
 	if len(r.underWay) != 1 {
 		t.Errorf("%d are under way", len(r.underWay))
+	}
+}
+
+// Of many that go at one time most find no place at their server at first: while they come
+// back for one, all else waits, but not for ever.
+func TestRushOfThoseWithoutAPlace(t *testing.T) {
+	var r rush
+	now := begun
+	for i := range 2 * crowd {
+		r.begin(other(i), now)
+		r.done(other(i), i >= crowd)
+	}
+	for i := range crowd {
+		if !r.took(other(i), now) {
+			t.Fatalf("%d does not wait", i)
+		}
+	}
+	for now.Sub(begun) < longestRush-longCalm {
+		now = now.Add(longCalm - 1)
+		r.begin(other(crowd), now)
+		r.done(other(crowd), true)
+		if r.recess(other(0), now) == 0 {
+			t.Fatalf("after %s one does not wait although another comes back for a place", now.Sub(begun))
+		}
+	}
+	r.begin("late", begun.Add(longestRush))
+	r.took("late", begun.Add(longestRush))
+	now = begun.Add(longestRush + longCalm)
+	r.begin(other(crowd), now)
+	r.done(other(crowd), true)
+	if wait := r.recess("late", now); wait != 0 {
+		t.Errorf("one waits %s for another that has been coming back for long", wait)
 	}
 }
 
@@ -195,7 +227,7 @@ func TestOthersGoBeforeAnythingIsWritten(t *testing.T) {
 		}
 	}
 	for i := range 12 {
-		s.registrations.rush.done(other(i))
+		s.registrations.rush.done(other(i), false)
 	}
 	s.clock.SetTime(s.clock.Now().Add(calm))
 	s.settle()
